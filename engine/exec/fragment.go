@@ -1,0 +1,117 @@
+// Package exec holds what a query is once it has left SQL: a Fragment that can
+// be sent to whoever holds the data, the Batches that come back, and the code
+// that evaluates one over the other. It knows batches, not files.
+package exec
+
+import "arbor/catalog"
+
+// Fragment asks for the rows of a project's events, filtered and projected.
+type Fragment struct {
+	Project catalog.ProjectID
+	// Copies asks for every stored copy, duplicates included (events_all, and
+	// events while arbor_dedupe is off). Deleted events are never given.
+	Copies bool
+	// AsOf hides what was taken in later; the zero value means now.
+	AsOf catalog.IngestID
+	// Policy stands in for the project's policies, to see what another one would
+	// show; nil means the policies in force.
+	Policy *catalog.Policy
+	// Columns are read, in this order; the Hidden ones only for the filter.
+	Columns []Column
+	// Filter keeps the rows for which it is true; nil keeps all. Its column
+	// numbers are positions in Columns.
+	Filter *Expr
+	// Limit ends the scan after that many rows; 0 means no limit.
+	Limit int64
+}
+
+// Column is a column of a fragment.
+type Column struct {
+	// Source says where its values come from.
+	Source Source
+	// Property is the property's name, for SourceProperty.
+	Property string
+	// Type is the type wanted; values of other kinds are converted by
+	// catalog.Convert, and to null where they cannot be.
+	Type catalog.Type
+	// Precision and Scale are those of a TypeDecimal.
+	Precision, Scale uint8
+	// Hidden columns are not part of the batches given back.
+	Hidden bool
+}
+
+// Source is where a column's values come from.
+type Source uint8
+
+// The sources, with the type each has.
+const (
+	SourceProperty   Source = 0  // a property; any type
+	SourceEvent      Source = 1  // the event's name; string
+	SourceTime       Source = 2  // datetime
+	SourceDistinctID Source = 3  // string
+	SourceInsertID   Source = 4  // string, null when the client gave none
+	SourceProperties Source = 5  // all properties as one JSON object; JSON
+	SourceIngestID   Source = 6  // string, 32 hexadecimal digits
+	SourceIngestedAt Source = 7  // datetime, the edge's clock
+	SourceTimeRaw    Source = 8  // datetime, null when the server's clock was taken
+	SourceDuplicate  Source = 9  // bool
+	SourceDupOf      Source = 10 // string, the survivor's ingest id, null unless a duplicate
+	SourceDupKind    Source = 11 // string, "retry" or "conflict", null unless a duplicate
+	SourceFile       Source = 12 // string, the indexed file's name, "log" for unindexed events
+	SourceShard      Source = 13 // string, catalog.ShardKey.String
+)
+
+// Op is what an Expr does.
+type Op uint8
+
+// The operators. Comparisons are by the column's type: strings by bytes,
+// numbers by value, datetimes by moment; a null makes them unknown.
+const (
+	OpAnd    Op = 1 // Args
+	OpOr     Op = 2 // Args
+	OpNot    Op = 3 // Args[0]
+	OpEqual  Op = 4 // Column, Values[0]
+	OpLess   Op = 5 // Column, Values[0]
+	OpLessEq Op = 6 // Column, Values[0]
+	OpMore   Op = 7 // Column, Values[0]
+	OpMoreEq Op = 8 // Column, Values[0]
+	OpIn     Op = 9 // Column, Values
+	OpIsNull Op = 10
+	OpPrefix Op = 11 // Column is a string that starts with Values[0]
+)
+
+// Expr is a predicate over a fragment's columns with SQL's three-valued logic.
+// It is plain data, so that it can travel.
+type Expr struct {
+	Op     Op
+	Column int
+	// Values are the constants: of the column's type, datetimes as KindInt
+	// microseconds since 1970.
+	Values []catalog.Value
+	Args   []*Expr
+}
+
+// Table is a small answer about the system itself: the rows of an arbor.* table.
+type Table struct {
+	Columns []TableColumn
+	Rows    [][]catalog.Value
+}
+
+// TableColumn is a column of a Table.
+type TableColumn struct {
+	Name string
+	Type catalog.Type
+}
+
+// ScanStats says what a scan did.
+type ScanStats struct {
+	Shards, ShardsPruned int
+	Files                int
+	RowsIndexed          int64 // rows of indexed files in the shards looked at
+	RowsLogged           int64 // events of logs in the shards looked at
+	RowsPruned           int64 // skipped by user ranges and zone maps
+	RowsDuplicate        int64 // skipped as duplicates
+	RowsDeleted          int64 // skipped as deleted
+	RowsFiltered         int64 // skipped by the filter
+	RowsGiven            int64
+}

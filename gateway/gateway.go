@@ -1,0 +1,44 @@
+// Package gateway is what clients talk to: it speaks MySQL and HTTP, turns
+// requests into checksummed records and queries into fragments, and asks the
+// cluster for the rest. It never touches a file, so nothing can be stored here
+// that has not passed the cluster's quorum.
+package gateway
+
+import (
+	"log/slog"
+	"time"
+
+	"arbor/catalog"
+	"arbor/cluster"
+)
+
+// Gateway serves one member's clients. Its methods may be called from many
+// goroutines.
+type Gateway struct {
+	cluster *cluster.Cluster
+	logger  *slog.Logger
+	now     func() time.Time
+	stamper *Stamper
+}
+
+// Options say what a Gateway serves.
+type Options struct {
+	Cluster *cluster.Cluster
+	Logger  *slog.Logger
+	// Now is the clock that stamps events; nil means time.Now.
+	Now func() time.Time
+}
+
+// New makes a Gateway over a cluster that is open. It starts nothing.
+func New(o Options) *Gateway {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now)}
+}
+
+// Catalog is the catalog in force.
+func (g *Gateway) Catalog() *catalog.Catalog { return g.cluster.Catalog() }
