@@ -1,0 +1,326 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// Errors of Ingest, beside those of the cluster's Append.
+var (
+	// ErrRefused says that an atomic ingest stored nothing because an event of
+	// it was refused; it wraps the first RecordError.
+	ErrRefused = errors.New("nothing was stored")
+	// ErrIdempotencyKey says that an idempotency key cannot be used.
+	ErrIdempotencyKey = errors.New("invalid idempotency key")
+)
+
+// Limits on what is taken in.
+const (
+	// MaxIdempotencyKey leaves room for a colon and a record's number in an
+	// insert id.
+	MaxIdempotencyKey = event.MaxInsertID - len(":4294967295")
+	// MaxFuture is how far an event's time may be ahead of the server's clock.
+	MaxFuture = 48 * 3600 * catalog.Second
+
+	// A record, the unit of logging, is cut at whichever comes first. An event
+	// is at most event.MaxEventBytes, so a record stays far below
+	// event.MaxBatchBytes.
+	recordEvents = 1 << 14
+	recordBytes  = 4 << 20
+)
+
+// IngestOptions say how a request's events are taken in. The zero value stores
+// the good events and reports the others.
+type IngestOptions struct {
+	// ID is the request's stamp; the zero value asks for a new one.
+	ID catalog.IngestID
+	// FirstIndex is the place of the first event in its request, for a request
+	// that is taken in by several calls.
+	FirstIndex uint32
+	// Indexes are the events' places in their request, where they do not follow
+	// each other from FirstIndex. They must be distinct.
+	Indexes []uint32
+	// Atomic stores nothing at all when an event is refused.
+	Atomic bool
+	// RequireInsertID refuses events without an insert id.
+	RequireInsertID bool
+	// IdempotencyKey gives events without an insert id one made of the key and
+	// their place in the request, so that the request may be repeated.
+	IdempotencyKey string
+}
+
+// Ingested says what became of the events.
+type Ingested struct {
+	// ID is the request's stamp. The event in place i of the request bears it
+	// with i as Index.
+	ID catalog.IngestID
+	// Stored counts the events that are durable.
+	Stored int
+	// Unidentified counts those of them without an insert id, which no retry can
+	// be recognised by.
+	Unidentified int
+	// Rejected are the events that were not stored, by their places in the request.
+	Rejected []RecordError
+	// Records are the encoded batches as they were appended, for
+	// Cluster.Duplicates.
+	Records [][]byte
+}
+
+// RecordError says why one event of a request was refused.
+type RecordError struct {
+	// Index is the event's place in the request, from 0.
+	Index int
+	// InsertID is the event's insert id if it has one.
+	InsertID string
+	// Field is what is wrong, in Mixpanel's words: "event", "properties.time" …
+	Field string
+	// Message says what is wrong with it and what to do.
+	Message string
+}
+
+// Error gives the place, the field and the message.
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("event %d: %s: %s", e.Index, e.Field, e.Message)
+}
+
+// Ingest takes a request's events in: it checks them, stamps them, lets the
+// project have the columns they need, and appends them. When it returns
+// without an error, what Ingested counts as stored is durable. When it returns
+// an error of the cluster, any of the events may have been stored; taking them
+// in again is what their insert ids are for.
+//
+// An event with ServerTime set gets the server's clock as its time. Events are
+// changed in place and belong to Ingest. The context bounds the waiting only.
+func (g *Gateway) Ingest(ctx context.Context, project *catalog.Project, events []event.Event, o IngestOptions) (Ingested, error) {
+	if err := checkIdempotencyKey(o.IdempotencyKey); err != nil {
+		return Ingested{}, err
+	}
+	if o.ID.IsZero() {
+		o.ID = g.stamper.Stamp()
+	}
+	in := g.stamp(events, o)
+	if o.Atomic && len(in.rejected) > 0 {
+		return Ingested{ID: o.ID, Rejected: in.rejected}, fmt.Errorf("%w: %w", ErrRefused, &in.rejected[0])
+	}
+	done := Ingested{ID: o.ID, Rejected: in.rejected}
+	records, err := g.encode(ctx, project, in.events)
+	if err != nil || len(records) == 0 {
+		return done, err
+	}
+	if err := g.cluster.Append(ctx, records); err != nil {
+		return done, err
+	}
+	done.Records = records
+	done.Stored = len(in.events)
+	done.Unidentified = in.unidentified
+	return done, nil
+}
+
+// encode makes the project ready for checked events and encodes them, shard by
+// shard, into records.
+func (g *Gateway) encode(ctx context.Context, project *catalog.Project, events []event.Event) ([][]byte, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	if err := g.observe(ctx, project, events); err != nil {
+		return nil, err
+	}
+	var records [][]byte
+	var err error
+	for _, b := range byShard(project, events) {
+		if records, err = appendRecords(records, b); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+func checkIdempotencyKey(key string) error {
+	if len(key) > MaxIdempotencyKey {
+		return fmt.Errorf("%w: it has %d bytes, at most %d are allowed; use a UUID or a hash", ErrIdempotencyKey, len(key), MaxIdempotencyKey)
+	}
+	for i := 0; i < len(key); i++ {
+		if key[i] <= ' ' || key[i] > '~' {
+			return fmt.Errorf("%w: only visible ASCII characters are allowed; use a UUID or a hash", ErrIdempotencyKey)
+		}
+	}
+	return nil
+}
+
+// stamped is what is left of a request's events after the checks.
+type stamped struct {
+	events       []event.Event
+	unidentified int
+	rejected     []RecordError
+}
+
+// stamp gives each event its ingest id, and the server's time and an insert id
+// where it needs them; it keeps those that pass all checks.
+func (g *Gateway) stamp(events []event.Event, o IngestOptions) stamped {
+	now := int64(o.ID.Time / 1000)
+	in := stamped{events: events[:0]}
+	for i := range events {
+		e := &events[i]
+		index := o.FirstIndex + uint32(i)
+		if o.Indexes != nil {
+			index = o.Indexes[i]
+		}
+		e.ID = catalog.IngestID{Time: o.ID.Time, Edge: o.ID.Edge, Index: index}
+		if e.ServerTime {
+			e.Time = now
+		}
+		if e.InsertID == "" && o.IdempotencyKey != "" {
+			e.InsertID = o.IdempotencyKey + ":" + strconv.FormatUint(uint64(index), 10)
+		}
+		if refused := checkEvent(e, now, o.RequireInsertID); refused != nil {
+			in.rejected = append(in.rejected, *refused)
+			continue
+		}
+		if e.InsertID == "" {
+			in.unidentified++
+		}
+		if kept := len(in.events); kept < i {
+			in.events = append(in.events, *e)
+		} else {
+			in.events = events[:kept+1]
+		}
+	}
+	return in
+}
+
+// checkEvent returns what is wrong with a stamped event, or nil.
+func checkEvent(e *event.Event, now int64, requireInsertID bool) *RecordError {
+	refuse := func(field, message string) *RecordError {
+		return &RecordError{Index: int(e.ID.Index), InsertID: e.InsertID, Field: field, Message: message}
+	}
+	switch {
+	case requireInsertID && e.InsertID == "":
+		return refuse("properties.$insert_id", "'properties.$insert_id' is missing: send one that is unique to the event and the same in every retry")
+	case e.Time > now+MaxFuture:
+		return refuse("properties.time", "'properties.time' is invalid: it is more than 48 hours ahead of the server's clock; send seconds or milliseconds since 1970 UTC")
+	}
+	if err := event.Check(e); err != nil {
+		field, message := explainCheck(err)
+		return refuse(field, message)
+	}
+	return nil
+}
+
+// observe gives the project the columns that the events need. The columns come
+// before the events: whoever sees an event can ask for its properties by name.
+func (g *Gateway) observe(ctx context.Context, project *catalog.Project, events []event.Event) error {
+	needed := needs(project, events)
+	if len(needed) == 0 {
+		return nil
+	}
+	// The caller's project may be older than the catalog in force.
+	if p, ok := g.Catalog().ProjectByID(project.ID); ok {
+		if needed = needs(p, events); len(needed) == 0 {
+			return nil
+		}
+	}
+	if _, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: needed}); err != nil {
+		return fmt.Errorf("add columns to project %s: %w", project.Name, err)
+	}
+	return nil
+}
+
+// needs is what the project has to observe in the events, each thing once.
+func needs(project *catalog.Project, events []event.Event) []catalog.Observed {
+	var needed []catalog.Observed
+	var seen map[catalog.Observed]bool
+	for i := range events {
+		for _, o := range project.Needs(events[i].Properties) {
+			if seen[o] {
+				continue
+			}
+			if seen == nil {
+				seen = make(map[catalog.Observed]bool)
+			}
+			seen[o] = true
+			o.Name = string([]byte(o.Name)) // the catalog outlives the request's buffer
+			needed = append(needed, o)
+		}
+	}
+	return needed
+}
+
+// byShard parts events into one batch a shard, in the order in which the
+// shards first appear; inside a shard their order stays.
+func byShard(project *catalog.Project, events []event.Event) []event.Batch {
+	var batches []event.Batch
+	var counts []int
+	places := make(map[catalog.ShardKey]int)
+	of := make([]int, len(events))
+	var lastKey catalog.ShardKey
+	last := -1
+	for i := range events {
+		e := &events[i]
+		key := project.Shard(e.Time, e.DistinctID, e.InsertID)
+		if last < 0 || key != lastKey {
+			place, ok := places[key]
+			if !ok {
+				place = len(batches)
+				places[key] = place
+				batches = append(batches, event.Batch{Shard: key})
+				counts = append(counts, 0)
+			}
+			last, lastKey = place, key
+		}
+		of[i] = last
+		counts[last]++
+	}
+	if len(batches) == 1 {
+		batches[0].Events = events
+		return batches
+	}
+	sorted := make([]event.Event, len(events))
+	start := 0
+	for b := range batches {
+		batches[b].Events = sorted[start : start : start+counts[b]]
+		start += counts[b]
+	}
+	for i := range events {
+		b := &batches[of[i]]
+		b.Events = append(b.Events, events[i])
+	}
+	return batches
+}
+
+// appendRecords encodes a batch, as several records if it is too large for one.
+func appendRecords(records [][]byte, b event.Batch) ([][]byte, error) {
+	for rest := b.Events; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && n < recordEvents && size < recordBytes {
+			size += roughSize(&rest[n])
+			n++
+		}
+		record, err := event.AppendBatch(make([]byte, 0, size/2+64), &event.Batch{Shard: b.Shard, Events: rest[:n]})
+		if err != nil {
+			return nil, fmt.Errorf("encode events of shard %s: %w", b.Shard, err)
+		}
+		records = append(records, record)
+		rest = rest[n:]
+	}
+	return records, nil
+}
+
+// roughSize is about what an event takes when encoded without a dictionary.
+func roughSize(e *event.Event) int {
+	n := 48 + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
+	for i := range e.Properties {
+		p := &e.Properties[i]
+		n += 12 + len(p.Name) + len(p.Value.Text)
+	}
+	return n
+}
+
+// explainCheck puts an error of event.Check in the words of a RecordError.
+func explainCheck(err error) (field, message string) {
+	return "event", err.Error()
+}
