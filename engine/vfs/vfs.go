@@ -1,8 +1,18 @@
 // Package vfs is the little of a file system that arbor needs. OS is the
 // machine's; Mem keeps files in memory and can be crashed: CrashClone gives what
-// a disk would hold after a power cut, and Fail makes the k-th operation fail.
-// Every file that arbor keeps is read and written through it, so that a test can
-// stop the world between any two operations.
+// a disk would hold after a power cut. Faulty wraps either and makes the k-th
+// operation fail, or the world stop at it. Every file that arbor keeps is read
+// and written through this package, so that a test can stop the world between
+// any two operations.
+//
+// What may be trusted after a power cut, on the disks we run on and in Mem:
+//
+//   - what was written before a Sync of its file that returned nil is there;
+//   - what was written since is there or not sector by sector: a sector of 512
+//     bytes holds all of the new bytes or all of the old ones, and where there
+//     were none, zeros; the file may be shorter than it was;
+//   - a name that was made, moved or removed before a SyncDir of its directory
+//     is so; since then it may be so or not, a rename as a whole.
 package vfs
 
 import (
@@ -47,8 +57,10 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 }
 
-// File is an open file. Reads at an offset may run beside each other and beside
-// one writer.
+// File is an open file. Write adds to its end. Reads at an offset may run beside
+// each other and beside one writer. A file from Open refuses Write and Truncate,
+// but may be synced: that makes durable what another process wrote before it
+// ended.
 type File interface {
 	io.Writer
 	io.ReaderAt
