@@ -1,5 +1,7 @@
 package catalog
 
+import "strings"
+
 // Type is a column's type in SQL.
 type Type uint8
 
@@ -15,6 +17,22 @@ const (
 	TypeDecimal  Type = 7 // DECIMAL(Precision, Scale); pinned only
 )
 
+// The bounds of MySQL's DECIMAL.
+const (
+	MaxPrecision = 65
+	MaxScale     = 30
+)
+
+var typeNames = [...]string{"null", "bool", "int", "double", "string", "json", "datetime", "decimal"}
+
+// String is the type's name as arbor.* tables show it.
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "unknown"
+}
+
 // Column is a property's column in a project's events table.
 type Column struct {
 	// Property is the property's name as sent.
@@ -28,4 +46,135 @@ type Column struct {
 	// Pinned columns keep the type that ALTER TABLE gave them; the others widen
 	// to hold what arrives.
 	Pinned bool
+}
+
+// Widen is the narrowest type that holds what a column of type t holds and a
+// value of that kind too. Types widen along null < bool < int < double < string
+// and null < json < string; datetime and decimal are pinned and stay.
+func Widen(t Type, k Kind) Type {
+	var other Type
+	switch k {
+	case KindNull:
+		return t
+	case KindBool:
+		other = TypeBool
+	case KindInt:
+		other = TypeInt
+	case KindDouble, KindNumber:
+		other = TypeDouble
+	case KindString:
+		other = TypeString
+	case KindJSON:
+		other = TypeJSON
+	default:
+		return t
+	}
+	switch {
+	case t == other || t == TypeDatetime || t == TypeDecimal || t == TypeString:
+		return t
+	case t == TypeNull:
+		return other
+	case t == TypeJSON || other == TypeJSON:
+		return TypeString
+	default:
+		return max(t, other)
+	}
+}
+
+// Observed is a property that was seen with a value of some kind.
+type Observed struct {
+	Name string
+	Kind Kind
+}
+
+// columnIndex finds a project's columns and says how many it may have.
+type columnIndex struct {
+	columns    []Column // those it was made of
+	byProperty map[string]int32
+	byName     map[string]int32 // by foldName
+	limit      int
+}
+
+func newColumnIndex(columns []Column, limit int) *columnIndex {
+	x := &columnIndex{
+		columns:    columns,
+		byProperty: make(map[string]int32, len(columns)),
+		byName:     make(map[string]int32, len(columns)),
+		limit:      limit,
+	}
+	for i := range columns {
+		x.byProperty[columns[i].Property] = int32(i)
+		x.byName[foldName(columns[i].Name)] = int32(i)
+	}
+	return x
+}
+
+// lookup is the project's index, or nil where the project was put together by
+// hand, for a test, and has none that belongs to its columns.
+func (p *Project) lookup() *columnIndex {
+	x := p.index
+	if x == nil || len(x.columns) != len(p.Columns) || len(p.Columns) > 0 && &x.columns[0] != &p.Columns[0] {
+		return nil
+	}
+	return x
+}
+
+// Column returns the property column of that SQL name, without regard to case.
+func (p *Project) Column(name string) (*Column, bool) {
+	folded := foldName(name)
+	if x := p.lookup(); x != nil {
+		i, ok := x.byName[folded]
+		if !ok {
+			return nil, false
+		}
+		return &p.Columns[i], true
+	}
+	for i := range p.Columns {
+		if foldName(p.Columns[i].Name) == folded {
+			return &p.Columns[i], true
+		}
+	}
+	return nil, false
+}
+
+// ColumnOf returns the column of a property, by the property's exact name.
+func (p *Project) ColumnOf(property string) (*Column, bool) {
+	if x := p.lookup(); x != nil {
+		i, ok := x.byProperty[property]
+		if !ok {
+			return nil, false
+		}
+		return &p.Columns[i], true
+	}
+	for i := range p.Columns {
+		if p.Columns[i].Property == property {
+			return &p.Columns[i], true
+		}
+	}
+	return nil, false
+}
+
+// Needs says which observations of an event's properties would change the
+// project's columns: nil, without an allocation, when none would. Applying an
+// Observe of them makes it nil.
+func (p *Project) Needs(props []Property) []Observed {
+	room := MaxColumns - len(p.Columns)
+	if x := p.lookup(); x != nil {
+		room = x.limit - len(p.Columns)
+	}
+	var needs []Observed
+	for i := range props {
+		c, ok := p.ColumnOf(props[i].Name)
+		kind := props[i].Value.Kind
+		switch {
+		case ok && (c.Pinned || Widen(c.Type, kind) == c.Type):
+			continue
+		case !ok && room <= 0:
+			continue
+		case !ok:
+			room--
+		}
+		needs = append(needs, Observed{Name: strings.Clone(props[i].Name), Kind: kind})
+	}
+	return needs
 }

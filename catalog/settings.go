@@ -1,0 +1,194 @@
+package catalog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Unit is what a setting's value counts.
+type Unit uint8
+
+// The units: plain numbers; bytes, written as 32MiB; durations, written as 1h30m.
+const (
+	UnitCount    Unit = 0
+	UnitBytes    Unit = 1
+	UnitDuration Unit = 2
+)
+
+// Setting is a cluster-wide setting that SetSetting changes. Values are held as
+// numbers: counts, bytes or nanoseconds.
+type Setting struct {
+	Name              string
+	Unit              Unit
+	Default, Min, Max int64
+	// Doc is a sentence for arbor.settings.
+	Doc string
+}
+
+// Names of the settings.
+const (
+	SettingSealAfterBytes = "seal_after_bytes"
+	SettingSealAfterAge   = "seal_after_age"
+	SettingCloseGrace     = "close_grace"
+	SettingTrashRetention = "trash_retention"
+	SettingDropRetention  = "drop_retention"
+	SettingMaxColumns     = "max_columns"
+)
+
+const day = int64(24 * time.Hour)
+
+// Settings are all settings, in the order in which they are shown.
+var Settings = []Setting{
+	{SettingSealAfterBytes, UnitBytes, 32 << 20, 4 << 10, 1 << 30,
+		"A shard's unindexed events are indexed once they have this many bytes."},
+	{SettingSealAfterAge, UnitDuration, int64(time.Minute), int64(time.Millisecond), 7 * day,
+		"A shard's unindexed events are indexed once the oldest was taken in this long ago."},
+	{SettingCloseGrace, UnitDuration, 2 * int64(time.Hour), 0, 30 * day,
+		"A day's files become one this long after the day has ended, and again when late events came."},
+	{SettingTrashRetention, UnitDuration, 72 * int64(time.Hour), 0, 365 * day,
+		"Files that were replaced are kept in the trash for this long."},
+	{SettingDropRetention, UnitDuration, 7 * day, 0, 365 * day,
+		"The data of a dropped project can be brought back for this long."},
+	{SettingMaxColumns, UnitCount, MaxColumns, 0, MaxColumns,
+		"Properties seen after a project has this many columns are in its properties column only."},
+}
+
+// Setting returns the value in force of the setting of that name, as text.
+func (c *Catalog) Setting(name string) (string, bool) {
+	s, ok := settingNamed(name)
+	if !ok {
+		return "", false
+	}
+	return s.Format(c.setting(s)), true
+}
+
+// SealAfterBytes is the setting seal_after_bytes.
+func (c *Catalog) SealAfterBytes() int64 { return c.number(SettingSealAfterBytes) }
+
+// SealAfterAge is the setting seal_after_age.
+func (c *Catalog) SealAfterAge() time.Duration {
+	return time.Duration(c.number(SettingSealAfterAge))
+}
+
+// CloseGrace is the setting close_grace.
+func (c *Catalog) CloseGrace() time.Duration { return time.Duration(c.number(SettingCloseGrace)) }
+
+// TrashRetention is the setting trash_retention.
+func (c *Catalog) TrashRetention() time.Duration {
+	return time.Duration(c.number(SettingTrashRetention))
+}
+
+// DropRetention is the setting drop_retention.
+func (c *Catalog) DropRetention() time.Duration {
+	return time.Duration(c.number(SettingDropRetention))
+}
+
+// MaxColumns is the setting max_columns.
+func (c *Catalog) MaxColumns() int { return int(c.number(SettingMaxColumns)) }
+
+func (c *Catalog) number(name string) int64 {
+	s, ok := settingNamed(name)
+	if !ok {
+		panic("catalog: no setting " + name)
+	}
+	return c.setting(s)
+}
+
+func (c *Catalog) setting(s *Setting) int64 {
+	text, ok := c.Settings[s.Name]
+	if !ok {
+		return s.Default
+	}
+	n, err := s.Parse(text)
+	if err != nil { // set by a version that allowed it
+		return s.Default
+	}
+	return n
+}
+
+func settingNamed(name string) (*Setting, bool) {
+	for i := range Settings {
+		if strings.EqualFold(Settings[i].Name, name) {
+			return &Settings[i], true
+		}
+	}
+	return nil, false
+}
+
+// Parse reads a value of the setting and holds it to the setting's bounds.
+func (s *Setting) Parse(text string) (int64, error) {
+	var n int64
+	var err error
+	switch s.Unit {
+	case UnitBytes:
+		n, err = parseBytes(text)
+	case UnitDuration:
+		var d time.Duration
+		d, err = time.ParseDuration(text)
+		n = int64(d)
+	default:
+		n, err = strconv.ParseInt(text, 10, 64)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s = %q: %w: want %s", s.Name, clip(text), ErrSetting, s.example())
+	}
+	if n < s.Min || n > s.Max {
+		return 0, fmt.Errorf("%s = %q: %w: want %s to %s", s.Name, clip(text), ErrSetting, s.Format(s.Min), s.Format(s.Max))
+	}
+	return n, nil
+}
+
+func (s *Setting) example() string {
+	switch s.Unit {
+	case UnitBytes:
+		return "bytes, such as 1048576, 512KiB or 32MiB"
+	case UnitDuration:
+		return "a duration, such as 90s or 1h30m"
+	default:
+		return "a whole number"
+	}
+}
+
+// Format writes a value of the setting as Parse reads it.
+func (s *Setting) Format(n int64) string {
+	switch s.Unit {
+	case UnitBytes:
+		return formatBytes(n)
+	case UnitDuration:
+		return time.Duration(n).String()
+	default:
+		return strconv.FormatInt(n, 10)
+	}
+}
+
+// byteUnits are tried from the greatest to the least.
+var byteUnits = []struct {
+	suffix string
+	size   int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+func parseBytes(text string) (int64, error) {
+	size := int64(1)
+	for _, u := range byteUnits {
+		if cut, ok := strings.CutSuffix(text, u.suffix); ok {
+			text, size = strings.TrimRight(cut, " "), u.size
+			break
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && (n > (1<<62)/size || n < 0) {
+		err = ErrSetting
+	}
+	return n * size, err
+}
+
+func formatBytes(n int64) string {
+	for _, u := range byteUnits {
+		if n >= u.size && n%u.size == 0 && u.size > 1 {
+			return strconv.FormatInt(n/u.size, 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
