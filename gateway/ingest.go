@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/gateway/track"
 )
 
 // Errors of Ingest, beside those of the cluster's Append.
@@ -72,21 +74,7 @@ type Ingested struct {
 }
 
 // RecordError says why one event of a request was refused.
-type RecordError struct {
-	// Index is the event's place in the request, from 0.
-	Index int
-	// InsertID is the event's insert id if it has one.
-	InsertID string
-	// Field is what is wrong, in Mixpanel's words: "event", "properties.time" …
-	Field string
-	// Message says what is wrong with it and what to do.
-	Message string
-}
-
-// Error gives the place, the field and the message.
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("event %d: %s: %s", e.Index, e.Field, e.Message)
-}
+type RecordError = track.RecordError
 
 // Ingest takes a request's events in: it checks them, stamps them, lets the
 // project have the columns they need, and appends them. When it returns
@@ -224,8 +212,10 @@ func (g *Gateway) observe(ctx context.Context, project *catalog.Project, events 
 			return nil
 		}
 	}
-	if _, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: needed}); err != nil {
-		return fmt.Errorf("add columns to project %s: %w", project.Name, err)
+	for some := range slices.Chunk(needed, catalog.MaxObserved) {
+		if _, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: some}); err != nil {
+			return fmt.Errorf("add columns to project %s: %w", project.Name, err)
+		}
 	}
 	return nil
 }
@@ -243,7 +233,6 @@ func needs(project *catalog.Project, events []event.Event) []catalog.Observed {
 				seen = make(map[catalog.Observed]bool)
 			}
 			seen[o] = true
-			o.Name = string([]byte(o.Name)) // the catalog outlives the request's buffer
 			needed = append(needed, o)
 		}
 	}

@@ -1,0 +1,440 @@
+package track
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// Decoder reads Mixpanel's events,
+//
+//	{"event": NAME, "properties": {"token": T, "time": T, "distinct_id": ID, "$insert_id": ID, …}}
+//
+// of which time, distinct_id, $insert_id and token become the event's own
+// fields, and all else its properties. Beside event and properties a record may
+// hold what it likes; it is not kept. A Decoder is reused for its buffers, by one
+// goroutine at a time. The zero value is ready.
+type Decoder struct {
+	scanner    scanner
+	batch      Batch
+	properties []catalog.Property
+	options    Options
+}
+
+// The names that Mixpanel gives to what is not a property of the event itself.
+const (
+	keyTime       = "time"
+	keyDistinctID = "distinct_id"
+	keyInsertID   = "$insert_id"
+	keyToken      = "token"
+)
+
+// byteOrderMark starts texts that some Windows programs write.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// Decode reads the texts of one request, each a JSON value, a JSON array of
+// records, or several of either with white space between them. The Batch and
+// its strings hold until the next call, while the texts are not changed. An
+// error means that nothing of the request can be used.
+func (d *Decoder) Decode(texts [][]byte, o Options) (*Batch, error) {
+	if o.MaxRecords == 0 {
+		o.MaxRecords = DefaultMaxRecords
+	}
+	d.options = o
+	d.scanner.arena = d.scanner.arena[:0]
+	d.properties = d.properties[:0]
+	b := &d.batch
+	b.Events, b.Tokens, b.Indexes, b.Failed, b.Records = b.Events[:0], b.Tokens[:0], b.Indexes[:0], b.Failed[:0], 0
+	for _, text := range texts {
+		d.scanner.reset(bytes.TrimPrefix(text, byteOrderMark))
+		if err := d.text(); err != nil {
+			return nil, err
+		}
+	}
+	if b.Records == 0 {
+		return nil, fmt.Errorf("%w: send a JSON array of events, or one JSON object a line", ErrEmpty)
+	}
+	return b, nil
+}
+
+// text reads the records of the scanner's text.
+func (d *Decoder) text() error {
+	s := &d.scanner
+	for {
+		c := s.peek()
+		if s.i >= len(s.b) {
+			return nil
+		}
+		if c == '[' {
+			if err := d.array(); err != nil {
+				return err
+			}
+			continue
+		}
+		start := s.i
+		if err := d.record(); err != nil {
+			return err
+		}
+		if s.err != nil {
+			return d.lines(start)
+		}
+	}
+}
+
+// array reads an array of records.
+func (d *Decoder) array() error {
+	s := &d.scanner
+	s.i++
+	if s.peek() == ']' {
+		s.i++
+		return nil
+	}
+	for {
+		if err := d.record(); err != nil {
+			return err
+		}
+		switch c := s.peek(); {
+		case s.err != nil:
+			return fmt.Errorf("%w, in event %d; nothing of the request was stored", s.err, d.batch.Records-1)
+		case c == ',':
+			s.i++
+		case c == ']':
+			s.i++
+			return nil
+		default:
+			s.failHere("',' or ']'")
+		}
+	}
+}
+
+// lines goes on after a broken record that starts at start and is not in an
+// array. From here on each line is a text of its own, so that what is broken
+// costs its own line, and each is read once.
+func (d *Decoder) lines(start int) error {
+	s := &d.scanner
+	text := s.b
+	d.fail("", "", s.err.Error())
+	at := lineEnd(text, start)
+	for at < len(text) {
+		end := lineEnd(text, at+1)
+		s.b, s.i, s.err = text[:end], at+1, nil
+		for s.peek(); s.i < len(s.b) && s.err == nil; s.peek() {
+			if err := d.record(); err != nil {
+				return err
+			}
+		}
+		if s.err != nil {
+			d.fail("", "", s.err.Error())
+		}
+		at = end
+	}
+	return nil
+}
+
+// lineEnd is the place of the first line feed at or after from, or the text's end.
+func lineEnd(text []byte, from int) int {
+	if n := bytes.IndexByte(text[from:], '\n'); n >= 0 {
+		return from + n
+	}
+	return len(text)
+}
+
+// record reads one record. A fault of the record itself is noted and the
+// scanner is behind it; a syntax error is left in the scanner, with the record
+// counted and not added. The error is that there are too many.
+func (d *Decoder) record() error {
+	if d.batch.Records >= d.options.MaxRecords {
+		return fmt.Errorf("%w: at most %d are allowed; send smaller batches", ErrTooManyRecords, d.options.MaxRecords)
+	}
+	d.batch.Records++
+	s := &d.scanner
+	if s.peek() != '{' {
+		if s.skipValue(); s.err == nil {
+			d.fail("", "", "the record is not an object; send {\"event\": …, \"properties\": {…}}")
+		}
+		return nil
+	}
+	r := reading{decoder: d, start: len(d.properties)}
+	r.read()
+	if s.err != nil {
+		d.properties = d.properties[:r.start]
+		return nil
+	}
+	r.finish()
+	return nil
+}
+
+// fail notes that the record read last is refused.
+func (d *Decoder) fail(insertID, field, message string) {
+	d.batch.Failed = append(d.batch.Failed, RecordError{
+		Index: d.batch.Records - 1, InsertID: insertID, Field: field, Message: message,
+	})
+}
+
+// reading is a record while it is read.
+type reading struct {
+	decoder *Decoder
+	start   int // of the record's properties in the decoder's
+	event   event.Event
+	token   string
+	// What was given at all, null or not.
+	named, dated, identified bool
+	// The first thing that was wrong, with whose field.
+	field, problem string
+}
+
+// refuse notes what is wrong, unless something was before.
+func (r *reading) refuse(field, format string, args ...any) {
+	if r.problem == "" {
+		r.field, r.problem = field, fmt.Sprintf(format, args...)
+	}
+}
+
+// read moves over the record's object.
+func (r *reading) read() {
+	s := &r.decoder.scanner
+	s.i++ // '{'
+	if s.peek() == '}' {
+		s.i++
+		return
+	}
+	for {
+		if !s.expect('"', "a key in quotes") {
+			return
+		}
+		key, _ := s.str()
+		if !s.expect(':', "':'") {
+			return
+		}
+		c := s.peek()
+		switch key {
+		case "event":
+			r.name(c)
+		case "properties":
+			r.properties(c)
+		default:
+			s.skipValue()
+		}
+		if s.err != nil {
+			return
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+		case '}':
+			s.i++
+			return
+		default:
+			s.failHere("',' or '}'")
+			return
+		}
+	}
+}
+
+// name reads the event's name.
+func (r *reading) name(c byte) {
+	s := &r.decoder.scanner
+	if c != '"' {
+		s.skipValue()
+		r.refuse("event", "'event' is not a string; name what happened")
+		return
+	}
+	s.i++
+	name, valid := s.str()
+	if !valid {
+		r.refuse("event", "'event' is not valid UTF-8")
+	}
+	r.event.Name, r.named = name, true
+}
+
+// properties reads the record's properties. Given twice, the last ones count.
+func (r *reading) properties(c byte) {
+	d, s := r.decoder, &r.decoder.scanner
+	d.properties = d.properties[:r.start]
+	r.token, r.dated, r.identified = "", false, false
+	r.event.Time, r.event.DistinctID, r.event.InsertID = 0, "", ""
+	if c != '{' {
+		s.skipValue()
+		r.refuse("properties", "'properties' is not an object")
+		return
+	}
+	s.i++
+	if s.peek() == '}' {
+		s.i++
+		return
+	}
+	for {
+		if !s.expect('"', "a key in quotes") {
+			return
+		}
+		key, valid := s.str()
+		if !s.expect(':', "':'") {
+			return
+		}
+		if !valid {
+			r.refuse("properties", "a property's name is not valid UTF-8")
+		}
+		value := r.value(key)
+		if s.err != nil {
+			return
+		}
+		switch key {
+		case keyTime:
+			r.time(value)
+		case keyDistinctID:
+			r.event.DistinctID, r.identified = r.id(key, value), value.Kind != catalog.KindNull
+		case keyInsertID:
+			r.event.InsertID = r.id(key, value)
+		case keyToken:
+			r.setToken(value)
+		default:
+			d.properties = append(d.properties, catalog.Property{Name: key, Value: value})
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+		case '}':
+			s.i++
+			return
+		default:
+			s.failHere("',' or '}'")
+			return
+		}
+	}
+}
+
+// value reads the value of the property key.
+func (r *reading) value(key string) catalog.Value {
+	s := &r.decoder.scanner
+	switch c := s.peek(); c {
+	case '"':
+		s.i++
+		text, valid := s.str()
+		if !valid {
+			r.refuse(property(key), "'%s' is invalid: the string is not valid UTF-8", property(key))
+		}
+		return catalog.String(text)
+	case '{', '[':
+		text, depth, valid := s.container()
+		if !valid {
+			r.refuse(property(key), "'%s' is invalid: it holds a string that is not valid UTF-8", property(key))
+		}
+		if depth > event.MaxDepth {
+			r.refuse(property(key), "'%s' is nested %d deep, at most %d are allowed; flatten it or send it as a string", property(key), depth, event.MaxDepth)
+		}
+		return catalog.JSON(text)
+	case 't':
+		s.literal("true")
+		return catalog.Bool(true)
+	case 'f':
+		s.literal("false")
+		return catalog.Bool(false)
+	case 'n':
+		s.literal("null")
+		return catalog.Null
+	default:
+		if c != '-' && (c < '0' || c > '9') {
+			s.failHere("a value")
+			return catalog.Null
+		}
+		return s.number()
+	}
+}
+
+// property is a property's name as errors write it, cut to a readable length.
+func property(key string) string {
+	const most = 64
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return "properties." + key
+}
+
+// id reads a user's or an event's id: a string, or a number as it was written.
+func (r *reading) id(key string, v catalog.Value) string {
+	switch v.Kind {
+	case catalog.KindNull:
+		return ""
+	case catalog.KindString, catalog.KindNumber:
+		return v.Text
+	case catalog.KindInt, catalog.KindDouble:
+		return string(v.AppendJSON(nil))
+	}
+	r.refuse(property(key), "'%s' is invalid: it must be a string", property(key))
+	return ""
+}
+
+// time reads the event's time.
+func (r *reading) time(v catalog.Value) {
+	if r.dated = v.Kind != catalog.KindNull; !r.dated {
+		return
+	}
+	t, problem := parseTime(v)
+	if problem != "" {
+		r.refuse(property(keyTime), "'%s' is invalid: %s", property(keyTime), problem)
+	}
+	r.event.Time = t
+}
+
+// setToken reads the project's token.
+func (r *reading) setToken(v catalog.Value) {
+	if v.Kind != catalog.KindString && v.Kind != catalog.KindNull {
+		r.refuse(property(keyToken), "'%s' is invalid: it must be a string", property(keyToken))
+	}
+	r.token = v.Text
+}
+
+// finish adds the record to the batch, as an event or as a failure.
+func (r *reading) finish() {
+	d := r.decoder
+	switch {
+	case !r.named:
+		r.refuse("event", "'event' is missing; name what happened")
+	case r.event.Name == "":
+		r.refuse("event", "'event' is empty; name what happened")
+	case d.options.Strict && !r.dated:
+		r.refuse(property(keyTime), "'%s' is missing; send seconds or milliseconds since 1970 UTC", property(keyTime))
+	case d.options.Strict && !r.identified:
+		r.refuse(property(keyDistinctID), "'%s' is missing; send \"\" for an event of no user", property(keyDistinctID))
+	}
+	if r.problem != "" {
+		d.properties = d.properties[:r.start]
+		d.fail(r.event.InsertID, r.field, r.problem)
+		return
+	}
+	r.event.ServerTime = !r.dated
+	d.properties = sortProperties(d.properties, r.start)
+	r.event.Properties = d.properties[r.start:len(d.properties):len(d.properties)]
+	b := &d.batch
+	b.Events = append(b.Events, r.event)
+	b.Tokens = append(b.Tokens, r.token)
+	b.Indexes = append(b.Indexes, uint32(b.Records-1))
+}
+
+// sortProperties sorts those from start on by name; of equal names the last
+// stays.
+func sortProperties(all []catalog.Property, start int) []catalog.Property {
+	p := all[start:]
+	increasing := true
+	for i := 1; i < len(p) && increasing; i++ {
+		increasing = p[i-1].Name < p[i].Name
+	}
+	if increasing {
+		return all
+	}
+	slices.SortStableFunc(p, func(a, b catalog.Property) int { return cmp.Compare(a.Name, b.Name) })
+	n := 0
+	for i := range p {
+		if i+1 < len(p) && p[i].Name == p[i+1].Name {
+			continue
+		}
+		p[n] = p[i]
+		n++
+	}
+	return all[:start+n]
+}
