@@ -3,7 +3,23 @@
 // replicas and back.
 package event
 
-import "arbor/catalog"
+import (
+	"errors"
+
+	"arbor/catalog"
+)
+
+// Errors that this package wraps.
+var (
+	// ErrCorrupt: a record's bytes are damaged, or were never a record.
+	ErrCorrupt = errors.New("record is corrupt")
+	// ErrVersion: a record was written by a newer arbor.
+	ErrVersion = errors.New("record is of a newer version")
+	// ErrLimit: an event or batch is greater than it may be.
+	ErrLimit = errors.New("limit exceeded")
+	// ErrInvalid: an event or batch is not well-formed.
+	ErrInvalid = errors.New("not well-formed")
+)
 
 // Event is one thing that a user did. Its strings may alias the buffer it was
 // decoded from; the decoder says for how long they hold.
@@ -61,5 +77,7 @@ const (
 	MaxDepth        = 16      // nested arrays and objects inside a property
 	MaxEventBytes   = 1 << 20 // of one event, as canonical bytes
 	MaxBatchEvents  = 1 << 16
+	MaxBatchDeletes = 1 << 16 // deletes, and as many undos
+	MaxBatchTargets = 1 << 20 // of all deletes of a batch
 	MaxBatchBytes   = 64 << 20
 )

@@ -1,0 +1,97 @@
+package event
+
+import (
+	"encoding/binary"
+
+	"arbor/catalog"
+	"github.com/zeebo/xxh3"
+)
+
+// Canonical bytes are what digests and fingerprints are taken of. They follow
+// from the event alone, never from a record's version or a file's layout, and
+// no two different events share them. They are never stored, but changing them
+// would change every digest that was: they have no version, and stay.
+//
+//	event:   'E' · id, 16 · time, 8 LE · payload
+//	payload: 1 where the time is the server's, else 0 · the time, 8 LE, or zeros
+//	         where it is the server's · name · distinct id · insert id ·
+//	         properties, 4 LE · for each: name · kind, 1 · value
+//	value:   null: nothing; bool, int, double: 8 LE; others: text
+//	delete:  'D' · id, 16 · targets, 4 LE · their ids, 16 each
+//	undo:    'U' · id, 16 · id of the delete, 16
+//	name, id, text: length, 4 LE · bytes
+const (
+	canonicalEvent  = 'E'
+	canonicalDelete = 'D'
+	canonicalUndo   = 'U'
+)
+
+// AppendCanonical appends the event's canonical bytes, its ingest id included.
+func AppendCanonical(dst []byte, e *Event) []byte {
+	dst = append(dst, canonicalEvent)
+	dst, _ = e.ID.AppendBinary(dst)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
+	return appendPayload(dst, e)
+}
+
+// CanonicalSize is the length of the event's canonical bytes.
+func CanonicalSize(e *Event) int {
+	n := 1 + catalog.IngestIDSize + 8 + 1 + 8 + 4*4 + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
+	for i := range e.Properties {
+		p := &e.Properties[i]
+		n += 4 + len(p.Name) + 1
+		switch p.Value.Kind {
+		case catalog.KindNull:
+		case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
+			n += 8
+		default:
+			n += 4 + len(p.Value.Text)
+		}
+	}
+	return n
+}
+
+// appendPayload appends what makes two events with one logical key the same
+// event sent again: all but the ingest id, and but a time that the server gave,
+// since a retry gets another.
+func appendPayload(dst []byte, e *Event) []byte {
+	time, server := e.Time, byte(0)
+	if e.ServerTime {
+		time, server = 0, 1
+	}
+	dst = append(dst, server)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(time))
+	dst = appendText(dst, e.Name)
+	dst = appendText(dst, e.DistinctID)
+	dst = appendText(dst, e.InsertID)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(e.Properties)))
+	for i := range e.Properties {
+		p := &e.Properties[i]
+		dst = appendText(dst, p.Name)
+		dst = append(dst, byte(p.Value.Kind))
+		switch p.Value.Kind {
+		case catalog.KindNull:
+		case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
+			dst = binary.LittleEndian.AppendUint64(dst, p.Value.Bits)
+		default:
+			dst = appendText(dst, p.Value.Text)
+		}
+	}
+	return dst
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(s))), s...)
+}
+
+// hashBuffer is the stack that canonical bytes are made on; longer ones go to
+// the heap.
+type hashBuffer [2048]byte
+
+// PayloadHash is the fingerprint of the event's payload: copies of an event
+// with the same one are retries, with another one conflicts.
+func PayloadHash(e *Event) (hi, lo uint64) {
+	var buf hashBuffer
+	h := xxh3.Hash128(appendPayload(buf[:0], e))
+	return h.Hi, h.Lo
+}
