@@ -1,0 +1,201 @@
+package exec
+
+import (
+	"math"
+	"slices"
+
+	"arbor/catalog"
+)
+
+// Bounds are what a filter implies about the rows for which it is true. They
+// serve to skip shards, files and blocks without looking at a row.
+type Bounds struct {
+	// MinTime and MaxTime hold the raw time, both ends included. If MinTime is
+	// greater, no row passes.
+	MinTime, MaxTime int64
+	// Users are the only distinct ids that pass, sorted; nil means any.
+	Users []string
+	// Ranges bound columns of numbers, moments and texts, by their number in the
+	// fragment. A row whose value is null or outside does not pass.
+	Ranges map[int]Range
+}
+
+// Range is a closed interval of a column's values, in the order of its type. An
+// end that is null is open.
+type Range struct{ Min, Max catalog.Value }
+
+// Everything are the bounds of a filter that says nothing.
+func Everything() Bounds { return Bounds{MinTime: math.MinInt64, MaxTime: math.MaxInt64} }
+
+// Empty reports whether no row can pass.
+func (b *Bounds) Empty() bool { return b.MinTime > b.MaxTime || b.Users != nil && len(b.Users) == 0 }
+
+// HasUser reports whether events of that user can pass.
+func (b *Bounds) HasUser(distinctID string) bool {
+	if b.Users == nil {
+		return true
+	}
+	_, found := slices.BinarySearch(b.Users, distinctID)
+	return found
+}
+
+// BoundsOf says what the fragment's filter implies. The fragment must be valid.
+func BoundsOf(f *Fragment) Bounds {
+	if f.Filter == nil {
+		return Everything()
+	}
+	return boundsOf(f.Filter, f.Columns)
+}
+
+func boundsOf(x *Expr, columns []Column) Bounds {
+	switch x.Op {
+	case OpAnd:
+		b := Everything()
+		for _, a := range x.Args {
+			b = intersect(b, boundsOf(a, columns), columns)
+		}
+		return b
+	case OpOr:
+		b := boundsOf(x.Args[0], columns)
+		for _, a := range x.Args[1:] {
+			b = unite(b, boundsOf(a, columns))
+		}
+		return b
+	case OpNot, OpIsNull:
+		return Everything()
+	}
+	return leafBounds(x, columns[x.Column])
+}
+
+// leafBounds are those of a comparison.
+func leafBounds(x *Expr, c Column) Bounds {
+	b := Everything()
+	lo, hi, ok := interval(x, c.Result())
+	if !ok {
+		return b
+	}
+	switch c.Source {
+	case SourceTime, SourceTimeRaw:
+		b.MinTime, b.MaxTime = timeBounds(lo, hi)
+	case SourceDistinctID:
+		if x.Op == OpEqual || x.Op == OpIn {
+			b.Users = texts(x.Values)
+		}
+	}
+	b.Ranges = map[int]Range{x.Column: {lo, hi}}
+	return b
+}
+
+// interval is the closed interval that a comparison's values lie in; false
+// where it says nothing of the kind.
+func interval(x *Expr, t catalog.Type) (lo, hi catalog.Value, ok bool) {
+	if x.Op == OpPrefix {
+		return x.Values[0], catalog.Null, x.Values[0].Kind != catalog.KindNull
+	}
+	first := true
+	for _, v := range x.Values {
+		if v.Kind == catalog.KindNull {
+			continue // a comparison with null is never true
+		}
+		if first || compareValues(v, lo, t) < 0 {
+			lo = v
+		}
+		if first || compareValues(v, hi, t) > 0 {
+			hi = v
+		}
+		first = false
+	}
+	if first {
+		return lo, hi, false
+	}
+	switch x.Op {
+	case OpLess, OpLessEq:
+		lo = catalog.Null
+	case OpMore, OpMoreEq:
+		hi = catalog.Null
+	}
+	return lo, hi, true
+}
+
+// timeBounds are the whole microseconds of a closed interval.
+func timeBounds(lo, hi catalog.Value) (int64, int64) {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if lo.Kind == catalog.KindInt {
+		from = lo.Int()
+	}
+	if hi.Kind == catalog.KindInt {
+		to = hi.Int()
+	}
+	return from, to
+}
+
+// texts are the constants' texts, sorted, each once.
+func texts(values []catalog.Value) []string {
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		if v.Kind != catalog.KindNull {
+			out = append(out, v.Text)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func intersect(a, b Bounds, columns []Column) Bounds {
+	a.MinTime, a.MaxTime = max(a.MinTime, b.MinTime), min(a.MaxTime, b.MaxTime)
+	switch {
+	case a.Users == nil:
+		a.Users = b.Users
+	case b.Users != nil:
+		both := []string{}
+		for _, u := range a.Users {
+			if b.HasUser(u) {
+				both = append(both, u)
+			}
+		}
+		a.Users = both
+	}
+	for c, r := range b.Ranges {
+		if a.Ranges == nil {
+			a.Ranges = map[int]Range{}
+		}
+		if have, ok := a.Ranges[c]; ok {
+			r = have.intersect(r, columns[c].Result())
+		}
+		a.Ranges[c] = r
+	}
+	return a
+}
+
+func (r Range) intersect(o Range, t catalog.Type) Range {
+	if r.Min.Kind == catalog.KindNull || o.Min.Kind != catalog.KindNull && compareValues(o.Min, r.Min, t) > 0 {
+		r.Min = o.Min
+	}
+	if r.Max.Kind == catalog.KindNull || o.Max.Kind != catalog.KindNull && compareValues(o.Max, r.Max, t) < 0 {
+		r.Max = o.Max
+	}
+	return r
+}
+
+// Meets reports whether some value can lie in r and between min and max, which
+// are of type t and not null.
+func (r Range) Meets(min, max catalog.Value, t catalog.Type) bool {
+	return (r.Min.Kind == catalog.KindNull || compareValues(r.Min, max, t) <= 0) &&
+		(r.Max.Kind == catalog.KindNull || compareValues(r.Max, min, t) >= 0)
+}
+
+func unite(a, b Bounds) Bounds {
+	if a.Empty() {
+		return b
+	}
+	if b.Empty() {
+		return a
+	}
+	out := Bounds{MinTime: min(a.MinTime, b.MinTime), MaxTime: max(a.MaxTime, b.MaxTime)}
+	if a.Users != nil && b.Users != nil {
+		out.Users = slices.Concat(a.Users, b.Users)
+		slices.Sort(out.Users)
+		out.Users = slices.Compact(out.Users)
+	}
+	return out // ranges of different branches are not worth uniting
+}

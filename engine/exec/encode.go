@@ -1,0 +1,249 @@
+package exec
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"arbor/catalog"
+)
+
+// An encoded fragment:
+//
+//	version   byte     1
+//	project   uvarint
+//	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows
+//	as-of     16 bytes big-endian ingest id
+//	policy    5 bytes  disabled, key, survivor, conflict, missing
+//	limit     uvarint
+//	columns   uvarint, then each: source, type, precision, scale, hidden (a byte
+//	          each), property (uvarint length, bytes)
+//	filter    an expression: op byte, then for and, or, not: uvarint count and
+//	          the arguments; for the others: uvarint column, uvarint count and the
+//	          constants, each kind byte, uvarint bits, text (uvarint length, bytes)
+
+const encodingVersion = 1
+
+const (
+	flagCopies = 1 << iota
+	flagAsOf
+	flagPolicy
+	flagFilter
+	flagsKnown = 1<<iota - 1
+)
+
+// AppendFragment appends the fragment's encoding to dst. The fragment must be valid.
+func AppendFragment(dst []byte, f *Fragment) []byte {
+	dst = append(dst, encodingVersion)
+	dst = binary.AppendUvarint(dst, uint64(f.Project))
+	dst = append(dst, f.flags())
+	if !f.AsOf.IsZero() {
+		dst, _ = f.AsOf.AppendBinary(dst)
+	}
+	if p := f.Policy; p != nil {
+		dst = append(dst, boolByte(p.Disabled), byte(p.Key), byte(p.Survivor), byte(p.Conflict), byte(p.Missing))
+	}
+	dst = binary.AppendUvarint(dst, uint64(f.Limit))
+	dst = binary.AppendUvarint(dst, uint64(len(f.Columns)))
+	for _, c := range f.Columns {
+		dst = append(dst, byte(c.Source), byte(c.Type), c.Precision, c.Scale, boolByte(c.Hidden))
+		dst = appendText(dst, c.Property)
+	}
+	if f.Filter != nil {
+		dst = appendExpr(dst, f.Filter)
+	}
+	return dst
+}
+
+func (f *Fragment) flags() (flags byte) {
+	if f.Copies {
+		flags |= flagCopies
+	}
+	if !f.AsOf.IsZero() {
+		flags |= flagAsOf
+	}
+	if f.Policy != nil {
+		flags |= flagPolicy
+	}
+	if f.Filter != nil {
+		flags |= flagFilter
+	}
+	return flags
+}
+
+func appendExpr(dst []byte, x *Expr) []byte {
+	dst = append(dst, byte(x.Op))
+	if x.Op == OpAnd || x.Op == OpOr || x.Op == OpNot {
+		dst = binary.AppendUvarint(dst, uint64(len(x.Args)))
+		for _, a := range x.Args {
+			dst = appendExpr(dst, a)
+		}
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(x.Column))
+	dst = binary.AppendUvarint(dst, uint64(len(x.Values)))
+	for _, v := range x.Values {
+		dst = append(dst, byte(v.Kind))
+		dst = binary.AppendUvarint(dst, v.Bits)
+		dst = appendText(dst, v.Text)
+	}
+	return dst
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// DecodeFragment reads what AppendFragment wrote and validates it. The fragment
+// shares no memory with b.
+func DecodeFragment(b []byte) (*Fragment, error) {
+	if len(b) > 0 && b[0] > encodingVersion {
+		return nil, fmt.Errorf("%w: version %d, this arbor knows %d", ErrVersion, b[0], encodingVersion)
+	}
+	d := decoder{rest: b}
+	f := d.fragment()
+	if d.bad || len(d.rest) != 0 {
+		return nil, fmt.Errorf("%w: encoding of %d bytes is damaged", ErrFragment, len(b))
+	}
+	if err := f.Validate(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// decoder takes values from the front of rest; after a mistake bad is set and
+// all that it gives is zero.
+type decoder struct {
+	rest  []byte
+	nodes int
+	bad   bool
+}
+
+func (d *decoder) fragment() *Fragment {
+	f := &Fragment{}
+	if d.byte() != encodingVersion {
+		d.bad = true
+	}
+	f.Project = catalog.ProjectID(d.below(1 << 32))
+	flags := d.byte()
+	if flags > flagsKnown {
+		d.bad = true
+	}
+	f.Copies = flags&flagCopies != 0
+	if flags&flagAsOf != 0 {
+		f.AsOf = catalog.IngestIDFromBytes(d.bytes(catalog.IngestIDSize))
+	}
+	if flags&flagPolicy != 0 {
+		f.Policy = d.policy()
+	}
+	f.Limit = int64(d.below(1 << 62))
+	f.Columns = d.columns()
+	if flags&flagFilter != 0 {
+		f.Filter = d.expr(1)
+	}
+	return f
+}
+
+func (d *decoder) policy() *catalog.Policy {
+	p := &catalog.Policy{
+		Disabled: d.bool(), Key: catalog.Key(d.byte()), Survivor: catalog.Survivor(d.byte()),
+		Conflict: catalog.Conflict(d.byte()), Missing: catalog.Missing(d.byte()),
+	}
+	if p.Key > catalog.KeyID || p.Survivor > catalog.SurvivorLast || p.Conflict > catalog.ConflictKeep || p.Missing > catalog.MissingContent {
+		d.bad = true
+	}
+	return p
+}
+
+func (d *decoder) columns() []Column {
+	var columns []Column
+	for range d.below(MaxColumns + 1) {
+		c := Column{Source: Source(d.byte()), Type: catalog.Type(d.byte()), Precision: d.byte(), Scale: d.byte(), Hidden: d.bool(), Property: d.text()}
+		if d.bad {
+			return nil
+		}
+		columns = append(columns, c)
+	}
+	return columns
+}
+
+func (d *decoder) expr(depth int) *Expr {
+	x := &Expr{Op: Op(d.byte())}
+	if d.nodes++; d.nodes > MaxExprNodes || depth > MaxExprDepth {
+		d.bad = true
+		return x
+	}
+	if x.Op == OpAnd || x.Op == OpOr || x.Op == OpNot {
+		for range d.below(MaxExprNodes + 1) {
+			if d.bad {
+				return x
+			}
+			x.Args = append(x.Args, d.expr(depth+1))
+		}
+		return x
+	}
+	x.Column = int(d.below(MaxColumns + 1))
+	for range d.below(MaxExprValues + 1) {
+		v := catalog.Value{Kind: catalog.Kind(d.byte()), Bits: d.uvarint(), Text: d.text()}
+		if d.bad {
+			return x
+		}
+		x.Values = append(x.Values, v)
+	}
+	return x
+}
+
+func (d *decoder) bytes(n int) []byte {
+	if d.bad || len(d.rest) < n {
+		d.bad = true
+		return make([]byte, min(n, catalog.IngestIDSize))
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) byte() byte { return d.bytes(1)[0] }
+
+func (d *decoder) bool() bool {
+	b := d.byte()
+	if b > 1 {
+		d.bad = true
+	}
+	return b == 1
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if d.bad || n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+// below is a uvarint less than limit.
+func (d *decoder) below(limit uint64) uint64 {
+	v := d.uvarint()
+	if v >= limit {
+		d.bad = true
+		return 0
+	}
+	return v
+}
+
+func (d *decoder) text() string {
+	n := int(d.below(MaxValueBytes + 1))
+	if d.bad || len(d.rest) < n {
+		d.bad = true
+		return ""
+	}
+	return string(d.bytes(n))
+}
