@@ -20,7 +20,7 @@ func (m *Model) Describe(ctx context.Context, table string) (*exec.Table, error)
 	t := &exec.Table{Columns: columns}
 	records := m.Records()
 	for _, shard := range shardsOf(records) {
-		for _, row := range m.describeShard(table, ofShard(records, shard)) {
+		for _, row := range m.describeShard(table, shard, ofShard(records, shard)) {
 			start := []catalog.Value{catalog.Int(int64(shard.Project)), catalog.String(shard.Day.String()), catalog.Int(int64(shard.Bucket))}
 			t.Rows = append(t.Rows, append(start, row...))
 		}
@@ -29,8 +29,7 @@ func (m *Model) Describe(ctx context.Context, table string) (*exec.Table, error)
 }
 
 // describeShard gives the rows of one shard, without the columns that name it.
-func (m *Model) describeShard(table string, records []Record) [][]catalog.Value {
-	shard := records[0].Shard
+func (m *Model) describeShard(table string, shard catalog.ShardKey, records []Record) [][]catalog.Value {
 	switch table {
 	case "shards":
 		events, damaged := physical(records)
@@ -39,12 +38,12 @@ func (m *Model) describeShard(table string, records []Record) [][]catalog.Value 
 		d := Digest(records)
 		return [][]catalog.Value{{catalog.Int(int64(d.Count)), catalog.String(d.String())}}
 	case "balance":
-		b := m.Balances(shard.Project)[shard]
+		b := m.balance(shard, records)
 		return [][]catalog.Value{ints(b.Accepted, b.Visible, b.Retry, b.Conflict, b.Deleted, b.Quarantined)}
 	case "duplicates":
 		var rows [][]catalog.Value
-		for _, r := range m.Answer(shard.Project, catalog.IngestID{}, nil).Rows {
-			if r.Shard == shard && r.Duplicate() {
+		for _, r := range m.answer(shard.Project, records, catalog.IngestID{}, nil).Rows {
+			if r.Duplicate() {
 				rows = append(rows, []catalog.Value{
 					catalog.String(r.Event.Name), catalog.String(r.Event.DistinctID), textOrNull(r.Event.InsertID),
 					catalog.String(r.Event.ID.String()), catalog.String(r.DupOf.String()), catalog.String(r.Kind)})
@@ -69,37 +68,26 @@ type Balance struct {
 	Accepted, Visible, Retry, Conflict, Deleted, Quarantined int
 }
 
-// Balances are those of the project's shards.
-func (m *Model) Balances(project catalog.ProjectID) map[catalog.ShardKey]Balance {
-	balances := map[catalog.ShardKey]Balance{}
-	records := m.Records()
-	truncations, policyOf := []catalog.Truncation(nil), func(catalog.Day) catalog.Policy { return catalog.DefaultPolicy }
-	m.mu.RLock()
-	if p, ok := m.catalog.ProjectByID(project); ok {
-		truncations, policyOf = p.Truncations, p.Policy
-	}
-	m.mu.RUnlock()
-	for _, shard := range shardsOf(records) {
-		if shard.Project != project {
-			continue
+// Balance is that of a shard now.
+func (m *Model) Balance(shard catalog.ShardKey) Balance {
+	return m.balance(shard, ofShard(m.Records(), shard))
+}
+
+func (m *Model) balance(shard catalog.ShardKey, records []Record) Balance {
+	answer := m.answer(shard.Project, records, catalog.IngestID{}, nil)
+	events, damaged := physical(records)
+	b := Balance{Accepted: len(events) + len(damaged), Deleted: answer.Deleted, Quarantined: answer.Quarantined}
+	for _, r := range answer.Rows {
+		switch r.Kind {
+		case "":
+			b.Visible++
+		case KindRetry:
+			b.Retry++
+		case KindConflict:
+			b.Conflict++
 		}
-		of := ofShard(records, shard)
-		answer := m.Rule(of, policyOf, truncations, catalog.IngestID{})
-		events, damaged := physical(of)
-		b := Balance{Accepted: len(events) + len(damaged), Deleted: answer.Deleted, Quarantined: answer.Quarantined}
-		for _, r := range answer.Rows {
-			switch r.Kind {
-			case "":
-				b.Visible++
-			case KindRetry:
-				b.Retry++
-			case KindConflict:
-				b.Conflict++
-			}
-		}
-		balances[shard] = b
 	}
-	return balances
+	return b
 }
 
 // Digest is the digest of a shard's records, physical repeats once.

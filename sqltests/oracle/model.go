@@ -108,17 +108,20 @@ func decode(record []byte) (*event.Batch, error) {
 // Answer is what a query of the project would see; a zero asOf means now, a
 // nil policy the policies in force.
 func (m *Model) Answer(project catalog.ProjectID, asOf catalog.IngestID, policy *catalog.Policy) Answer {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
 	var records []Record
-	for _, r := range m.records {
+	for _, r := range m.Records() {
 		if r.Shard.Project == project {
 			records = append(records, r)
 		}
 	}
+	return m.answer(project, records, asOf, policy)
+}
+
+// answer applies the rule to some of a project's records.
+func (m *Model) answer(project catalog.ProjectID, records []Record, asOf catalog.IngestID, policy *catalog.Policy) Answer {
 	policyOf := func(catalog.Day) catalog.Policy { return catalog.DefaultPolicy }
 	var truncations []catalog.Truncation
-	if p, ok := m.catalog.ProjectByID(project); ok {
+	if p, ok := m.Catalog().ProjectByID(project); ok {
 		policyOf, truncations = p.Policy, p.Truncations
 	}
 	if policy != nil {

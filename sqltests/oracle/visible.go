@@ -8,8 +8,8 @@
 package oracle
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"arbor/catalog"
@@ -127,38 +127,50 @@ func LogicalKey(e *event.Event, policy catalog.Policy) (string, bool) {
 		if policy.Missing == catalog.MissingNone {
 			return "", false
 		}
-		return fmt.Sprintf("content %q %q %d %s", e.DistinctID, e.Name, e.Time, Payload(e)), true
+		return list([]string{"content", e.DistinctID, e.Name, strconv.FormatInt(e.Time, 10), Payload(e)}), true
 	}
-	key := fmt.Sprintf("id %q %q", e.DistinctID, e.InsertID)
+	key := []string{"id", e.DistinctID, e.InsertID}
 	if policy.Key == catalog.KeyDay || policy.Key == catalog.KeyExact {
-		key += fmt.Sprintf(" event %q", e.Name)
+		key = append(key, e.Name)
 	}
 	if policy.Key == catalog.KeyExact {
-		key += fmt.Sprintf(" ms %d", floorDiv(e.Time, catalog.Millisecond))
+		key = append(key, strconv.FormatInt(floorDiv(e.Time, catalog.Millisecond), 10))
 	}
 	if policy.Conflict == catalog.ConflictKeep {
-		key += " payload " + Payload(e)
+		key = append(key, Payload(e))
 	}
-	return key, true
+	return list(key), true
 }
 
 // Payload is what the client said: all of the event but its physical identity,
 // and but the time where that is the server's.
 func Payload(e *event.Event) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q %q %v", e.Name, e.DistinctID, e.InsertID, e.ServerTime)
+	time := "the server's"
 	if !e.ServerTime {
-		fmt.Fprintf(&b, " %d", e.Time)
+		time = strconv.FormatInt(e.Time, 10)
 	}
+	parts := []string{e.Name, e.DistinctID, e.InsertID, time}
 	for _, p := range e.Properties {
-		fmt.Fprintf(&b, " %q=%d:%d:%q", p.Name, p.Value.Kind, p.Value.Bits, p.Value.Text)
+		parts = append(parts, p.Name, string(rune('0'+p.Value.Kind)), strconv.FormatUint(p.Value.Bits, 16), p.Value.Text)
 	}
-	return b.String()
+	return list(parts)
 }
 
 // Bytes is all of the event: equal events have equal Bytes.
 func Bytes(e *event.Event) string {
-	return fmt.Sprintf("%s %d %s", e.ID, e.Time, Payload(e))
+	return list([]string{e.ID.String(), strconv.FormatInt(e.Time, 10), Payload(e)})
+}
+
+// list puts parts together, each after its length, so that different lists are
+// different texts.
+func list(parts []string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(strconv.Itoa(len(p)))
+		b.WriteByte(':')
+		b.WriteString(p)
+	}
+	return b.String()
 }
 
 // physical tells the events of a shard's records, each once, from those whose
