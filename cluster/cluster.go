@@ -2,49 +2,164 @@
 // gateway above it neither knows nor cares how many there are. This is the
 // cluster of one member: the catalog is durable in its own log, and every shard
 // is on the member's own engine, reached through Local.
+//
+// A member opens from the inside out: OpenMetadata gives the catalog, the
+// engine opens with it, and New puts the two together. It closes the other way.
 package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 
 	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/event"
 	"arbor/engine/exec"
 )
 
-// Local is this member's engine. main plugs it in, so that neither imports the
-// other. All methods may be called at once from many goroutines.
-type Local interface {
-	// SetCatalog makes c the catalog in force: whatever starts after it
-	// returns sees c.
-	SetCatalog(c *catalog.Catalog)
+// Errors that the gateway decides by. What the member itself said is wrapped
+// beside them.
+var (
+	// ErrClosed: the cluster was closed; the server is going down.
+	ErrClosed = errors.New("cluster is closed")
+	// ErrUnavailable: the member cannot store anything now, because of its disk or
+	// because it goes down. What was asked may or may not have been stored; asking
+	// again later is right.
+	ErrUnavailable = errors.New("storage is unavailable")
+	// ErrTooLarge: the request is greater than a log takes. Send less at once.
+	ErrTooLarge = errors.New("request is too large")
+	// ErrCorrupt: the catalog's log is damaged.
+	ErrCorrupt = errors.New("catalog's log is damaged")
+)
 
-	// Append makes records durable: each is an encoded event.Batch. When it
-	// returns nil all of them are on disk; when it returns an error each of
-	// them may or may not be, and appending it again is harmless.
-	Append(ctx context.Context, records [][]byte) error
+// Cluster is what the gateway asks. Its methods may be called at once from many
+// goroutines.
+type Cluster struct {
+	metadata *Metadata
+	local    Local
 
-	// Duplicates counts the events of the given records (as given to Append,
-	// which has returned) that are hidden as duplicates now.
-	Duplicates(ctx context.Context, records [][]byte) (int64, error)
-
-	// Scan gives the fragment's rows, batch by batch, from a view taken when it
-	// starts, in no particular order. A batch is valid until yield returns; an
-	// error from yield ends the scan and is returned. Yield is never called from
-	// two goroutines at once.
-	Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error)
-
-	// Describe gives the rows of one of the tables that DescribeTables names.
-	Describe(ctx context.Context, table string) (*exec.Table, error)
-
-	// Index seals and indexes what the project has in logs; closeDays also
-	// makes each shard's files one. Project 0 means all. It returns when done.
-	Index(ctx context.Context, project catalog.ProjectID, closeDays bool) error
-
-	// Check re-reads all that the project has and compares it with its
-	// checksums and digests: one row a file or log, with what is wrong.
-	Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error)
+	// mu guards closed; calls counts those under way and is only added to while
+	// closed is not set.
+	mu     sync.Mutex
+	closed bool
+	calls  sync.WaitGroup
 }
 
-// DescribeTables are the tables that Local.Describe gives: shards, files,
-// digests, balance, duplicates, jobs, deletes, alarms.
-var DescribeTables = []string{"shards", "files", "digests", "balance", "duplicates", "jobs", "deletes", "alarms"}
+// New puts a member's metadata and its engine together, and makes the catalog
+// in force the engine's. Closing them stays with the caller.
+func New(metadata *Metadata, local Local) *Cluster {
+	local.SetCatalog(metadata.Catalog())
+	return &Cluster{metadata: metadata, local: local}
+}
+
+// Catalog is the catalog in force.
+func (c *Cluster) Catalog() *catalog.Catalog { return c.metadata.Catalog() }
+
+// Change makes a change durable and gives the catalog that it made, which is
+// then in force here and in the engine. A change that the catalog does not
+// allow gives the catalog's error and changes nothing. The context bounds the
+// waiting for other changes; once this one is being written it is waited for.
+func (c *Cluster) Change(ctx context.Context, change catalog.Change) (*catalog.Catalog, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	return c.metadata.change(ctx, change, c.local.SetCatalog)
+}
+
+// Append makes records durable on a quorum of the members that hold their
+// shards: each is an encoded event.Batch. After an error each record may or may
+// not be stored, and appending it again is harmless.
+func (c *Cluster) Append(ctx context.Context, records [][]byte) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.calls.Done()
+	return storageError(c.local.Append(ctx, records))
+}
+
+// Duplicates counts the events of records that Append took which are hidden as
+// duplicates now.
+func (c *Cluster) Duplicates(ctx context.Context, records [][]byte) (int64, error) {
+	if err := c.begin(); err != nil {
+		return 0, err
+	}
+	defer c.calls.Done()
+	return c.local.Duplicates(ctx, records)
+}
+
+// Scan gives the fragment's rows, as Local.Scan does. Yield may call the cluster.
+func (c *Cluster) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	if err := c.begin(); err != nil {
+		return exec.ScanStats{}, err
+	}
+	defer c.calls.Done()
+	return c.local.Scan(ctx, f, yield)
+}
+
+// Describe gives the rows of one of the tables that DescribeTables names.
+func (c *Cluster) Describe(ctx context.Context, table string) (*exec.Table, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	return c.local.Describe(ctx, table)
+}
+
+// Index seals and indexes what a project has in logs, as Local.Index does.
+func (c *Cluster) Index(ctx context.Context, project catalog.ProjectID, closeDays bool) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.calls.Done()
+	return c.local.Index(ctx, project, closeDays)
+}
+
+// Check re-reads all that a project has and compares it with its checksums.
+func (c *Cluster) Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	return c.local.Check(ctx, project)
+}
+
+// Close lets no more calls in and waits for those under way. The engine and the
+// metadata stay open.
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.calls.Wait()
+	return nil
+}
+
+// begin counts a call in. A call from inside another one, as from Scan's yield,
+// does not wait for Close, so that Close ends.
+func (c *Cluster) begin() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	}
+	c.calls.Add(1)
+	return nil
+}
+
+// storageError says which of the package's errors a failed write is. The
+// caller's own doing, a context that ended or a record that is none, stays what
+// it is; all else is the member's.
+func storageError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, event.ErrCorrupt), errors.Is(err, event.ErrVersion), errors.Is(err, event.ErrLimit), errors.Is(err, event.ErrInvalid):
+		return err
+	case errors.Is(err, appendlog.ErrTooLarge):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+}

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"sync/atomic"
+
+	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/vfs"
+)
+
+// Metadata keeps the catalog durable: every change is a frame of its own log,
+// and so, now and then, is a whole catalog, after which the segments before it
+// go to a trash of a few. Opening replays the log.
+//
+//	dir/lock          held while the metadata is open
+//	dir/log/*.log     the log
+//	dir/trash/*.log   segments that a snapshot made superfluous
+//
+//	frame: ┌──────┬─────────────┬───────────────────────────────┐
+//	       │ kind │ version, LE │ the change or the catalog     │
+//	       │ 1    │ 8           │ as package catalog encodes it │
+//	       └──────┴─────────────┴───────────────────────────────┘
+//
+// Kind 1 is a change and the version that it makes, kind 2 a catalog and its
+// own. Changes stand in the order of their versions, without a gap but before a
+// snapshot: a crash between two retirements leaves the end of a history whose
+// beginning is gone, and the snapshot that stands for all of it.
+type Metadata struct {
+	fs     vfs.FS
+	dir    string
+	logger *slog.Logger
+	lock   io.Closer
+	log    *appendlog.Log
+
+	// inForce is the catalog in force.
+	inForce atomic.Pointer[catalog.Catalog]
+	// turn holds one token: whoever has it may change what follows, and inForce.
+	turn   chan struct{}
+	closed bool
+	// since is how many bytes of changes the log has since its last snapshot,
+	// and snapshotBytes how long that was. The next is due when since reaches
+	// snapshotBytes and snapshotAfter.
+	since, snapshotBytes, snapshotAfter int
+}
+
+// The kinds of frame.
+const (
+	frameChange   = 1
+	frameSnapshot = 2
+	frameHeader   = 1 + 8
+)
+
+const (
+	// maxFrameBytes bounds a change and a snapshot: twice what the greatest
+	// change, SetGrants, may be.
+	maxFrameBytes = 2*catalog.MaxGrants + 1<<20
+	// snapshotAfterBytes of changes, or as many as the last snapshot had if that
+	// is more, call for a snapshot: so the log holds at most a few times what the
+	// catalog does, and a change costs O(1) on average.
+	snapshotAfterBytes = 1 << 20
+	// trashSegments are kept in the trash.
+	trashSegments = 4
+)
+
+// OpenMetadata opens the catalog of a member, or makes an empty one. It gives
+// vfs.ErrLocked when another process has it open, and ErrCorrupt when it cannot
+// be told what the catalog was.
+func OpenMetadata(fs vfs.FS, dir string, logger *slog.Logger) (*Metadata, error) {
+	return openMetadata(fs, dir, logger, snapshotAfterBytes)
+}
+
+// openMetadata lets tests have more snapshots.
+func openMetadata(fs vfs.FS, dir string, logger *slog.Logger, snapshotAfter int) (*Metadata, error) {
+	m := &Metadata{fs: fs, dir: dir, logger: logger, turn: make(chan struct{}, 1), snapshotAfter: snapshotAfter}
+	if m.logger == nil {
+		m.logger = slog.Default()
+	}
+	if err := m.open(); err != nil {
+		return nil, fmt.Errorf("open catalog %s: %w", dir, err)
+	}
+	m.turn <- struct{}{}
+	return m, nil
+}
+
+func (m *Metadata) open() error {
+	if err := m.fs.MkdirAll(m.dir); err != nil {
+		return err
+	}
+	lock, err := m.fs.Lock(path.Join(m.dir, "lock"))
+	if err != nil {
+		return err
+	}
+	r := replay{catalog: &catalog.Catalog{}}
+	log, err := appendlog.Open(appendlog.Options{
+		FS: m.fs, Dir: path.Join(m.dir, "log"), MaxFrameBytes: maxFrameBytes, Logger: m.logger,
+	}, r.frame)
+	if err == nil && r.gap != nil {
+		err = errors.Join(r.gap, log.Close())
+	}
+	if err != nil {
+		if errors.Is(err, appendlog.ErrCorrupt) {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return errors.Join(err, lock.Close())
+	}
+	m.lock, m.log, m.since, m.snapshotBytes = lock, log, r.since, r.snapshotBytes
+	m.inForce.Store(r.catalog)
+	return nil
+}
+
+// Catalog is the catalog in force.
+func (m *Metadata) Catalog() *catalog.Catalog { return m.inForce.Load() }
+
+// Close waits for the change under way and closes the log.
+func (m *Metadata) Close() error {
+	<-m.turn
+	defer func() { m.turn <- struct{}{} }()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	return errors.Join(m.log.Close(), m.lock.Close())
+}
+
+// change makes a change durable, has publish told of the catalog that it made,
+// and puts that in force.
+func (m *Metadata) change(ctx context.Context, change catalog.Change, publish func(*catalog.Catalog)) (*catalog.Catalog, error) {
+	select {
+	case <-m.turn:
+		defer func() { m.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if m.closed {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	}
+	next, err := m.Catalog().Apply(change)
+	if err != nil || next == m.Catalog() {
+		return next, err
+	}
+	// The wait for the disk is not given up: whether the change holds would not
+	// be known, and the next one needs to know it.
+	ctx = context.WithoutCancel(ctx)
+	frame := encodeFrame(frameChange, next.Version, catalog.EncodeChange(change))
+	if _, err := m.log.Append(ctx, [][]byte{frame}); err != nil {
+		return nil, fmt.Errorf("change the catalog: %w", storageError(err))
+	}
+	publish(next)
+	m.inForce.Store(next)
+	m.since += len(frame)
+	if m.since >= max(m.snapshotAfter, m.snapshotBytes) {
+		m.snapshot(ctx, next)
+	}
+	return next, nil
+}
+
+func encodeFrame(kind byte, version uint64, body []byte) []byte {
+	frame := make([]byte, 0, frameHeader+len(body))
+	frame = append(frame, kind)
+	frame = binary.LittleEndian.AppendUint64(frame, version)
+	return append(frame, body...)
+}

@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"arbor/catalog"
+)
+
+// snapshot writes the catalog whole and puts the segments before it into the
+// trash. It runs in its Change's turn, which has succeeded already: what goes
+// wrong here is logged, and tried again when as many changes have come again.
+func (m *Metadata) snapshot(ctx context.Context, c *catalog.Catalog) {
+	m.since = 0
+	if err := m.writeSnapshot(ctx, c); err != nil {
+		m.logger.Warn("catalog's log could not be shortened; nothing is lost", "dir", m.dir, "version", c.Version, "error", err)
+	}
+}
+
+func (m *Metadata) writeSnapshot(ctx context.Context, c *catalog.Catalog) error {
+	frame := encodeFrame(frameSnapshot, c.Version, c.Encode())
+	if len(frame) > maxFrameBytes {
+		return fmt.Errorf("catalog has %d bytes, its log takes %d at most", len(frame), maxFrameBytes)
+	}
+	if err := m.log.Rotate(ctx); err != nil {
+		return err
+	}
+	positions, err := m.log.Append(ctx, [][]byte{frame})
+	if err != nil {
+		return err
+	}
+	// It is read again before what it stands for goes.
+	back, err := m.log.ReadAt(positions[0], nil)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(back, frame) {
+		return errors.New("snapshot reads back other than it was written")
+	}
+	r := replay{catalog: &catalog.Catalog{}}
+	if err := r.apply(back); err != nil {
+		return err
+	}
+	m.snapshotBytes = len(frame)
+	return m.retireBefore(ctx, positions[0].Segment)
+}
+
+// retireBefore moves the older segments to the trash, the oldest first, so that
+// a crash leaves the end of the history and the snapshot.
+func (m *Metadata) retireBefore(ctx context.Context, segment uint64) error {
+	trash := path.Join(m.dir, "trash")
+	for _, s := range m.log.Segments() {
+		if s.ID >= segment {
+			continue
+		}
+		if err := m.log.Retire(ctx, s.ID, trash); err != nil {
+			return err
+		}
+	}
+	return m.emptyTrash(trash)
+}
+
+// emptyTrash keeps the newest segments of the trash; names sort by age.
+func (m *Metadata) emptyTrash(trash string) error {
+	names, err := m.fs.List(trash)
+	for len(names) > trashSegments && err == nil {
+		err = m.fs.Remove(path.Join(trash, names[0]))
+		names = names[1:]
+	}
+	return err
+}
