@@ -19,6 +19,9 @@ type Gateway struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	stamper *Stamper
+	metrics *metrics
+	bodies  budget
+	pipes   pipes
 }
 
 // Options say what a Gateway serves.
@@ -27,6 +30,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// Now is the clock that stamps events; nil means time.Now.
 	Now func() time.Time
+	// MaxInflightBytes bounds the memory that HTTP requests being read and decoded
+	// take together; 0 means DefaultMaxInflightBytes.
+	MaxInflightBytes int64
 }
 
 // New makes a Gateway over a cluster that is open. It starts nothing.
@@ -37,7 +43,13 @@ func New(o Options) *Gateway {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now)}
+	if o.MaxInflightBytes == 0 {
+		o.MaxInflightBytes = DefaultMaxInflightBytes
+	}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now)}
+	g.bodies.max = o.MaxInflightBytes
+	g.metrics = newMetrics(g)
+	return g
 }
 
 // Catalog is the catalog in force.

@@ -85,41 +85,67 @@ type RecordError = track.RecordError
 // An event with ServerTime set gets the server's clock as its time. Events are
 // changed in place and belong to Ingest. The context bounds the waiting only.
 func (g *Gateway) Ingest(ctx context.Context, project *catalog.Project, events []event.Event, o IngestOptions) (Ingested, error) {
+	return g.ingest(ctx, []share{{project: project, events: events, indexes: o.Indexes}}, o)
+}
+
+// share is one project's part of a request.
+type share struct {
+	project *catalog.Project
+	events  []event.Event
+	// indexes are the events' places in the request, nil where they follow each
+	// other.
+	indexes []uint32
+}
+
+// ingest takes in a request's shares, which all become durable together.
+func (g *Gateway) ingest(ctx context.Context, shares []share, o IngestOptions) (Ingested, error) {
 	if err := checkIdempotencyKey(o.IdempotencyKey); err != nil {
 		return Ingested{}, err
 	}
 	if o.ID.IsZero() {
 		o.ID = g.stamper.Stamp()
 	}
-	in := g.stamp(events, o)
-	if o.Atomic && len(in.rejected) > 0 {
-		return Ingested{ID: o.ID, Rejected: in.rejected}, fmt.Errorf("%w: %w", ErrRefused, &in.rejected[0])
+	done := Ingested{ID: o.ID}
+	stored := make([]stamped, len(shares))
+	for i, s := range shares {
+		o.Indexes = s.indexes
+		stored[i] = stamp(s.events, o)
+		done.Rejected = append(done.Rejected, stored[i].rejected...)
 	}
-	done := Ingested{ID: o.ID, Rejected: in.rejected}
-	records, err := g.encode(ctx, project, in.events)
-	if err != nil || len(records) == 0 {
-		return done, err
+	if o.Atomic && len(done.Rejected) > 0 {
+		return done, fmt.Errorf("%w: %w", ErrRefused, &done.Rejected[0])
 	}
-	if err := g.cluster.Append(ctx, records); err != nil {
-		return done, err
+	var records [][]byte
+	for i, s := range shares {
+		var err error
+		if records, err = g.encode(ctx, records, s.project, stored[i].events); err != nil {
+			return done, err
+		}
+	}
+	if len(records) > 0 {
+		if err := g.cluster.Append(ctx, records); err != nil {
+			return done, fmt.Errorf("%w: %w", errStorage, err)
+		}
 	}
 	done.Records = records
-	done.Stored = len(in.events)
-	done.Unidentified = in.unidentified
+	for i, s := range shares {
+		done.Stored += len(stored[i].events)
+		done.Unidentified += stored[i].unidentified
+		g.metrics.ingested(s.project, &stored[i])
+	}
 	return done, nil
 }
 
 // encode makes the project ready for checked events and encodes them, shard by
 // shard, into records.
-func (g *Gateway) encode(ctx context.Context, project *catalog.Project, events []event.Event) ([][]byte, error) {
+func (g *Gateway) encode(ctx context.Context, records [][]byte, project *catalog.Project, events []event.Event) ([][]byte, error) {
 	if len(events) == 0 {
-		return nil, nil
+		return records, nil
 	}
-	if err := g.observe(ctx, project, events); err != nil {
+	project, err := g.observe(ctx, project, events)
+	if err != nil {
 		return nil, err
 	}
-	var records [][]byte
-	var err error
 	for _, b := range byShard(project, events) {
 		if records, err = appendRecords(records, b); err != nil {
 			return nil, err
@@ -149,7 +175,7 @@ type stamped struct {
 
 // stamp gives each event its ingest id, and the server's time and an insert id
 // where it needs them; it keeps those that pass all checks.
-func (g *Gateway) stamp(events []event.Event, o IngestOptions) stamped {
+func stamp(events []event.Event, o IngestOptions) stamped {
 	now := int64(o.ID.Time / 1000)
 	in := stamped{events: events[:0]}
 	for i := range events {
@@ -199,25 +225,34 @@ func checkEvent(e *event.Event, now int64, requireInsertID bool) *RecordError {
 	return nil
 }
 
-// observe gives the project the columns that the events need. The columns come
-// before the events: whoever sees an event can ask for its properties by name.
-func (g *Gateway) observe(ctx context.Context, project *catalog.Project, events []event.Event) error {
-	needed := needs(project, events)
-	if len(needed) == 0 {
-		return nil
-	}
+// observe gives the project the columns that the events need, and gives back
+// the project as it then is. The columns come before the events: whoever sees an
+// event can ask for its properties by name.
+func (g *Gateway) observe(ctx context.Context, project *catalog.Project, events []event.Event) (*catalog.Project, error) {
 	// The caller's project may be older than the catalog in force.
-	if p, ok := g.Catalog().ProjectByID(project.ID); ok {
-		if needed = needs(p, events); len(needed) == 0 {
-			return nil
+	project, err := live(g.Catalog(), project)
+	if err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(needs(project, events), catalog.MaxObserved) {
+		c, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: some})
+		if err != nil {
+			return nil, fmt.Errorf("add columns to project %s: %w", project.Name, err)
+		}
+		if project, err = live(c, project); err != nil {
+			return nil, err
 		}
 	}
-	for some := range slices.Chunk(needed, catalog.MaxObserved) {
-		if _, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: some}); err != nil {
-			return fmt.Errorf("add columns to project %s: %w", project.Name, err)
-		}
+	return project, nil
+}
+
+// live is the project as a catalog has it; a dropped one takes no events.
+func live(c *catalog.Catalog, project *catalog.Project) (*catalog.Project, error) {
+	p, ok := c.ProjectByID(project.ID)
+	if !ok || p.DroppedAt != 0 {
+		return nil, fmt.Errorf("project %s: %w: it was dropped", project.Name, catalog.ErrNoProject)
 	}
-	return nil
+	return p, nil
 }
 
 // needs is what the project has to observe in the events, each thing once.
@@ -309,7 +344,24 @@ func roughSize(e *event.Event) int {
 	return n
 }
 
+// checkedFields are the fields of event.Check in Mixpanel's words.
+var checkedFields = map[string]string{
+	"event":       "event",
+	"time":        "properties.time",
+	"distinct_id": "properties.distinct_id",
+	"insert_id":   "properties.$insert_id",
+	"properties":  "properties",
+}
+
 // explainCheck puts an error of event.Check in the words of a RecordError.
 func explainCheck(err error) (field, message string) {
-	return "event", err.Error()
+	var fault *event.CheckError
+	if !errors.As(err, &fault) {
+		return "event", err.Error()
+	}
+	field, ok := checkedFields[fault.Field]
+	if !ok {
+		field = "properties." + fault.Field
+	}
+	return field, fmt.Sprintf("'%s' is invalid: %s; %s", field, fault.Problem, fault.Advice)
 }

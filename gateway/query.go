@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// Errors of POST /query before there is a statement to run.
+var (
+	// ErrQueryRequest says that the request does not hold a statement.
+	ErrQueryRequest = errors.New("not a query")
+	// ErrStatementTooLong says that the statement has more bytes than allowed.
+	ErrStatementTooLong = errors.New("the statement is too long")
+)
+
+// query is a POST /query.
+type query struct {
+	SQL      string `json:"sql"`
+	Database string `json:"database"`
+	format   string
+}
+
+// serveQuery runs a statement as the MySQL user of the request's credentials
+// and streams the answer.
+func (g *Gateway) serveQuery(w http.ResponseWriter, r *http.Request) error {
+	if err := crossOrigin.Check(r); err != nil {
+		return fmt.Errorf("%w: %w; pages of other origins may not query", ErrForbidden, err)
+	}
+	q, err := g.readQuery(r)
+	if err != nil {
+		return err
+	}
+	config, err := g.queryConfig(r, q)
+	if err != nil {
+		return err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrQueryRequest, err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	conn, err := db.Conn(r.Context())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var out resultWriter
+	if q.format == formatCSV {
+		out = newCSVResult(w)
+	} else {
+		out = newJSONResult(w)
+	}
+	if givesNoRows(q.SQL) {
+		return execute(r.Context(), conn, q.SQL, out)
+	}
+	return stream(r.Context(), conn, q.SQL, out)
+}
+
+// crossOrigin keeps other people's pages from using what a browser on this
+// machine may do here.
+var crossOrigin = http.NewCrossOriginProtection()
+
+// readQuery reads the statement: as JSON, or as the body itself.
+func (g *Gateway) readQuery(r *http.Request) (query, error) {
+	var q query
+	l := loan{budget: &g.bodies}
+	defer l.end()
+	body, err := readBody(nil, r, maxStatementBytes, &l)
+	if errors.Is(err, ErrBodyTooLarge) {
+		return q, fmt.Errorf("%w: at most %d bytes are allowed", ErrStatementTooLong, maxStatementBytes)
+	}
+	if err != nil {
+		return q, err
+	}
+	body = bytes.TrimSpace(body)
+	if bytes.HasPrefix(body, []byte("{")) {
+		if err := json.Unmarshal(body, &q); err != nil {
+			return q, fmt.Errorf(`%w: %w; send {"sql": "SELECT …", "database": "…"}, or the statement itself`, ErrQueryRequest, err)
+		}
+	} else {
+		q.SQL = string(body)
+	}
+	if q.Database == "" {
+		q.Database = first(r.URL.Query(), "database", "db")
+	}
+	if strings.TrimSpace(q.SQL) == "" {
+		return q, fmt.Errorf(`%w: the statement is empty; send it as the body, or as {"sql": "SELECT …"}`, ErrQueryRequest)
+	}
+	q.format, err = resultFormat(r)
+	return q, err
+}
+
+// The formats of an answer.
+const (
+	formatJSON = "json"
+	formatCSV  = "csv"
+)
+
+// resultFormat is the format that the request asks for.
+func resultFormat(r *http.Request) (string, error) {
+	switch f := strings.ToLower(r.URL.Query().Get("format")); f {
+	case formatJSON, formatCSV:
+		return f, nil
+	case "":
+	default:
+		return "", fmt.Errorf("%w: format %q is neither json nor csv", ErrQueryRequest, clip(f))
+	}
+	if strings.Contains(r.Header.Get("Accept"), "text/csv") {
+		return formatCSV, nil
+	}
+	return formatJSON, nil
+}
+
+// queryConfig says how the request's connection logs in. Without credentials
+// it is root without a password, which MySQL lets in from this machine only, and
+// which a page that reached this machine under a name of its own must not use.
+func (g *Gateway) queryConfig(r *http.Request, q query) (*mysql.Config, error) {
+	user, password, ok := r.BasicAuth()
+	if !ok && r.Header.Get("Authorization") != "" {
+		return nil, fmt.Errorf("%w: only Basic authorization is understood", ErrUnauthorized)
+	}
+	if user == "" {
+		user = "root"
+	}
+	if password == "" && !isLocalName(r.Host) {
+		return nil, fmt.Errorf("%w: a password is needed; send a MySQL user and password as Basic authorization", ErrUnauthorized)
+	}
+	from := remoteAddr(r)
+	config := mysql.NewConfig()
+	config.User, config.Passwd, config.DBName = user, password, q.Database
+	config.Net, config.Addr = "pipe", "arbor"
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return g.pipes.dial(ctx, from) }
+	config.AllowNativePasswords = true
+	config.CheckConnLiveness = false
+	config.MaxAllowedPacket = maxRowBytes
+	if r.TLS != nil || isLoopback(from) {
+		// The connection never leaves the process; TLS on it only tells that the
+		// client's own is as safe.
+		config.TLS = &tls.Config{InsecureSkipVerify: true}
+		config.AllowFallbackToPlaintext = true
+	}
+	return config, nil
+}
+
+// maxRowBytes is the longest row of an answer.
+const maxRowBytes = DefaultMaxPacket
+
+// remoteAddr is the client's address. No header is trusted to say another.
+func remoteAddr(r *http.Request) net.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return &net.TCPAddr{} // which is nobody's, and not this machine's
+	}
+	return net.TCPAddrFromAddrPort(at)
+}
+
+// isLocalName reports whether a Host header names this machine: by a name that
+// only it has, or by an address, which no page can make its own.
+func isLocalName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	return host == "localhost" || net.ParseIP(host) != nil
+}
+
+// verbsWithoutRows begin the statements that count rows and give none.
+var verbsWithoutRows = map[string]bool{
+	"INSERT": true, "REPLACE": true, "DELETE": true, "UPDATE": true, "TRUNCATE": true, "CREATE": true, "DROP": true,
+	"ALTER": true, "RENAME": true, "GRANT": true, "REVOKE": true, "SET": true, "USE": true, "LOAD": true,
+}
+
+// givesNoRows reports whether a statement is known to give none.
+func givesNoRows(statement string) bool {
+	verb := strings.TrimLeft(statement, " \t\r\n")
+	if end := strings.IndexFunc(verb, func(r rune) bool { return r != '_' && (r < 'A' || r > 'z') }); end >= 0 {
+		verb = verb[:end]
+	}
+	return verbsWithoutRows[strings.ToUpper(verb)]
+}
+
+// execute runs a statement that gives no rows.
+func execute(ctx context.Context, conn *sql.Conn, statement string, out resultWriter) error {
+	result, err := conn.ExecContext(ctx, statement)
+	if err != nil {
+		return err
+	}
+	affected, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	return out.affected(affected)
+}
+
+// stream runs a statement and writes its rows as they come.
+func stream(ctx context.Context, conn *sql.Conn, statement string, out resultWriter) error {
+	rows, err := conn.QueryContext(ctx, statement)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return err
+	}
+	if len(types) == 0 {
+		return out.affected(0)
+	}
+	columns := make([]resultColumn, len(types))
+	values := make([]sql.RawBytes, len(types))
+	targets := make([]any, len(types))
+	for i, t := range types {
+		columns[i] = newResultColumn(t)
+		targets[i] = &values[i]
+	}
+	out.columns(columns)
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return out.fail(err)
+		}
+		if err := out.row(values); err != nil {
+			return nil // the client is gone
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return out.fail(err)
+	}
+	return out.end()
+}
