@@ -1,6 +1,9 @@
 package catalog
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Type is a column's type in SQL.
 type Type uint8
@@ -139,19 +142,23 @@ func (p *Project) Column(name string) (*Column, bool) {
 
 // ColumnOf returns the column of a property, by the property's exact name.
 func (p *Project) ColumnOf(property string) (*Column, bool) {
+	i := p.columnAt(property)
+	if i < 0 {
+		return nil, false
+	}
+	return &p.Columns[i], true
+}
+
+// columnAt gives the place of a property's column, or -1.
+func (p *Project) columnAt(property string) int {
 	if x := p.lookup(); x != nil {
 		i, ok := x.byProperty[property]
 		if !ok {
-			return nil, false
+			return -1
 		}
-		return &p.Columns[i], true
+		return int(i)
 	}
-	for i := range p.Columns {
-		if p.Columns[i].Property == property {
-			return &p.Columns[i], true
-		}
-	}
-	return nil, false
+	return slices.IndexFunc(p.Columns, func(c Column) bool { return c.Property == property })
 }
 
 // Needs says which observations of an event's properties would change the
@@ -163,18 +170,26 @@ func (p *Project) Needs(props []Property) []Observed {
 		room = x.limit - len(p.Columns)
 	}
 	var needs []Observed
+	next := 0 // where the column would be if properties came as they first did
 	for i := range props {
-		c, ok := p.ColumnOf(props[i].Name)
-		kind := props[i].Value.Kind
-		switch {
-		case ok && (c.Pinned || Widen(c.Type, kind) == c.Type):
-			continue
-		case !ok && room <= 0:
-			continue
-		case !ok:
+		name, kind := props[i].Name, props[i].Value.Kind
+		if next >= len(p.Columns) || p.Columns[next].Property != name {
+			next = p.columnAt(name)
+		}
+		if next >= 0 {
+			c := &p.Columns[next]
+			next++
+			if c.Pinned || Widen(c.Type, kind) == c.Type {
+				continue
+			}
+		} else {
+			next = 0
+			if room <= 0 {
+				continue
+			}
 			room--
 		}
-		needs = append(needs, Observed{Name: strings.Clone(props[i].Name), Kind: kind})
+		needs = append(needs, Observed{Name: strings.Clone(name), Kind: kind})
 	}
 	return needs
 }

@@ -19,6 +19,15 @@ func Convert(v Value, t Type, precision, scale uint8) (Value, bool) {
 	if v.Kind == KindNull {
 		return Null, false
 	}
+	c, ok := convert(v, t, precision, scale)
+	if !ok {
+		return Null, false
+	}
+	return c, true
+}
+
+// convert may give anything beside false.
+func convert(v Value, t Type, precision, scale uint8) (Value, bool) {
 	switch t {
 	case TypeBool:
 		return toBool(v)
