@@ -54,6 +54,10 @@ const (
 	deleteColumns    = "project day bucket id targets undone"
 )
 
+// errWrong is what every difference wraps: an answer that is wrong, rather than
+// none.
+var errWrong = errors.New("wrong answer")
+
 // someMoment is an as-of bound beside, or at, something that happened.
 func (r *run) someMoment(rng *rand.Rand) catalog.IngestID {
 	if len(r.events) == 0 {
@@ -82,7 +86,7 @@ func (r *run) compareScan(f *exec.Fragment) error {
 		return fmt.Errorf("scan of the model: %w", err)
 	}
 	if d := difference(want, got); d != "" {
-		return fmt.Errorf("scan %s: %d rows, want %d (-want +got):\n%s", show(f), len(got), len(want), d)
+		return fmt.Errorf("%w: scan %s: %d rows, want %d (-want +got):\n%s", errWrong, show(f), len(got), len(want), d)
 	}
 	return nil
 }
@@ -100,7 +104,7 @@ func (r *run) compareLimit(rng *rand.Rand, project catalog.ProjectID) error {
 		return fmt.Errorf("scan %s: %w", show(f), err)
 	}
 	if len(got) != min(len(want), int(f.Limit)) {
-		return fmt.Errorf("scan %s: %d rows, want %d", show(f), len(got), min(len(want), int(f.Limit)))
+		return fmt.Errorf("%w: scan %s: %d rows, want %d", errWrong, show(f), len(got), min(len(want), int(f.Limit)))
 	}
 	left := map[string]int{}
 	for _, line := range want {
@@ -108,7 +112,7 @@ func (r *run) compareLimit(rng *rand.Rand, project catalog.ProjectID) error {
 	}
 	for _, line := range got {
 		if left[line]--; left[line] < 0 {
-			return fmt.Errorf("scan %s: a row that is not there: %s", show(f), line)
+			return fmt.Errorf("%w: scan %s: a row that is not there: %s", errWrong, show(f), line)
 		}
 	}
 	return nil
@@ -129,7 +133,7 @@ func (r *run) compareTable(table, columns string) error {
 		return err
 	}
 	if d := difference(want, got); d != "" {
-		return fmt.Errorf("table %s (-want +got):\n%s", table, d)
+		return fmt.Errorf("%w: table %s (-want +got):\n%s", errWrong, table, d)
 	}
 	return nil
 }
@@ -165,6 +169,23 @@ func (r *run) check() error {
 	for _, row := range rows {
 		if !row[1].Bool() {
 			return fmt.Errorf("check: %s: %s", row[0].Text, row[2].Text)
+		}
+	}
+	return nil
+}
+
+// compareFiles holds a store whose days were all closed to one file a shard.
+func (r *run) compareFiles(*rand.Rand) error {
+	if _, ok := r.subject.(*modelSubject); ok {
+		return nil
+	}
+	rows, err := tableRows(r.ctx, r.subject, "shards", "project day bucket files logged_events")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row[3].Int() > 1 || row[4].Int() != 0 {
+			return fmt.Errorf("shard %d/%s/%d has %d files and %d events in logs after its day was closed", row[0].Int(), row[1].Text, row[2].Int(), row[3].Int(), row[4].Int())
 		}
 	}
 	return nil

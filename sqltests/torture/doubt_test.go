@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,11 +20,8 @@ func (r *run) failInAppend(rng *rand.Rand) error {
 	}
 	fault := r.subject.Fail(rng)
 	r.detail("%s", fault)
-	if err := r.subject.Append(r.ctx, encoded(records)); err == nil {
-		r.believe(records)
-	} else {
-		r.detail("append: %v", err)
-		r.doubt = records
+	if err := r.accept(records); err != nil {
+		r.detail("%v", err)
 	}
 	return r.recover(rng)
 }
@@ -54,8 +52,10 @@ func (r *run) recover(rng *rand.Rand) error {
 	if !r.subject.Crashed() {
 		// Reads go on until somebody opens the engine again.
 		r.subject.Heal()
-		if err := r.settle(false); err != nil {
-			return fmt.Errorf("before opening again: %w", err)
+		if r.subject.Opened() {
+			if err := r.settle(false); err != nil {
+				return fmt.Errorf("before opening again: %w", err)
+			}
 		}
 	}
 	var err error
@@ -67,6 +67,9 @@ func (r *run) recover(rng *rand.Rand) error {
 	if err != nil {
 		return err
 	}
+	if err := r.settleCatalog(); err != nil {
+		return err
+	}
 	if err := r.settle(true); err != nil {
 		return err
 	}
@@ -75,6 +78,20 @@ func (r *run) recover(rng *rand.Rand) error {
 	if rng.IntN(2) == 0 {
 		return r.accept(again)
 	}
+	return nil
+}
+
+// settleCatalog finds out whether a change in doubt holds.
+func (r *run) settleCatalog() error {
+	got := r.subject.Catalog().Encode()
+	switch {
+	case bytes.Equal(got, r.catalog.Encode()):
+	case r.doubtful != nil && bytes.Equal(got, r.doubtful.Encode()):
+		r.decided(r.doubtful)
+	default:
+		return fmt.Errorf("the catalog has version %d: it is neither the one in force, %d, nor what a change in doubt makes of it", r.subject.Catalog().Version, r.catalog.Version)
+	}
+	r.doubtful = nil
 	return nil
 }
 

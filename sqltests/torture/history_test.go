@@ -70,12 +70,15 @@ type run struct {
 	model   *oracle.Model
 	catalog *catalog.Catalog
 	now     time.Time
+	world   world
 
 	stamped map[catalog.IngestID]bool
 	events  []event.Event // all that were ever sent, with their ids
 	sent    []record      // acknowledged
 	doubt   []record      // neither acknowledged nor refused for good
-	deletes []shardID
+	// doubtful is the catalog that a change in doubt would have made.
+	doubtful *catalog.Catalog
+	deletes  []shardID
 	// log says what happened, one line an op.
 	log []string
 }
@@ -96,33 +99,24 @@ type shardID struct {
 // start is when histories begin: noon of day 20,001.
 var start = time.UnixMicro(catalog.Day(20_001).Start() + 12*3600*catalog.Second).UTC()
 
-// newCatalog has two projects, one of them with several buckets a day.
-func newCatalog() *catalog.Catalog {
-	return &catalog.Catalog{Version: 1, NextProject: 3, Settings: map[string]string{}, Projects: []*catalog.Project{
-		{ID: 1, Name: "one", Token: "token1", Secret: "secret1", Buckets: 1},
-		{ID: 2, Name: "two", Token: "token2", Secret: "secret2", Buckets: 3},
-	}}
+// projects are those of every history, one of them with several buckets a day.
+var projects = []catalog.CreateProject{
+	{Name: "one", Token: "token-of-one", Secret: "secret-of-one", Buckets: 1},
+	{Name: "two", Token: "token-of-two", Secret: "secret-of-two", Buckets: 3},
 }
 
-// newSubject opens a subject for a history. The clock is the history's.
-type newSubject func(c *catalog.Catalog, now func() time.Time) (subject, error)
+// newSubject opens a subject for a history, with an empty catalog. The clock is
+// the history's.
+type newSubject func(ctx context.Context, now func() time.Time) (subject, error)
 
 // live runs the ops of a history and compares after each.
 func live(ctx context.Context, open newSubject, ops []op) (history *run, err error) {
-	r := &run{ctx: ctx, catalog: newCatalog(), now: start, stamped: map[catalog.IngestID]bool{}}
-	r.model = oracle.New(r.catalog)
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-		history = r
-	}()
-	if r.subject, err = open(r.catalog, func() time.Time { return r.now }); err != nil {
-		return r, fmt.Errorf("open: %w", err)
+	r, err := begin(ctx, open, everywhere)
+	if err != nil {
+		return r, err
 	}
-	defer func() { err = errors.Join(err, r.subject.Close()) }()
+	defer func() { err = r.end(recover(), err) }()
 	for i, o := range ops {
-		r.now = r.now.Add(time.Millisecond)
 		rng := rand.New(rand.NewPCG(o.seed, 1))
 		r.logf("%d: %s", i, o.kind)
 		if err := r.do(o, rng); err != nil {
@@ -133,6 +127,32 @@ func live(ctx context.Context, open newSubject, ops []op) (history *run, err err
 		}
 	}
 	return r, nil
+}
+
+// begin opens a subject with nothing in it.
+func begin(ctx context.Context, open newSubject, w world) (*run, error) {
+	r := &run{ctx: ctx, catalog: &catalog.Catalog{}, now: start, world: w, stamped: map[catalog.IngestID]bool{}}
+	r.model = oracle.New(r.catalog)
+	var err error
+	if r.subject, err = open(ctx, func() time.Time { return r.now }); err != nil {
+		return r, fmt.Errorf("open: %w", err)
+	}
+	for _, p := range projects {
+		p.At = start.UnixMicro()
+		if err := r.change(p); err != nil {
+			return r, fmt.Errorf("create project %s: %w", p.Name, err)
+		}
+	}
+	return r, nil
+}
+
+// end closes the subject. panicked is what recover gave.
+func (r *run) end(panicked any, err error) error {
+	if panicked != nil {
+		// The engine may hold locks; it is left as it is.
+		return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+	}
+	return errors.Join(err, r.subject.Close())
 }
 
 func (r *run) do(o op, rng *rand.Rand) error {
@@ -160,11 +180,11 @@ func (r *run) stamp(rng *rand.Rand) catalog.IngestID {
 			t -= rng.Int64N(int64(time.Second))
 		}
 		id := catalog.IngestID{Time: uint64(t), Edge: 1 + rng.Uint32N(3)}
+		r.now = r.now.Add(time.Millisecond)
 		if !r.stamped[id] {
 			r.stamped[id] = true
 			return id
 		}
-		r.now = r.now.Add(time.Nanosecond)
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"arbor/sqltests/oracle"
 )
 
-func (r *run) project(rng *rand.Rand) *catalog.Project { return r.catalog.Projects[rng.IntN(3)/2] }
+func (r *run) project(rng *rand.Rand) *catalog.Project {
+	return r.catalog.Projects[rng.IntN(3)/2%r.world.projects]
+}
 
 // encode makes the record of a batch.
 func encode(b *event.Batch) (record, error) {
@@ -60,6 +62,7 @@ func describe(e *event.Event) string {
 // accept appends records and, once they are acknowledged, believes in them.
 func (r *run) accept(records []record) error {
 	if err := r.subject.Append(r.ctx, encoded(records)); err != nil {
+		r.doubt = append(r.doubt, records...)
 		return fmt.Errorf("append: %w", err)
 	}
 	r.believe(records)
@@ -87,11 +90,11 @@ func (r *run) someEvents(rng *rand.Rand) []event.Event {
 	for range 1 + rng.IntN(8) {
 		switch {
 		case len(r.events) > 0 && rng.IntN(2) == 0:
-			events = append(events, copyOf(rng, r.events[rng.IntN(len(r.events))]))
+			events = append(events, r.world.copyOf(rng, r.events[rng.IntN(len(r.events))]))
 		case len(events) > 0 && rng.IntN(3) == 0:
-			events = append(events, copyOf(rng, events[rng.IntN(len(events))]))
+			events = append(events, r.world.copyOf(rng, events[rng.IntN(len(events))]))
 		default:
-			events = append(events, freshEvent(rng))
+			events = append(events, r.world.fresh(rng))
 		}
 	}
 	return events
@@ -278,76 +281,86 @@ func (r *run) damage(rng *rand.Rand) error {
 	return r.accept([]record{rec})
 }
 
-// change makes the next catalog, with a copy of one project to alter.
-func (r *run) change(p *catalog.Project, alter func(*catalog.Catalog, *catalog.Project)) {
-	next := *r.catalog
-	next.Version++
-	next.Projects = slices.Clone(next.Projects)
-	changed := *p
-	changed.Policies = slices.Clone(changed.Policies)
-	changed.Truncations = slices.Clone(changed.Truncations)
-	next.Projects[slices.Index(next.Projects, p)] = &changed
-	alter(&next, &changed)
-	r.catalog = &next
-	r.subject.SetCatalog(r.catalog)
-	r.model.SetCatalog(r.catalog)
+// change decides something. Changes that the catalog refuses do not happen.
+func (r *run) change(change catalog.Change) error {
+	next, err := r.catalog.Apply(change)
+	if err != nil {
+		r.detail("refused: %v", err)
+		return nil
+	}
+	if err := r.subject.Change(r.ctx, change); err != nil {
+		r.doubtful = next
+		return fmt.Errorf("change the catalog: %w", err)
+	}
+	r.decided(next)
+	return nil
+}
+
+func (r *run) decided(c *catalog.Catalog) {
+	r.catalog = c
+	r.model.SetCatalog(c)
 }
 
 // policy adds a rule for some days, or drops all.
 func (r *run) policy(rng *rand.Rand) error {
-	r.change(r.project(rng), func(c *catalog.Catalog, p *catalog.Project) {
-		if rng.IntN(6) == 0 {
-			p.Policies = nil
-			return
-		}
-		rule := catalog.PolicyRule{Version: c.Version, From: catalog.MinDay, To: catalog.MaxDay, Policy: somePolicy(rng)}
-		if rng.IntN(3) == 0 {
-			rule.From = some(rng, days)
-			rule.To = rule.From + catalog.Day(rng.IntN(2))
-		}
-		p.Policies = append(p.Policies, rule)
-		r.detail("project %d: %+v", p.ID, rule)
-	})
-	return nil
+	p := r.project(rng)
+	if rng.IntN(6) == 0 {
+		return r.change(catalog.RemovePolicies{Project: p.ID})
+	}
+	rule := catalog.AddPolicy{Project: p.ID, From: catalog.MinDay, To: catalog.MaxDay, Policy: somePolicy(rng)}
+	if rng.IntN(3) == 0 {
+		rule.From = some(rng, days)
+		rule.To = rule.From + catalog.Day(rng.IntN(2))
+	}
+	r.detail("%+v", rule)
+	return r.change(rule)
 }
 
 // truncate hides all that has come so far, or what had come some time ago, or
 // takes a truncation back.
 func (r *run) truncate(rng *rand.Rand) error {
-	r.change(r.project(rng), func(c *catalog.Catalog, p *catalog.Project) {
-		if n := len(p.Truncations); n > 0 && rng.IntN(2) == 0 {
-			p.Truncations[rng.IntN(n)].Undone = true
-			r.detail("project %d: undone", p.ID)
-			return
-		}
-		t := catalog.Truncation{ID: r.stamp(rng)}
-		t.UpTo = t.ID
-		if len(r.events) > 0 && rng.IntN(2) == 0 {
-			t.UpTo = r.events[rng.IntN(len(r.events))].ID
-		}
-		p.Truncations = append(p.Truncations, t)
-		r.detail("project %d: %+v", p.ID, t)
-	})
-	return nil
+	p := r.project(rng)
+	if n := len(p.Truncations); n > 0 && rng.IntN(2) == 0 {
+		undo := catalog.UndoTruncate{Project: p.ID, ID: p.Truncations[rng.IntN(n)].ID}
+		r.detail("%+v", undo)
+		return r.change(undo)
+	}
+	t := catalog.Truncate{Project: p.ID, ID: r.stamp(rng)}
+	t.UpTo = t.ID
+	if len(r.events) > 0 && rng.IntN(2) == 0 {
+		t.UpTo = r.events[rng.IntN(len(r.events))].ID
+	}
+	r.detail("%+v", t)
+	return r.change(t)
 }
 
 // settings makes the engine seal, close and empty its trash earlier or later.
 func (r *run) settings(rng *rand.Rand) error {
-	r.change(r.catalog.Projects[0], func(c *catalog.Catalog, p *catalog.Project) {
-		c.Settings = map[string]string{
-			catalog.SettingSealAfterBytes: []string{"4096", "16384", "33554432"}[rng.IntN(3)],
-			catalog.SettingSealAfterAge:   []string{"1ms", "1s", "1m"}[rng.IntN(3)],
-			catalog.SettingCloseGrace:     []string{"0s", "1h", "48h"}[rng.IntN(3)],
-			catalog.SettingTrashRetention: []string{"0s", "1h", "72h"}[rng.IntN(3)],
+	changes := []catalog.SetSetting{
+		{Name: catalog.SettingSealAfterBytes, Value: []string{"4096", "16384", "33554432"}[rng.IntN(3)]},
+		{Name: catalog.SettingSealAfterAge, Value: []string{"1ms", "1s", "1m"}[rng.IntN(3)]},
+		{Name: catalog.SettingCloseGrace, Value: []string{"0s", "1h", "48h"}[rng.IntN(3)]},
+		{Name: catalog.SettingTrashRetention, Value: []string{"0s", "1h", "72h"}[rng.IntN(3)]},
+	}
+	for _, c := range changes[rng.IntN(len(changes)):] {
+		r.detail("%+v", c)
+		if err := r.change(c); err != nil {
+			return err
 		}
-		r.detail("%v", c.Settings)
-	})
+	}
 	return nil
 }
 
 func (r *run) index(rng *rand.Rand) error { return r.subject.Index(r.ctx, r.someProjects(rng), false) }
 
-func (r *run) close(rng *rand.Rand) error { return r.subject.Index(r.ctx, r.someProjects(rng), true) }
+// close makes each shard's files one, and sees that they are.
+func (r *run) close(rng *rand.Rand) error {
+	project := r.someProjects(rng)
+	if err := r.subject.Index(r.ctx, project, true); err != nil || project != 0 {
+		return err
+	}
+	return r.compareFiles(rng)
+}
 
 func (r *run) someProjects(rng *rand.Rand) catalog.ProjectID {
 	return []catalog.ProjectID{0, 0, 1, 2}[rng.IntN(4)]
@@ -355,21 +368,24 @@ func (r *run) someProjects(rng *rand.Rand) catalog.ProjectID {
 
 // tick lets time pass and the engine do what is due.
 func (r *run) tick(rng *rand.Rand) error {
-	d := []time.Duration{time.Millisecond, time.Second, 2 * time.Minute, time.Hour, 26 * time.Hour, 100 * time.Hour}[rng.IntN(6)]
+	return r.later([]time.Duration{time.Millisecond, time.Second, 2 * time.Minute, time.Hour, 26 * time.Hour, 100 * time.Hour}[rng.IntN(6)])
+}
+
+func (r *run) later(d time.Duration) error {
 	r.now = r.now.Add(d)
 	r.detail("%s later", d)
 	return r.subject.Tick(r.ctx)
 }
 
 func (r *run) reopen(rng *rand.Rand) error {
-	if err := r.subject.Reopen(r.ctx, r.catalog); err != nil {
+	if err := r.subject.Reopen(r.ctx); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}
 	return nil
 }
 
 func (r *run) crash(rng *rand.Rand) error {
-	if err := r.subject.Crash(r.ctx, r.catalog, rng); err != nil {
+	if err := r.subject.Crash(r.ctx, rng); err != nil {
 		return fmt.Errorf("open after a crash: %w", err)
 	}
 	return nil

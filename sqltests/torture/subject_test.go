@@ -6,19 +6,27 @@ import (
 	"time"
 
 	"arbor/catalog"
-	"arbor/cluster"
+	"arbor/engine/exec"
 	"arbor/sqltests/oracle"
 )
 
 // subject is what a history happens to.
 type subject interface {
-	cluster.Local
+	scanner
+	describer
+	Append(ctx context.Context, records [][]byte) error
+	Duplicates(ctx context.Context, records [][]byte) (int64, error)
+	Index(ctx context.Context, project catalog.ProjectID, closeDays bool) error
+	Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error)
+	// Catalog is the catalog in force, and Change makes the next one.
+	Catalog() *catalog.Catalog
+	Change(ctx context.Context, change catalog.Change) error
 	// Tick does what is due by the history's clock.
 	Tick(ctx context.Context) error
 	// Reopen closes and opens.
-	Reopen(ctx context.Context, c *catalog.Catalog) error
+	Reopen(ctx context.Context) error
 	// Crash cuts the power, and opens what the disk holds.
-	Crash(ctx context.Context, c *catalog.Catalog, rng *rand.Rand) error
+	Crash(ctx context.Context, rng *rand.Rand) error
 	// Fail has one of the next operations on files fail, or the machine stop
 	// there, and says which.
 	Fail(rng *rand.Rand) string
@@ -26,6 +34,8 @@ type subject interface {
 	Heal()
 	// Crashed reports whether the machine stopped.
 	Crashed() bool
+	// Opened reports whether the subject runs: it does not after Reopen failed.
+	Opened() bool
 	Close() error
 }
 
@@ -39,16 +49,16 @@ type modelSubject struct {
 
 func openModel(rule func([]oracle.Record, func(catalog.Day) catalog.Policy, []catalog.Truncation, catalog.IngestID) oracle.Answer,
 	mistake func(string, []oracle.Record) []oracle.Record) newSubject {
-	return func(c *catalog.Catalog, now func() time.Time) (subject, error) {
-		s := &modelSubject{Model: oracle.New(c), mistake: mistake}
+	return func(context.Context, func() time.Time) (subject, error) {
+		s := &modelSubject{Model: oracle.New(nil), mistake: mistake}
 		s.Rule = rule
 		return s, nil
 	}
 }
 
-func (s *modelSubject) err(c *catalog.Catalog, when string) error {
+func (s *modelSubject) err(when string) error {
 	if s.mistake != nil {
-		next := oracle.New(c)
+		next := oracle.New(s.Catalog())
 		next.Rule = s.Rule
 		next.Add(s.mistake(when, s.Records())...)
 		s.Model = next
@@ -56,16 +66,19 @@ func (s *modelSubject) err(c *catalog.Catalog, when string) error {
 	return nil
 }
 
-func (s *modelSubject) Index(ctx context.Context, project catalog.ProjectID, closeDays bool) error {
-	return s.err(s.Catalog(), "index")
+func (s *modelSubject) Change(ctx context.Context, change catalog.Change) error {
+	c, err := s.Catalog().Apply(change)
+	if err == nil {
+		s.SetCatalog(c)
+	}
+	return err
 }
-func (s *modelSubject) Tick(ctx context.Context) error { return nil }
-func (s *modelSubject) Reopen(ctx context.Context, c *catalog.Catalog) error {
-	return s.err(c, "reopen")
-}
-func (s *modelSubject) Crash(ctx context.Context, c *catalog.Catalog, rng *rand.Rand) error {
-	return s.err(c, "crash")
-}
-func (s *modelSubject) Fail(rng *rand.Rand) string { return "nothing fails" }
-func (s *modelSubject) Heal()                      {}
-func (s *modelSubject) Crashed() bool              { return false }
+
+func (s *modelSubject) Index(context.Context, catalog.ProjectID, bool) error { return s.err("index") }
+func (s *modelSubject) Tick(context.Context) error                           { return nil }
+func (s *modelSubject) Reopen(context.Context) error                         { return s.err("reopen") }
+func (s *modelSubject) Crash(context.Context, *rand.Rand) error              { return s.err("crash") }
+func (s *modelSubject) Fail(*rand.Rand) string                               { return "nothing fails" }
+func (s *modelSubject) Heal()                                                {}
+func (s *modelSubject) Crashed() bool                                        { return false }
+func (s *modelSubject) Opened() bool                                         { return true }

@@ -3,7 +3,6 @@ package torture
 import (
 	"context"
 	"flag"
-	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
@@ -100,38 +99,3 @@ func shrink(ctx context.Context, open newSubject, ops []op, err error) ([]op, er
 	}
 	return ops, err
 }
-
-// TestReference holds the oracle against the rules written a second time.
-func TestReference(t *testing.T) {
-	survey(t, openModel(rules{}.visible, nil), *firstSeed, min(*histories, 100))
-}
-
-// mutantSeeds bounds how many histories a mutant may survive.
-const mutantSeeds = 150
-
-// TestMutants tests the harness: each mistake must be noticed.
-func TestMutants(t *testing.T) {
-	for _, m := range mutants {
-		t.Run(string(m), func(t *testing.T) {
-			t.Parallel()
-			open := openModel(rules{mutant: m}.visible, nil)
-			if seed, ok := caught(t, open); ok {
-				t.Logf("caught in history %d", seed)
-			} else {
-				t.Errorf("not caught in %d histories", mutantSeeds)
-			}
-		})
-	}
-}
-
-// caught reports the first seed whose history fails.
-func caught(t *testing.T, open newSubject) (uint64, bool) {
-	for seed := range uint64(mutantSeeds) {
-		if _, err := live(t.Context(), open, makeOps(seed, 25)); err != nil {
-			return seed, true
-		}
-	}
-	return 0, false
-}
-
-func (m mutant) String() string { return fmt.Sprintf("%q", string(m)) }

@@ -56,11 +56,24 @@ func some[T any](rng *rand.Rand, list []T) T {
 	return list[rng.IntN(len(list))]
 }
 
-// freshEvent draws an event without an ingest id.
-func freshEvent(rng *rand.Rand) event.Event {
+// world is where a history takes place.
+type world struct {
+	days     []catalog.Day
+	projects int
+}
+
+// everywhere is the world of most histories; oneDay has so few shards that a
+// test can stop at each operation on their files.
+var (
+	everywhere = world{days: days, projects: 2}
+	oneDay     = world{days: []catalog.Day{20_000}, projects: 1}
+)
+
+// fresh draws an event without an ingest id.
+func (w world) fresh(rng *rand.Rand) event.Event {
 	e := event.Event{
 		Name:       some(rng, names),
-		Time:       some(rng, days).Start() + some(rng, moments),
+		Time:       some(rng, w.days).Start() + some(rng, moments),
 		ServerTime: rng.IntN(8) == 0,
 		DistinctID: some(rng, users),
 		InsertID:   some(rng, insertIDs[1:]),
@@ -92,7 +105,7 @@ func byName(a, b event.Property) int { return strings.Compare(a.Name, b.Name) }
 
 // copyOf is the event sent again, as it is or, now and then, with a change of
 // one thing: the kind of copy that a bug in a client makes.
-func copyOf(rng *rand.Rand, e event.Event) event.Event {
+func (w world) copyOf(rng *rand.Rand, e event.Event) event.Event {
 	e.ID = catalog.IngestID{}
 	switch rng.IntN(16) {
 	case 0:
@@ -108,7 +121,7 @@ func copyOf(rng *rand.Rand, e event.Event) event.Event {
 	case 5:
 		e.InsertID = some(rng, insertIDs)
 	case 6:
-		e.Time = some(rng, days).Start() + some(rng, moments)
+		e.Time = some(rng, w.days).Start() + some(rng, moments)
 	case 7:
 		if len(e.Properties) > 0 {
 			e.Properties = slices.Clone(e.Properties)
