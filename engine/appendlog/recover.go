@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
@@ -105,40 +104,43 @@ func (l *Log) openSegments(ids []uint64) (ends map[uint64]int64, err error) {
 // group, since its header is not there.
 var errHalfMade = errors.New("segment was not completely made")
 
-func (l *Log) openSegment(id uint64) (s *segment, err error) {
-	s = &segment{id: id, end: headerSize}
-	if s.file, err = l.opts.FS.Open(l.path(id)); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	size, err := s.file.Size()
+func (l *Log) openSegment(id uint64) (*segment, error) {
+	f, err := l.opts.FS.Open(l.path(id))
 	if err != nil {
 		return nil, err
 	}
+	s := &segment{id: id, file: f, end: headerSize}
+	if err := l.readHeader(s); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (l *Log) readHeader(s *segment) error {
+	size, err := s.file.Size()
+	if err != nil {
+		return err
+	}
 	b := make([]byte, min(size, headerSize))
-	if _, err := s.file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	if n, err := s.file.ReadAt(b, 0); n < len(b) {
+		return fmt.Errorf("read %s: %w", l.path(s.id), err)
 	}
 	s.header, err = decodeHeader(b)
-	if err == nil && s.header.id != id {
+	if err == nil && s.header.id != s.id {
 		err = fmt.Errorf("header is that of segment %d: %w", s.header.id, ErrCorrupt)
 	}
 	switch {
 	case err == nil:
-		return s, nil
+		return nil
 	case !errors.Is(err, ErrCorrupt):
-		return nil, fmt.Errorf("%s: %w", l.path(id), err)
+		return fmt.Errorf("%s: %w", l.path(s.id), err)
 	case size <= headerSize:
-		return nil, errHalfMade
+		return errHalfMade
 	}
 	// The header was synced before the first group was written, so this is not a
 	// torn one. Its salt may be right all the same; the rest is not believed.
 	s.header = header{salt: s.header.salt}
-	return s, l.damage(s, 0, headerSize, err.Error())
+	return l.damage(s, 0, headerSize, err.Error())
 }
 
 // readAll reads a file into buf, which it may replace.

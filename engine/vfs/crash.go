@@ -84,12 +84,26 @@ func (n *inode) crash(rng *rand.Rand, unsynced float64) *inode {
 	}
 	data := make([]byte, size)
 	copy(data, synced)
-	for at := n.kept - n.kept%sectorSize; at < size && at < len(n.data); at += sectorSize {
-		if rng.Float64() < unsynced {
-			copy(data[at:min(at+sectorSize, size)], n.data[at:])
-		}
+	for at := n.kept - n.kept%sectorSize; at < size; at += sectorSize {
+		n.crashSector(rng, unsynced, data[at:min(at+sectorSize, size)], at)
 	}
 	c := &inode{dir: n.dir, modified: n.modified, data: data}
 	c.sync()
 	return c
+}
+
+// crashSector puts one of the states that a sector has had since the last Sync
+// into b, which holds the one that was synced.
+func (n *inode) crashSector(rng *rand.Rand, unsynced float64, b []byte, at int) {
+	if rng.Float64() < unsynced {
+		if at < len(n.data) {
+			copy(b, n.data[at:])
+		}
+		return
+	}
+	for _, d := range n.dropped {
+		if rng.Float64() < unsynced && at+len(b) > d.at && at < d.at+len(d.data) {
+			copy(b[max(d.at-at, 0):], d.data[max(at-d.at, 0):])
+		}
+	}
 }

@@ -19,14 +19,26 @@ type inode struct {
 	// was synced. So a log that syncs a hundred thousand times copies nothing.
 	kept int
 	tail []byte
+	// dropped are the ends that Truncate cut off since the last Sync. The disk may
+	// have them, and have them still when something else was written there.
+	dropped []dropped
 }
 
-func (n *inode) sync() { n.kept, n.tail = len(n.data), nil }
+// dropped is what a file once held from an offset on.
+type dropped struct {
+	at   int
+	data []byte
+}
+
+func (n *inode) sync() { n.kept, n.tail, n.dropped = len(n.data), nil, nil }
 
 func (n *inode) truncate(size int) {
 	if size < n.kept {
 		n.tail = append(slices.Clone(n.data[size:n.kept]), n.tail...)
 		n.kept = size
+	}
+	if size < len(n.data) {
+		n.dropped = append(n.dropped, dropped{size, n.data[size:]})
 	}
 	data := make([]byte, size)
 	copy(data, n.data)

@@ -9,8 +9,9 @@
 //
 //   - what was written before a Sync of its file that returned nil is there;
 //   - what was written since is there or not sector by sector: a sector of 512
-//     bytes holds all of the new bytes or all of the old ones, and where there
-//     were none, zeros; the file may be shorter than it was;
+//     bytes is in one of the states that it had since the Sync, what Truncate cut
+//     off included, or holds zeros where there was nothing; the file may be
+//     shorter than it was;
 //   - a name that was made, moved or removed before a SyncDir of its directory
 //     is so; since then it may be so or not, a rename as a whole.
 package vfs
