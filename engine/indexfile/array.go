@@ -1,6 +1,7 @@
 package indexfile
 
 import (
+	"encoding/hex"
 	"fmt"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -10,63 +11,9 @@ import (
 	"arbor/catalog"
 )
 
-// EventArray is the event names of rows [lo, hi): a Dictionary over String.
-func (r *Reader) EventArray(lo, hi int) (arrow.Array, error) {
-	return r.texts(lo, hi, func(row *Row) (string, bool) { return row.Name, true })
-}
-
-// TimeArray is the raw times of rows [lo, hi): Timestamps in microseconds.
-func (r *Reader) TimeArray(lo, hi int) (arrow.Array, error) {
-	return r.timestamps(lo, hi, func(row *Row) (int64, bool) { return row.Time, true })
-}
-
-// TimeRawArray is TimeArray with a null where the server's time was taken.
-func (r *Reader) TimeRawArray(lo, hi int) (arrow.Array, error) {
-	return r.timestamps(lo, hi, func(row *Row) (int64, bool) { return row.Time, !row.ServerTime })
-}
-
-// DistinctIDArray is the distinct ids of rows [lo, hi): a Dictionary over String.
-func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
-	return r.texts(lo, hi, func(row *Row) (string, bool) { return row.DistinctID, true })
-}
-
-// InsertIDArray is the insert ids of rows [lo, hi), null where there is none: a String.
-func (r *Reader) InsertIDArray(lo, hi int) (arrow.Array, error) {
-	return r.texts(lo, hi, func(row *Row) (string, bool) { return row.InsertID, row.InsertID != "" })
-}
-
-// IngestIDArray is the ingest ids of rows [lo, hi) in 32 hexadecimal digits: a String.
-func (r *Reader) IngestIDArray(lo, hi int) (arrow.Array, error) {
-	return r.texts(lo, hi, func(row *Row) (string, bool) { return row.ID.String(), true })
-}
-
-// IngestedAtArray is the edge's clock for rows [lo, hi): Timestamps in microseconds.
-func (r *Reader) IngestedAtArray(lo, hi int) (arrow.Array, error) {
-	return r.timestamps(lo, hi, func(row *Row) (int64, bool) { return int64(row.ID.Time / 1000), true })
-}
-
-// PropertiesArray is all properties of each of the rows [lo, hi) as a JSON
-// object: a String.
-func (r *Reader) PropertiesArray(lo, hi int) (arrow.Array, error) {
-	return r.texts(lo, hi, func(row *Row) (string, bool) { return string(appendProperties(nil, row.Properties)), true })
-}
-
-// PropertiesJSON appends all properties of row i as a JSON object, sorted by name.
-func (r *Reader) PropertiesJSON(i int, dst []byte) ([]byte, error) {
-	return appendProperties(dst, r.rows[i].Properties), nil
-}
-
-func appendProperties(dst []byte, props []catalog.Property) []byte {
-	dst = append(dst, '{')
-	for i := range props {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(catalog.AppendJSONString(dst, props[i].Name), ':')
-		dst = props[i].Value.AppendJSON(dst)
-	}
-	return append(dst, '}')
-}
+// Arrays hold while the Reader is open, whether or not they are released. A
+// Dictionary's values (Data().Dictionary()) are the same object in all arrays
+// of one column and type, so that work on them can be done once.
 
 // PropertyArray is a property of rows [lo, hi), converted by catalog.Convert to
 // the type wanted, null where a row has no such property, an explicit null, or
@@ -74,79 +21,275 @@ func appendProperties(dst []byte, props []catalog.Property) []byte {
 // lists. A property that the file does not have gives nulls. ErrLimit means
 // that fewer rows must be asked for.
 func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale uint8, lo, hi int) (arrow.Array, error) {
-	get := func(row *Row) (catalog.Value, bool) {
-		for i := range row.Properties {
-			if row.Properties[i].Name == property {
-				if row.Properties[i].Value.Kind == catalog.KindNull {
-					return catalog.Value{}, false
-				}
-				return catalog.Convert(row.Properties[i].Value, t, precision, scale)
+	if err := checkType(t); err != nil {
+		return nil, fmt.Errorf("property %q: %w", property, err)
+	}
+	c := r.property(property)
+	if c == nil {
+		return nullArray(t, hi-lo), nil
+	}
+	return c.array(typeKey{t, precision, scale}, lo, hi)
+}
+
+// EventArray is the event names of rows [lo, hi): a Dictionary over String, or
+// a String where names are hardly ever repeated.
+func (r *Reader) EventArray(lo, hi int) (arrow.Array, error) {
+	return r.columns[columnEvent].array(typeKey{t: catalog.TypeString}, lo, hi)
+}
+
+// TimeArray is the raw times of rows [lo, hi): Timestamps in microseconds.
+func (r *Reader) TimeArray(lo, hi int) (arrow.Array, error) {
+	t, err := r.timeColumn()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, hi-lo)
+	t.fill(out, lo)
+	return fixedArray(catalog.TypeDatetime, raw(out), nil, hi-lo, 0), nil
+}
+
+// TimeRawArray is TimeArray with a null where the server's time was taken.
+func (r *Reader) TimeRawArray(lo, hi int) (arrow.Array, error) {
+	t, err := r.timeColumn()
+	if err != nil {
+		return nil, err
+	}
+	c := &r.columns[columnServerTime]
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	out := make([]int64, hi-lo)
+	t.fill(out, lo)
+	if c.empty() {
+		return fixedArray(catalog.TypeDatetime, raw(out), nil, hi-lo, 0), nil
+	}
+	valid := make([]byte, bitmapLen(hi-lo))
+	for i := range valid {
+		valid[i] = 0xff
+	}
+	err = c.rowsOf(lo, hi, func(row, _ int) error {
+		valid[(row-lo)>>3] &^= 1 << ((row - lo) & 7)
+		return nil
+	})
+	return fixedArray(catalog.TypeDatetime, raw(out), valid, hi-lo, 0), err
+}
+
+// IngestedAtArray is the edge's clock for rows [lo, hi): Timestamps in microseconds.
+func (r *Reader) IngestedAtArray(lo, hi int) (arrow.Array, error) {
+	s, err := r.ingestColumn()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, hi-lo)
+	for i := range out {
+		out[i] = int64(s.at(lo+i).Time / 1000)
+	}
+	return fixedArray(catalog.TypeDatetime, raw(out), nil, hi-lo, 0), nil
+}
+
+// IngestIDArray is the ingest ids of rows [lo, hi) in 32 hexadecimal digits: a String.
+func (r *Reader) IngestIDArray(lo, hi int) (arrow.Array, error) {
+	s, err := r.ingestColumn()
+	if err != nil {
+		return nil, err
+	}
+	b := newTextBuilder(hi-lo, 2*catalog.IngestIDSize)
+	var id [catalog.IngestIDSize]byte
+	for i := lo; i < hi; i++ {
+		bytes, _ := s.at(i).AppendBinary(id[:0])
+		b.texts = hex.AppendEncode(b.texts, bytes)
+		if err := b.end(true); err != nil {
+			return nil, err
+		}
+	}
+	return b.array(), nil
+}
+
+// InsertIDArray is the insert ids of rows [lo, hi), null where there is none: a String.
+func (r *Reader) InsertIDArray(lo, hi int) (arrow.Array, error) {
+	s, err := r.insertColumn()
+	if err != nil {
+		return nil, err
+	}
+	b := newTextBuilder(hi-lo, 36)
+	var last *chunk
+	for i := lo; i < hi; i++ {
+		slot, other := s.rest.slot(i)
+		if !other {
+			b.texts = s.append(b.texts, i)
+			if err := b.end(true); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		v, err := s.rest.value(slot, &last)
+		if err != nil {
+			return nil, err
+		}
+		b.texts = append(b.texts, v.Text...)
+		if err := b.end(v.Kind != catalog.KindNull); err != nil {
+			return nil, err
+		}
+	}
+	return b.array(), nil
+}
+
+// DistinctIDArray is the distinct ids of rows [lo, hi): a Dictionary of Int32
+// over String, whose values are the users of these rows only, in order.
+func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
+	u, err := r.userColumn()
+	if err != nil {
+		return nil, err
+	}
+	indices := make([]int32, hi-lo)
+	b := newTextBuilder(0, 0)
+	if lo < hi {
+		first, err := r.UserOf(lo)
+		if err != nil {
+			return nil, err
+		}
+		var last *chunk
+		for k, row := first, lo; row < hi; k++ {
+			v, err := r.columns[columnDistinctID].value(k, &last)
+			if err != nil {
+				return nil, err
+			}
+			b.texts = append(b.texts, v.Text...)
+			if err := b.end(true); err != nil {
+				return nil, err
+			}
+			for end := min(int(u.ends[k]), hi); row < end; row++ {
+				indices[row-lo] = int32(k - first)
 			}
 		}
-		return catalog.Value{}, false
+	}
+	return dictionaryArray(4, memory.NewBufferBytes(raw(indices)), nil, b.data(), hi-lo, 0), nil
+}
+
+// PropertiesArray is all properties of each of the rows [lo, hi) as a JSON
+// object: a String. ErrLimit means that fewer rows must be asked for.
+func (r *Reader) PropertiesArray(lo, hi int) (arrow.Array, error) {
+	b := newTextBuilder(hi-lo, 0)
+	cursor := r.Cursor()
+	var row Row
+	for i := lo; i < hi; i++ {
+		if err := cursor.Row(i, &row); err != nil {
+			return nil, err
+		}
+		b.texts = appendProperties(b.texts, row.Properties)
+		if err := b.end(true); err != nil {
+			return nil, err
+		}
+	}
+	return b.array(), nil
+}
+
+// textBuilder makes a String array: append to texts, then end each.
+type textBuilder struct {
+	texts   []byte
+	offsets []int32
+	valid   []byte // nil as long as all are valid
+}
+
+// newTextBuilder expects n texts of about size bytes.
+func newTextBuilder(n, size int) *textBuilder {
+	return &textBuilder{texts: make([]byte, 0, n*size), offsets: append(make([]int32, 0, n+1), 0)}
+}
+
+func (b *textBuilder) end(valid bool) error {
+	if len(b.texts) > MaxArrayBytes {
+		return fmt.Errorf("%d bytes of text in one array, ask for fewer rows: %w", len(b.texts), ErrLimit)
+	}
+	n := len(b.offsets) - 1
+	if !valid && b.valid == nil {
+		b.valid = make([]byte, bitmapLen(cap(b.offsets)))
+		for i := range n {
+			bitSet(b.valid, i)
+		}
+	}
+	if b.valid != nil {
+		if n/8 == len(b.valid) {
+			b.valid = append(b.valid, 0)
+		}
+		if valid {
+			bitSet(b.valid, n)
+		}
+	}
+	b.offsets = append(b.offsets, int32(len(b.texts)))
+	return nil
+}
+
+func (b *textBuilder) data() *array.Data {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(raw(b.offsets)), memory.NewBufferBytes(b.texts)}
+	nulls := 0
+	if b.valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(b.valid), array.UnknownNullCount
+	}
+	return array.NewData(arrow.BinaryTypes.String, len(b.offsets)-1, buffers, nil, nulls, 0)
+}
+
+func (b *textBuilder) array() arrow.Array { return array.NewStringData(b.data()) }
+
+// fixedArray is an array of a type that is not text, from its values and the
+// bitmap of those that are valid, nil for all.
+func fixedArray(t catalog.Type, values, valid []byte, n, offset int) arrow.Array {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(values)}
+	nulls := 0
+	if valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
 	}
 	switch t {
 	case catalog.TypeBool:
-		b := array.NewBooleanBuilder(memory.DefaultAllocator)
-		for i := lo; i < hi; i++ {
-			if v, ok := get(&r.rows[i]); ok {
-				b.Append(v.Bool())
-			} else {
-				b.AppendNull()
-			}
-		}
-		return b.NewArray(), nil
+		return array.NewBooleanData(array.NewData(arrow.FixedWidthTypes.Boolean, n, buffers, nil, nulls, offset))
 	case catalog.TypeInt:
-		b := array.NewInt64Builder(memory.DefaultAllocator)
-		for i := lo; i < hi; i++ {
-			if v, ok := get(&r.rows[i]); ok {
-				b.Append(v.Int())
-			} else {
-				b.AppendNull()
-			}
-		}
-		return b.NewArray(), nil
+		return array.NewInt64Data(array.NewData(arrow.PrimitiveTypes.Int64, n, buffers, nil, nulls, offset))
 	case catalog.TypeDouble:
-		b := array.NewFloat64Builder(memory.DefaultAllocator)
-		for i := lo; i < hi; i++ {
-			if v, ok := get(&r.rows[i]); ok {
-				b.Append(v.Double())
-			} else {
-				b.AppendNull()
-			}
-		}
-		return b.NewArray(), nil
-	case catalog.TypeDatetime:
-		return r.timestamps(lo, hi, func(row *Row) (int64, bool) { v, ok := get(row); return v.Int(), ok })
-	case catalog.TypeString, catalog.TypeJSON, catalog.TypeNull, catalog.TypeDecimal:
-		return r.texts(lo, hi, func(row *Row) (string, bool) { v, ok := get(row); return v.Text, ok })
+		return array.NewFloat64Data(array.NewData(arrow.PrimitiveTypes.Float64, n, buffers, nil, nulls, offset))
 	default:
-		return nil, fmt.Errorf("property %q as type %d: %w", property, t, ErrColumn)
+		return array.NewTimestampData(array.NewData(micros, n, buffers, nil, nulls, offset))
 	}
-}
-
-func (r *Reader) texts(lo, hi int, get func(*Row) (string, bool)) (arrow.Array, error) {
-	b := array.NewStringBuilder(memory.DefaultAllocator)
-	for i := lo; i < hi; i++ {
-		if s, ok := get(&r.rows[i]); ok {
-			b.Append(s)
-		} else {
-			b.AppendNull()
-		}
-	}
-	return b.NewArray(), nil
 }
 
 var micros = &arrow.TimestampType{Unit: arrow.Microsecond}
 
-func (r *Reader) timestamps(lo, hi int, get func(*Row) (int64, bool)) (arrow.Array, error) {
-	b := array.NewTimestampBuilder(memory.DefaultAllocator, micros)
-	for i := lo; i < hi; i++ {
-		if t, ok := get(&r.rows[i]); ok {
-			b.Append(arrow.Timestamp(t))
-		} else {
-			b.AppendNull()
-		}
-	}
-	return b.NewArray(), nil
+// dictionaryTypes are the types of Dictionary arrays by the width of their codes.
+var dictionaryTypes = [...]*arrow.DictionaryType{
+	0: {IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String},
+	1: {IndexType: arrow.PrimitiveTypes.Int8, ValueType: arrow.BinaryTypes.String},
+	2: {IndexType: arrow.PrimitiveTypes.Int16, ValueType: arrow.BinaryTypes.String},
+	4: {IndexType: arrow.PrimitiveTypes.Int32, ValueType: arrow.BinaryTypes.String},
 }
+
+func dictionaryArray(width uint8, codes, valid *memory.Buffer, values *array.Data, n, offset int) arrow.Array {
+	nulls := 0
+	if valid != nil {
+		nulls = array.UnknownNullCount
+	}
+	data := array.NewDataWithDictionary(dictionaryTypes[width], n, []*memory.Buffer{valid, codes}, nulls, offset, values)
+	return array.NewDictionaryData(data)
+}
+
+// zeros are the codes of columns with one value, the bitmaps and numbers of
+// nulls. Nobody writes to them.
+var zeros [maxZeros]byte
+
+const maxZeros = 1 << 20
+
+// zeroBytes are n zero bytes.
+func zeroBytes(n int) []byte {
+	if n <= maxZeros {
+		return zeros[:n:n]
+	}
+	return aligned(n)
+}
+
+// nullArray is n nulls.
+func nullArray(t catalog.Type, n int) arrow.Array {
+	valid := zeroBytes(bitmapLen(n))
+	if textType(t) {
+		return dictionaryArray(1, memory.NewBufferBytes(zeroBytes(n)), memory.NewBufferBytes(valid), oneEmptyText, n, 0)
+	}
+	return fixedArray(t, zeroBytes(8*n), valid, n, 0)
+}
+
+var oneEmptyText = textData(1, make([]byte, 8), nil)

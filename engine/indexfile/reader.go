@@ -2,102 +2,40 @@ package indexfile
 
 import (
 	"bytes"
-	"context"
-	"encoding/gob"
 	"fmt"
 	"sort"
+	"strings"
+	"sync"
 
 	"arbor/catalog"
 	"arbor/engine/vfs"
 )
 
 // Reader reads one file. Its methods may be called from many goroutines at
-// once; row numbers outside [0, Rows) are the caller's mistake and panic. Strings
-// and arrays that it gives out hold until Close unless a method says otherwise.
+// once; row numbers outside [0, Rows) are the caller's mistake and panic.
+// Strings and arrays that it gives out hold until Close unless a method says
+// otherwise: they alias the mapped file.
+//
+// Any method that returns an error may return ErrCorrupt, with the file and the
+// section, the first time it touches a section that is damaged, and then always.
 type Reader struct {
-	path  string
-	file  vfs.File
-	size  int64
-	rows  []Row
-	meta  Meta
-	users []userRun
-	props []PropertyInfo
-	index map[string]int
-}
+	path     string
+	file     vfs.File
+	data     []byte
+	footer   footer
+	sections []section
+	columns  []column // by number; columns[columnFile] has only parts
 
-type userRun struct {
-	id     string
-	lo, hi int
-}
-
-// PropertyInfo describes a property of a file.
-type PropertyInfo struct {
-	Name string
-	// Kinds counts the values of each catalog.Kind, KindNull included.
-	Kinds [catalog.KindJSON + 1]int
-	// Distinct is the number of distinct values, 0 where that is not known.
-	Distinct int
-	// Encoding says how the values are stored, for people.
-	Encoding string
-}
-
-// Rows is the number of rows that have the property.
-func (p *PropertyInfo) Rows() int {
-	n := 0
-	for _, k := range p.Kinds {
-		n += k
-	}
-	return n
-}
-
-// SectionInfo describes a section of a file, for people.
-type SectionInfo struct {
-	Name     string
-	Encoding string
-	Bytes    int64 // on disk
-	Raw      int64 // decompressed
-	Rows     int   // values held
-}
-
-// Open opens a file and checks what a reader needs first: the trailer, the
-// directory and the Meta. Everything else is checked before its first use.
-func Open(fs vfs.FS, path string) (*Reader, error) {
-	f, err := fs.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("open indexed file: %w", err)
-	}
-	data, err := f.Map()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open indexed file %s: %w", path, err)
-	}
-	var c contents
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&c); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open indexed file %s: %w", path, ErrCorrupt)
-	}
-	r := &Reader{path: path, file: f, size: int64(len(data)), rows: c.Rows, meta: c.Meta, index: map[string]int{}}
-	for i := range r.rows {
-		row := &r.rows[i]
-		if n := len(r.users); n == 0 || r.users[n-1].id != row.DistinctID {
-			r.users = append(r.users, userRun{id: row.DistinctID, lo: i})
-		}
-		r.users[len(r.users)-1].hi = i + 1
-		for _, p := range row.Properties {
-			k, ok := r.index[p.Name]
-			if !ok {
-				k = len(r.props)
-				r.index[p.Name] = k
-				r.props = append(r.props, PropertyInfo{Name: p.Name})
-			}
-			r.props[k].Kinds[p.Value.Kind]++
-		}
-	}
-	sort.Slice(r.props, func(i, j int) bool { return r.props[i].Name < r.props[j].Name })
-	for i := range r.props {
-		r.index[r.props[i].Name] = i
-	}
-	return r, nil
+	times      lazy[times]
+	ingest     lazy[ingestIDs]
+	inserts    lazy[insertIDs]
+	users      lazy[users]
+	duplicates lazy[[]uint32]
+	groups     lazy[[]Group]
+	cross      lazy[[]Cross]
+	keys       lazy[[]string]
+	properties lazy[[]PropertyInfo]
+	cursors    sync.Pool // of *Cursor, for Row
 }
 
 // Close unmaps the file. Nothing that the Reader gave out may be touched after.
@@ -107,105 +45,307 @@ func (r *Reader) Close() error { return r.file.Close() }
 func (r *Reader) Path() string { return r.path }
 
 // Rows is the number of rows.
-func (r *Reader) Rows() int { return len(r.rows) }
+func (r *Reader) Rows() int { return r.footer.rows }
 
 // Size is the file's length in bytes.
-func (r *Reader) Size() int64 { return r.size }
+func (r *Reader) Size() int64 { return int64(len(r.data)) }
 
 // Meta is what the Builder was given, without Duplicates, Groups, Cross and
-// Tombstones, which are read when they are asked for.
+// Tombstones, which have methods of their own. Not to be changed.
 func (r *Reader) Meta() Meta {
-	m := r.meta
+	m := r.footer.meta
 	m.Duplicates, m.Groups, m.Cross, m.Tombstones = nil, nil, nil, nil
 	return m
 }
 
 // Duplicates are the ordinals hidden under the default policy, ascending. Not
 // to be changed.
-func (r *Reader) Duplicates() ([]uint32, error) { return r.meta.Duplicates, nil }
-
-// Groups are the rows that may be copies of each other. Not to be changed.
-func (r *Reader) Groups() ([]Group, error) { return r.meta.Groups, nil }
-
-// Cross are the rows with copies in older files. Not to be changed.
-func (r *Reader) Cross() ([]Cross, error) { return r.meta.Cross, nil }
-
-// Tombstones are the encoded deletes and undos. Not to be changed.
-func (r *Reader) Tombstones() ([]byte, error) { return r.meta.Tombstones, nil }
-
-// Sections describe what is in the file.
-func (r *Reader) Sections() []SectionInfo { return nil }
-
-// Properties describe the properties, sorted by name. Not to be changed.
-func (r *Reader) Properties() []PropertyInfo { return r.props }
-
-// Property describes one property.
-func (r *Reader) Property(name string) (*PropertyInfo, bool) {
-	i, ok := r.index[name]
-	if !ok {
-		return nil, false
-	}
-	return &r.props[i], true
+func (r *Reader) Duplicates() ([]uint32, error) {
+	v, err := r.duplicates.get(func() (*[]uint32, error) {
+		var out []uint32
+		err := r.decodePart(partDuplicates, func(d *decoder) { out = readDuplicates(d, r.footer.duplicates, r.Rows()) })
+		return &out, err
+	})
+	return deref(v), err
 }
 
-// Row fills in row i exactly as it was added; into.Properties is reused. A
-// Cursor reads many rows faster.
-func (r *Reader) Row(i int, into *Row) error {
-	props := append(into.Properties[:0], r.rows[i].Properties...)
-	*into = r.rows[i]
-	into.Properties = props
+// Groups are the rows that may be copies of each other. Not to be changed.
+func (r *Reader) Groups() ([]Group, error) {
+	v, err := r.groups.get(func() (*[]Group, error) {
+		var out []Group
+		err := r.decodePart(partGroups, func(d *decoder) { out = readGroups(d, r.footer.groups, r.Rows()) })
+		return &out, err
+	})
+	return deref(v), err
+}
+
+// Cross are the rows with copies in older files. Not to be changed.
+func (r *Reader) Cross() ([]Cross, error) {
+	v, err := r.cross.get(func() (*[]Cross, error) {
+		var out []Cross
+		err := r.decodePart(partCross, func(d *decoder) { out = readCross(d, r.footer.cross, r.Rows()) })
+		return &out, err
+	})
+	return deref(v), err
+}
+
+// Tombstones are the encoded deletes and undos. Not to be changed.
+func (r *Reader) Tombstones() ([]byte, error) { return r.columns[columnFile].part(partTombstones) }
+
+// DuplicateCount, GroupCount and CrossCount are the lengths of the lists, known
+// without reading them.
+func (r *Reader) DuplicateCount() int { return r.footer.duplicates }
+
+// GroupCount is the number of Groups.
+func (r *Reader) GroupCount() int { return r.footer.groups }
+
+// CrossCount is the number of Cross references.
+func (r *Reader) CrossCount() int { return r.footer.cross }
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// decodePart decodes a part of the file to its end.
+func (r *Reader) decodePart(kind partKind, decode func(*decoder)) error {
+	b, err := r.columns[columnFile].part(kind)
+	if err != nil {
+		return err
+	}
+	d := &decoder{bytes: b}
+	decode(d)
+	if wrong := d.end(); wrong != "" {
+		return r.corrupt(kind.String(), wrong)
+	}
 	return nil
 }
 
-// Cursor reads rows one after the other, cheapest in ascending order. It is for
-// one goroutine; many may be open at once.
-type Cursor struct{ r *Reader }
+// packedPart gives a packed array with a value for each row.
+func (r *Reader) packedPart(kind partKind, base uint64, width uint8) (packed, error) {
+	b, err := r.columns[columnFile].part(kind)
+	if err == nil && len(b) != packedLen(r.Rows(), width) {
+		err = r.corrupt(kind.String(), "length")
+	}
+	return packed{bytes: b, base: base, width: width}, err
+}
 
-// Cursor returns a new cursor.
-func (r *Reader) Cursor() *Cursor { return &Cursor{r: r} }
+func (r *Reader) timeColumn() (*times, error) {
+	if t := r.times.value.Load(); t != nil {
+		return t, nil
+	}
+	return r.times.get(func() (*times, error) {
+		p, err := r.packedPart(partTimes, 0, r.footer.times.width)
+		return &times{packed: p, info: r.footer.times}, err
+	})
+}
 
-// Row fills in row i exactly as it was added. into.Properties is reused, and
-// into.InsertID holds until the cursor's next Row; all other strings hold until
-// the Reader is closed.
-func (c *Cursor) Row(i int, into *Row) error { return c.r.Row(i, into) }
+func (r *Reader) ingestColumn() (*ingestIDs, error) {
+	if s := r.ingest.value.Load(); s != nil {
+		return s, nil
+	}
+	return r.ingest.get(r.loadIngestIDs)
+}
+
+func (r *Reader) loadIngestIDs() (*ingestIDs, error) {
+	info := r.footer.ingest
+	s := &ingestIDs{info: info, edges: info.edges}
+	var err error
+	if s.indexes, err = r.packedPart(partIndexes, 0, info.indexWidth); err != nil {
+		return nil, err
+	}
+	codesKind := partEdgeCodes
+	if info.requests > 0 {
+		codesKind = partRequestCodes
+		b, err := r.columns[columnFile].part(partRequests)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) != 12*info.requests {
+			return nil, r.corrupt(partRequests.String(), "length")
+		}
+		s.requestTimes, s.edges = view[uint64](b[:8*info.requests]), view[uint32](b[8*info.requests:])
+	} else if s.times, err = r.packedPart(partIngestTimes, info.timeBase, info.timeWidth); err != nil {
+		return nil, err
+	}
+	if s.codes, err = r.packedPart(codesKind, 0, info.codeWidth); err != nil {
+		return nil, err
+	}
+	for i := range r.Rows() {
+		if s.codes.at(i) >= uint64(len(s.edges)) {
+			return nil, r.corrupt(codesKind.String(), "code without an entry")
+		}
+	}
+	return s, nil
+}
+
+func (r *Reader) insertColumn() (*insertIDs, error) {
+	if s := r.inserts.value.Load(); s != nil {
+		return s, nil
+	}
+	return r.inserts.get(func() (*insertIDs, error) {
+		b, err := r.columns[columnFile].part(partPackedIDs)
+		if err != nil {
+			return nil, err
+		}
+		s := &insertIDs{form: r.footer.insertForm, packed: b, rest: &r.columns[columnInsertText]}
+		if s.form != FormNone && len(b) != 16*r.Rows() || s.form == FormNone && s.rest.info.values() != r.Rows() {
+			return nil, r.corrupt(partPackedIDs.String(), "length")
+		}
+		return s, s.rest.load()
+	})
+}
+
+func (r *Reader) userColumn() (*users, error) {
+	if u := r.users.value.Load(); u != nil {
+		return u, nil
+	}
+	return r.users.get(r.loadUsers)
+}
+
+func (r *Reader) loadUsers() (*users, error) {
+	u := &users{}
+	if err := r.decodePart(partRunLengths, func(d *decoder) { u.ends = readRunLengths(d, r.footer.users, r.Rows()) }); err != nil {
+		return nil, err
+	}
+	c := &r.columns[columnDistinctID]
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	if u.chunks = c.chunks; u.chunks == nil {
+		u.chunks = &chunks{}
+	}
+	firsts, err := c.part(partFirsts)
+	if err != nil {
+		return nil, err
+	}
+	ok := false
+	if u.firsts, ok = readTexts(firsts, u.chunks.len()); !ok {
+		return nil, r.corrupt(r.partName(partFirsts, columnDistinctID), "offsets")
+	}
+	return u, nil
+}
 
 // IngestID is the physical identity of row i.
-func (r *Reader) IngestID(i int) (catalog.IngestID, error) { return r.rows[i].ID, nil }
+func (r *Reader) IngestID(i int) (catalog.IngestID, error) {
+	s, err := r.ingestColumn()
+	if err != nil {
+		return catalog.IngestID{}, err
+	}
+	return s.at(i), nil
+}
 
 // Time is the raw time of row i, in microseconds since 1970 UTC.
-func (r *Reader) Time(i int) (int64, error) { return r.rows[i].Time, nil }
+func (r *Reader) Time(i int) (int64, error) {
+	t, err := r.timeColumn()
+	if err != nil {
+		return 0, err
+	}
+	return t.at(i), nil
+}
 
 // ServerTime reports whether row i has the server's time for want of the client's.
-func (r *Reader) ServerTime(i int) (bool, error) { return r.rows[i].ServerTime, nil }
+func (r *Reader) ServerTime(i int) (bool, error) {
+	c := &r.columns[columnServerTime]
+	if err := c.load(); err != nil {
+		return false, err
+	}
+	_, ok := c.slot(i)
+	return ok, nil
+}
 
 // Event is the name of row i's event.
-func (r *Reader) Event(i int) (string, error) { return r.rows[i].Name, nil }
+func (r *Reader) Event(i int) (string, error) {
+	c := &r.columns[columnEvent]
+	if err := c.load(); err != nil {
+		return "", err
+	}
+	v, err := c.value(i, nil)
+	return v.Text, err
+}
 
-// InsertID is the insert id of row i, in memory of its own.
-func (r *Reader) InsertID(i int) (string, error) { return r.rows[i].InsertID, nil }
+// InsertKey stands for the insert id of row i in comparisons, without allocating
+// where ids are packed.
+func (r *Reader) InsertKey(i int) (InsertKey, error) {
+	s, err := r.insertColumn()
+	if err != nil {
+		return InsertKey{}, err
+	}
+	slot, other := s.rest.slot(i)
+	if !other {
+		return s.key(i), nil
+	}
+	v, err := s.rest.value(slot, nil)
+	return InsertKeyOf(v.Text), err
+}
 
-// InsertKey stands for the insert id of row i in comparisons, without allocating.
-func (r *Reader) InsertKey(i int) (InsertKey, error) { return InsertKeyOf(r.rows[i].InsertID), nil }
+// InsertID is the insert id of row i; "" if it has none.
+func (r *Reader) InsertID(i int) (string, error) {
+	s, err := r.insertColumn()
+	if err != nil {
+		return "", err
+	}
+	slot, other := s.rest.slot(i)
+	if !other {
+		return string(s.append(nil, i)), nil
+	}
+	v, err := s.rest.value(slot, nil)
+	return v.Text, err
+}
 
 // Users is the number of distinct distinct ids.
-func (r *Reader) Users() int { return len(r.users) }
+func (r *Reader) Users() int { return r.footer.users }
 
 // User is the k-th user, in the order of distinct ids, with the rows [lo, hi).
+// To walk all users, a Cursor is cheaper.
 func (r *Reader) User(k int) (distinctID string, lo, hi int, err error) {
-	u := r.users[k]
-	return u.id, u.lo, u.hi, nil
+	var c *chunk
+	return r.user(k, &c)
+}
+
+// user is User with the chunk that was decoded last.
+func (r *Reader) user(k int, last **chunk) (distinctID string, lo, hi int, err error) {
+	u, err := r.userColumn()
+	if err != nil {
+		return "", 0, 0, err
+	}
+	v, err := r.columns[columnDistinctID].value(k, last)
+	if k > 0 {
+		lo = int(u.ends[k-1])
+	}
+	return v.Text, lo, int(u.ends[k]), err
 }
 
 // UserOf is the number of the user of row i.
 func (r *Reader) UserOf(i int) (int, error) {
-	return sort.Search(len(r.users), func(k int) bool { return r.users[k].hi > i }), nil
+	u, err := r.userColumn()
+	if err != nil {
+		return 0, err
+	}
+	return sort.Search(len(u.ends), func(k int) bool { return int(u.ends[k]) > i }), nil
 }
 
 // FindUser is the number of the first user at or after that distinct id, and
 // whether it is that one.
 func (r *Reader) FindUser(distinctID string) (k int, found bool, err error) {
-	k = sort.Search(len(r.users), func(k int) bool { return r.users[k].id >= distinctID })
-	return k, k < len(r.users) && r.users[k].id == distinctID, nil
+	u, err := r.userColumn()
+	if err != nil {
+		return 0, false, err
+	}
+	n := sort.Search(u.chunks.len(), func(n int) bool { return u.firsts.at(n) > distinctID }) - 1
+	if n < 0 {
+		return 0, false, nil
+	}
+	c, err := r.columns[columnDistinctID].chunk(n)
+	if err != nil {
+		return 0, false, err
+	}
+	id := []byte(distinctID)
+	at := sort.Search(len(c.ends), func(i int) bool { return bytes.Compare(c.at(c.first+i), id) >= 0 })
+	k = c.first + at
+	return k, at < len(c.ends) && bytes.Equal(c.at(k), id), nil
 }
 
 // UserRange is the rows [lo, hi) of a user; lo == hi if it has none here.
@@ -214,75 +354,33 @@ func (r *Reader) UserRange(distinctID string) (lo, hi int, err error) {
 	if err != nil || !found {
 		return 0, 0, err
 	}
-	_, lo, hi, err = r.User(k)
-	return lo, hi, err
+	u, err := r.userColumn()
+	if err != nil {
+		return 0, 0, err
+	}
+	if k > 0 {
+		lo = int(u.ends[k-1])
+	}
+	return lo, int(u.ends[k]), nil
 }
 
 // TimeBounds are the least and the greatest raw time; 0, 0 without rows.
-func (r *Reader) TimeBounds() (min, max int64) {
-	return timeBounds(r.rows)
-}
+func (r *Reader) TimeBounds() (min, max int64) { return r.footer.times.least, r.footer.times.greatest }
 
 // IngestBounds are the least and the greatest ingest id; zero without rows.
 func (r *Reader) IngestBounds() (min, max catalog.IngestID) {
-	for i := range r.rows {
-		if id := r.rows[i].ID; i == 0 || id.Compare(min) < 0 {
-			min = id
-		}
-		if id := r.rows[i].ID; i == 0 || id.Compare(max) > 0 {
-			max = id
-		}
+	return r.footer.ingest.least, r.footer.ingest.greatest
+}
+
+// property is the column of a property; nil if the file has none.
+func (r *Reader) property(name string) *column {
+	props := r.footer.columns[columnProperties-columnEvent:]
+	i, ok := sort.Find(len(props), func(i int) int { return strings.Compare(name, props[i].name) })
+	if !ok {
+		return nil
 	}
-	return min, max
+	return &r.columns[columnProperties+i]
 }
 
-func timeBounds(rows []Row) (min, max int64) {
-	for i := range rows {
-		if t := rows[i].Time; i == 0 || t < min {
-			min = t
-		}
-		if t := rows[i].Time; i == 0 || t > max {
-			max = t
-		}
-	}
-	return min, max
-}
-
-// Blocks is the number of blocks of BlockRows rows; the last may be short.
-func (r *Reader) Blocks() int { return (len(r.rows) + BlockRows - 1) / BlockRows }
-
-// BlockTime is the least and the greatest raw time in block b.
-func (r *Reader) BlockTime(b int) (min, max int64, err error) {
-	lo, hi := r.block(b)
-	min, max = timeBounds(r.rows[lo:hi])
-	return min, max, nil
-}
-
-func (r *Reader) block(b int) (lo, hi int) {
-	return b * BlockRows, min((b+1)*BlockRows, len(r.rows))
-}
-
-// Range is what a zone map knows about a column in a block. If Known is false
-// anything may be there. Otherwise, if Empty, all rows are null there, and if
-// not, the values that are not null lie between Min and Max in the order of the
-// type asked for.
-type Range struct {
-	Known, Empty bool
-	Min, Max     catalog.Value
-}
-
-// BlockRange is the range of a property in block b, converted to a type as
-// PropertyArray does.
-func (r *Reader) BlockRange(b int, property string, t catalog.Type, precision, scale uint8) (Range, error) {
-	if _, ok := r.index[property]; !ok {
-		return Range{Known: true, Empty: true}, nil
-	}
-	return Range{}, nil
-}
-
-// BlockEvent is the range of event names in block b.
-func (r *Reader) BlockEvent(b int) (Range, error) { return Range{}, nil }
-
-// Verify reads all that is in the file and checks it against its checksums,
-// its order and its bounds.
-func (r *Reader) Verify(ctx context.Context) error { return ctx.Err() }
+// String names the reader for messages.
+func (r *Reader) String() string { return fmt.Sprintf("indexed file %s", r.path) }

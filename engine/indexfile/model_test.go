@@ -1,0 +1,44 @@
+package indexfile
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestRandomFiles(t *testing.T) {
+	sizes := []int{0, 1, 2, 7, 8, 9, 64, 100, 300, 1000, 3000, BlockRows - 1, BlockRows, BlockRows + 1, 3*BlockRows + 5}
+	if testing.Short() {
+		sizes = sizes[:10]
+	}
+	for seed, size := range append(sizes, sizes[:10]...) {
+		r := rand.New(rand.NewPCG(uint64(seed), 3))
+		rows := randomShape(r, size).make(r)
+		file := built(t, rows, Meta{CreatedBy: "test"})
+		if err := file.Verify(context.Background()); err != nil {
+			t.Fatalf("seed %d, %d rows: verify: %v", seed, size, err)
+		}
+		if err := checkAll(file, rows); err != nil {
+			t.Fatalf("seed %d, %d rows: %v", seed, size, err)
+		}
+	}
+}
+
+// TestManySmallFiles meets more combinations than a few large files can.
+func TestManySmallFiles(t *testing.T) {
+	files := 200
+	if testing.Short() {
+		files = 40
+	}
+	for seed := range files {
+		r := rand.New(rand.NewPCG(uint64(seed), 4))
+		rows := randomShape(r, r.IntN(250)).make(r)
+		file := built(t, rows, Meta{})
+		if err := file.Verify(context.Background()); err != nil {
+			t.Fatalf("seed %d, %d rows: verify: %v", seed, len(rows), err)
+		}
+		if err := checkAll(file, rows); err != nil {
+			t.Fatalf("seed %d, %d rows: %v", seed, len(rows), err)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package indexfile
+
+import (
+	"encoding/binary"
+
+	"arbor/catalog"
+)
+
+// Times are packed, as whole units since a base: clients send seconds or
+// milliseconds, so the microseconds between need no bits.
+
+// timesInfo is what the footer says about the times.
+type timesInfo struct {
+	base     int64
+	unit     int64 // of timeUnits
+	width    uint8 // in bits
+	least    int64
+	greatest int64
+}
+
+var timeUnits = [...]int64{catalog.Second, catalog.Millisecond, catalog.Microsecond}
+
+// encodeTimes chooses the largest unit that loses nothing.
+func encodeTimes(times []int64) (timesInfo, []part) {
+	if len(times) == 0 {
+		return timesInfo{unit: catalog.Microsecond}, nil
+	}
+	info := timesInfo{least: times[0], greatest: times[0]}
+	unit := 0
+	for _, t := range times {
+		info.least, info.greatest = min(info.least, t), max(info.greatest, t)
+		for t%timeUnits[unit] != 0 {
+			unit++
+		}
+	}
+	info.base, info.unit = info.least, timeUnits[unit]
+	// The difference may pass the greatest int64, not the greatest uint64.
+	info.width = packedWidth((uint64(info.greatest) - uint64(info.base)) / uint64(info.unit))
+	offsets := pack(len(times), info.width, func(i int) uint64 {
+		return (uint64(times[i]) - uint64(info.base)) / uint64(info.unit)
+	})
+	parts := []part{{kind: partTimes, bytes: offsets}}
+	if len(times) > BlockRows {
+		var zones []byte
+		for lo := 0; lo < len(times); lo += BlockRows {
+			least, greatest := times[lo], times[lo]
+			for _, t := range times[lo:min(lo+BlockRows, len(times))] {
+				least, greatest = min(least, t), max(greatest, t)
+			}
+			zones = binary.LittleEndian.AppendUint64(zones, uint64(least))
+			zones = binary.LittleEndian.AppendUint64(zones, uint64(greatest))
+		}
+		parts = append(parts, part{kind: partTimeZones, bytes: zones})
+	}
+	return info, parts
+}
+
+// times reads them.
+type times struct {
+	packed packed
+	info   timesInfo
+}
+
+func (t *times) at(i int) int64 {
+	return t.info.base + int64(t.packed.at(i))*t.info.unit
+}
+
+// fill puts the times from row lo on into dst.
+func (t *times) fill(dst []int64, lo int) {
+	t.packed.unpack(dst, lo)
+	base, unit := t.info.base, t.info.unit
+	for i := range dst {
+		dst[i] = base + dst[i]*unit
+	}
+}

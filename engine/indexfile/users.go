@@ -1,0 +1,94 @@
+package indexfile
+
+import (
+	"encoding/binary"
+
+	"arbor/catalog"
+)
+
+// The rows of a user follow each other. The distinct ids are the texts of the
+// column columnDistinctID, in order, one slot a user, and the lengths of the
+// runs of rows are varints. The first text of each chunk stands by itself, to
+// find a user by.
+
+// userChunkBytes is about how much a chunk of distinct ids holds: finding one
+// user decodes one chunk.
+const userChunkBytes = 16 << 10
+
+// userBuilder collects users.
+type userBuilder struct {
+	chunks  chunkWriter
+	firsts  []string
+	last    string
+	run     uint64 // rows of the last user
+	lengths []byte
+	count   int
+}
+
+func (b *userBuilder) init() { b.chunks.size = userChunkBytes }
+
+// add takes the next row's user.
+func (b *userBuilder) add(distinctID string) {
+	if b.run > 0 && b.last == distinctID {
+		b.run++
+		return
+	}
+	b.endRun()
+	b.last = string([]byte(distinctID))
+	b.run = 1
+	b.count++
+	if len(b.chunks.ends) == 0 {
+		b.firsts = append(b.firsts, b.last)
+	}
+	b.chunks.add(b.last)
+}
+
+func (b *userBuilder) endRun() {
+	if b.run > 0 {
+		b.lengths = binary.AppendUvarint(b.lengths, b.run)
+	}
+	b.run = 0
+}
+
+// encode gives the column and the file's part.
+func (b *userBuilder) encode() (columnInfo, []part, part) {
+	b.endRun()
+	b.chunks.flush()
+	info := columnInfo{placement: placeAll, layout: layoutChunks, slots: b.count}
+	info.kinds[catalog.KindString] = b.count
+	return info, []part{
+		{kind: partChunks, bytes: b.chunks.bytes},
+		{kind: partChunkIndex, bytes: b.chunks.index},
+		{kind: partFirsts, bytes: appendTexts(nil, b.firsts), cold: true},
+	}, part{kind: partRunLengths, bytes: b.lengths}
+}
+
+// users reads them.
+type users struct {
+	ends   []uint32 // where each user's rows end
+	firsts textList
+	chunks *chunks
+}
+
+// readRunLengths gives where each run ends; the runs make up all rows.
+func readRunLengths(d *decoder, users, rows int) []uint32 {
+	if users > len(d.bytes) {
+		d.fail("run lengths")
+		return nil
+	}
+	ends := make([]uint32, users)
+	end := 0
+	for k := range ends {
+		n := d.count("run length", rows-end)
+		if n == 0 {
+			d.fail("run length")
+			return nil
+		}
+		end += n
+		ends[k] = uint32(end)
+	}
+	if end != rows {
+		d.fail("run lengths")
+	}
+	return ends
+}
