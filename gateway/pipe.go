@@ -22,7 +22,8 @@ type pipes struct {
 
 // join makes a listener that gives what l gives, and pipes. Closing it closes l.
 func (p *pipes) join(l net.Listener) net.Listener {
-	joined := &pipeListener{Listener: l, accepted: make(chan accepted), closed: make(chan struct{})}
+	joined := &pipeListener{Listener: l, accepted: make(chan accepted), closed: make(chan struct{}), ended: make(chan struct{})}
+	go joined.forward()
 	p.mu.Lock()
 	p.listening = joined
 	p.mu.Unlock()
@@ -53,8 +54,8 @@ type pipeListener struct {
 	net.Listener
 	accepted chan accepted
 	once     sync.Once
-	accepts  sync.Once
 	closed   chan struct{}
+	ended    chan struct{} // forward has ended
 }
 
 // accepted is what an Accept gave.
@@ -65,7 +66,6 @@ type accepted struct {
 
 // Accept waits for either kind of client.
 func (l *pipeListener) Accept() (net.Conn, error) {
-	l.accepts.Do(func() { go l.forward() })
 	select {
 	case a := <-l.accepted:
 		return a.conn, a.err
@@ -76,6 +76,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 
 // forward passes on what the listener below accepts; it ends when that is closed.
 func (l *pipeListener) forward() {
+	defer close(l.ended)
 	for {
 		conn, err := l.Listener.Accept()
 		select {
@@ -98,6 +99,7 @@ func (l *pipeListener) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
 		err = l.Listener.Close()
+		<-l.ended
 	})
 	return err
 }

@@ -54,7 +54,7 @@ func failedRecords(refused []RecordError) []failedJSON {
 // summary says in a sentence what was refused.
 func summary(done Ingested) string {
 	n, stored := len(done.Rejected), done.Stored
-	return fmt.Sprintf("%d of %d events were refused, %d were stored; the first refused is event %d: %s",
+	return fmt.Sprintf("refused %d of %d events and stored %d; the first refused is event %d: %s",
 		n, n+stored, stored, done.Rejected[0].Index, done.Rejected[0].Message)
 }
 

@@ -28,7 +28,7 @@ var (
 	// ErrProfiles says that user and group profiles are not kept.
 	ErrProfiles = errors.New("user and group profiles are not kept")
 	// errStorage wraps what the cluster's Append returns.
-	errStorage = errors.New("the events may not have been stored")
+	errStorage = errors.New("the events may not have been stored, send them again")
 	// errPanic stands for a panic; the log has it.
 	errPanic = errors.New("internal error; the server's log has the details")
 )

@@ -256,9 +256,19 @@ func Data(b []byte, limit int) ([]byte, error) {
 		n++
 	}
 	text := make([]byte, base64.RawStdEncoding.DecodedLen(n))
-	m, err := base64.RawStdEncoding.Decode(text, b[:n])
+	n, err := base64.RawStdEncoding.Decode(text, b[:n])
 	if err != nil {
-		return nil, fmt.Errorf("%w: the data is neither a JSON object or array nor base64 of one", ErrMalformed)
+		return nil, errNoData
 	}
-	return Decompress(nil, text[:m], limit)
+	if text, err = Decompress(nil, text[:n], limit); err != nil {
+		return nil, err
+	}
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, byteOrderMark))
+	if len(text) == 0 || !looksLikeJSON(text) {
+		return nil, errNoData
+	}
+	return text, nil
 }
+
+// errNoData says that neither encoding leads to events.
+var errNoData = fmt.Errorf("%w: it is neither a JSON object or array nor base64 of one", ErrMalformed)

@@ -181,9 +181,9 @@ type reading struct {
 	decoder *Decoder
 	start   int // of the record's properties in the decoder's
 	event   event.Event
-	token   string
-	// What was given at all, null or not.
-	named, dated, identified bool
+	named   bool // it has an event name
+	// What of the properties is not a property: the last of each that came.
+	given struct{ time, distinctID, insertID, token catalog.Value }
 	// The first thing that was wrong, with whose field.
 	field, problem string
 }
@@ -256,8 +256,7 @@ func (r *reading) name(c byte) {
 func (r *reading) properties(c byte) {
 	d, s := r.decoder, &r.decoder.scanner
 	d.properties = d.properties[:r.start]
-	r.token, r.dated, r.identified = "", false, false
-	r.event.Time, r.event.DistinctID, r.event.InsertID = 0, "", ""
+	r.given.time, r.given.distinctID, r.given.insertID, r.given.token = catalog.Null, catalog.Null, catalog.Null, catalog.Null
 	if c != '{' {
 		s.skipValue()
 		r.refuse("properties", "'properties' is not an object")
@@ -285,13 +284,13 @@ func (r *reading) properties(c byte) {
 		}
 		switch key {
 		case keyTime:
-			r.time(value)
+			r.given.time = value
 		case keyDistinctID:
-			r.event.DistinctID, r.identified = r.id(key, value), value.Kind != catalog.KindNull
+			r.given.distinctID = value
 		case keyInsertID:
-			r.event.InsertID = r.id(key, value)
+			r.given.insertID = value
 		case keyToken:
-			r.setToken(value)
+			r.given.token = value
 		default:
 			d.properties = append(d.properties, catalog.Property{Name: key, Value: value})
 		}
@@ -370,49 +369,46 @@ func (r *reading) id(key string, v catalog.Value) string {
 }
 
 // time reads the event's time.
-func (r *reading) time(v catalog.Value) {
-	if r.dated = v.Kind != catalog.KindNull; !r.dated {
-		return
+func (r *reading) time(v catalog.Value) int64 {
+	if v.Kind == catalog.KindNull {
+		return 0
 	}
 	t, problem := parseTime(v)
 	if problem != "" {
 		r.refuse(property(keyTime), "'%s' is invalid: %s", property(keyTime), problem)
 	}
-	r.event.Time = t
-}
-
-// setToken reads the project's token.
-func (r *reading) setToken(v catalog.Value) {
-	if v.Kind != catalog.KindString && v.Kind != catalog.KindNull {
-		r.refuse(property(keyToken), "'%s' is invalid: it must be a string", property(keyToken))
-	}
-	r.token = v.Text
+	return t
 }
 
 // finish adds the record to the batch, as an event or as a failure.
 func (r *reading) finish() {
-	d := r.decoder
+	d, e, given := r.decoder, &r.event, &r.given
+	e.InsertID = r.id(keyInsertID, given.insertID)
+	e.DistinctID = r.id(keyDistinctID, given.distinctID)
+	e.Time = r.time(given.time)
+	e.ServerTime = given.time.Kind == catalog.KindNull
 	switch {
 	case !r.named:
 		r.refuse("event", "'event' is missing; name what happened")
-	case r.event.Name == "":
+	case e.Name == "":
 		r.refuse("event", "'event' is empty; name what happened")
-	case d.options.Strict && !r.dated:
+	case given.token.Kind != catalog.KindString && given.token.Kind != catalog.KindNull:
+		r.refuse(property(keyToken), "'%s' is invalid: it must be a string", property(keyToken))
+	case d.options.Strict && e.ServerTime:
 		r.refuse(property(keyTime), "'%s' is missing; send seconds or milliseconds since 1970 UTC", property(keyTime))
-	case d.options.Strict && !r.identified:
+	case d.options.Strict && given.distinctID.Kind == catalog.KindNull:
 		r.refuse(property(keyDistinctID), "'%s' is missing; send \"\" for an event of no user", property(keyDistinctID))
 	}
 	if r.problem != "" {
 		d.properties = d.properties[:r.start]
-		d.fail(r.event.InsertID, r.field, r.problem)
+		d.fail(e.InsertID, r.field, r.problem)
 		return
 	}
-	r.event.ServerTime = !r.dated
 	d.properties = sortProperties(d.properties, r.start)
-	r.event.Properties = d.properties[r.start:len(d.properties):len(d.properties)]
+	e.Properties = d.properties[r.start:len(d.properties):len(d.properties)]
 	b := &d.batch
-	b.Events = append(b.Events, r.event)
-	b.Tokens = append(b.Tokens, r.token)
+	b.Events = append(b.Events, *e)
+	b.Tokens = append(b.Tokens, given.token.Text)
 	b.Indexes = append(b.Indexes, uint32(b.Records-1))
 }
 
