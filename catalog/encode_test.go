@@ -62,7 +62,8 @@ func dump[T any](kind string, code func(*T, *coder), v *T) string {
 	note := func(field string, n int) {
 		for first := true; n > 0 || first; first = false {
 			some := min(n, 16)
-			fmt.Fprintf(&out, "%04d  %-48s%s\n", at, fmt.Sprintf("% x", b[at:at+some]), field)
+			line := fmt.Sprintf("%04d  %-48s%s", at, fmt.Sprintf("% x", b[at:at+some]), field)
+			out.WriteString(strings.TrimRight(line, " ") + "\n")
 			at, n, field = at+some, n-some, ""
 		}
 	}

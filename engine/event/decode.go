@@ -201,7 +201,7 @@ func (d *decoder) values(names []string, into []Property) {
 		case catalog.KindString, catalog.KindNumber, catalog.KindJSON:
 			if n == longValue {
 				more, size := binary.Uvarint(rec[at:])
-				if size <= 0 || more > MaxEventBytes {
+				if size <= 0 || more > MaxEventBytes-longValue {
 					d.at = at
 					d.fail("length of %q is cut short or above %d", name, MaxEventBytes)
 					return
