@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/event"
+)
+
+// Append makes records durable and then visible: when it returns nil, they are
+// on disk and every later scan sees them. When it returns an error each of them
+// may or may not be there, and appending it again is harmless. ctx is looked at
+// before anything is written; after that the records are written and published
+// whether the caller waits or not, so that no record is on disk without being
+// known.
+func (e *Engine) Append(ctx context.Context, records [][]byte) error {
+	leave, err := e.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	headers, err := decodeHeaders(records)
+	if err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	landed := e.flights.depart()
+	defer landed()
+	positions, err := e.log.Append(context.WithoutCancel(ctx), records)
+	if err != nil {
+		e.metrics.AppendErrors.Add(1)
+		return err
+	}
+	now := e.now().UnixMicro()
+	for i := range records {
+		e.publish(headers[i], positions[i], now)
+	}
+	e.metrics.appended(headers, records)
+	return nil
+}
+
+// decodeHeaders checks the records' checksums before they are written.
+func decodeHeaders(records [][]byte) ([]event.Header, error) {
+	headers := make([]event.Header, len(records))
+	for i, r := range records {
+		h, err := event.DecodeHeader(r)
+		if err != nil {
+			return nil, fmt.Errorf("record %d of %d: %w", i, len(records), err)
+		}
+		headers[i] = h
+	}
+	return headers, nil
+}
+
+// publish makes a logged batch known to its shard. at is when it came.
+func (e *Engine) publish(h event.Header, pos appendlog.Position, at int64) {
+	s := e.shard(h.Shard)
+	e.mu.Lock()
+	e.backlog[pos.Segment]++
+	e.mu.Unlock()
+	s.publish(logRef{
+		segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events),
+		marks: h.Deletes+h.Undos > 0, at: at,
+	})
+}
+
+// shard finds or makes the shard of that key.
+func (e *Engine) shard(k catalog.ShardKey) *shard {
+	e.mu.RLock()
+	s := e.shards[k.Project][k]
+	e.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.shards[k.Project][k]; s != nil {
+		return s
+	}
+	if e.shards[k.Project] == nil {
+		e.shards[k.Project] = map[catalog.ShardKey]*shard{}
+	}
+	s = newShard(k, e.shardDir(k))
+	e.shards[k.Project][k] = s
+	return s
+}
+
+// flights are the appends whose batches may be in the log without being
+// published yet. Whoever needs to know all batches before a place in the log
+// waits for those that are under way; later ones land behind.
+type flights struct {
+	mu     sync.Mutex // guards flying
+	flying map[chan struct{}]struct{}
+}
+
+// depart says that an append begins; the func that it returns, that its batches
+// are published or will never be.
+func (f *flights) depart() (landed func()) {
+	done := make(chan struct{})
+	f.mu.Lock()
+	if f.flying == nil {
+		f.flying = map[chan struct{}]struct{}{}
+	}
+	f.flying[done] = struct{}{}
+	f.mu.Unlock()
+	return func() {
+		f.mu.Lock()
+		delete(f.flying, done)
+		f.mu.Unlock()
+		close(done)
+	}
+}
+
+// wait returns when all appends that are under way now have landed.
+func (f *flights) wait(ctx context.Context) error {
+	f.mu.Lock()
+	flying := make([]chan struct{}, 0, len(f.flying))
+	for done := range f.flying {
+		flying = append(flying, done)
+	}
+	f.mu.Unlock()
+	for _, done := range flying {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

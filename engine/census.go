@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// census reckons, from the sources alone, the digest that the new file must
+// have: that of all records, physical repeats once. Repeats are found here by a
+// table of ingest ids, while the build drops them by their place in the order:
+// if either is wrong the proof fails. Ids that belong to different events are
+// found on the way.
+func (b *build) census(ctx context.Context) error {
+	ids := idTable{}
+	var err error
+	if len(b.refs) > 0 {
+		err = b.countLogged(ctx, &ids)
+	} else {
+		err = b.countRows(ctx, &ids)
+	}
+	if err != nil {
+		return err
+	}
+	b.want = b.want.Sub(b.marks.compact())
+	b.job.total.Store(2 * int64(b.want.Count))
+	return b.resolve(ids.twice)
+}
+
+// countLogged counts the logged records.
+func (b *build) countLogged(ctx context.Context, ids *idTable) error {
+	for i := range b.batches {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b.want.AddBatch(&b.batches[i])
+		for j := range b.batches[i].Events {
+			ids.add(b.batches[i].Events[j].ID)
+		}
+	}
+	return b.collideWithOthers(ids)
+}
+
+// countRows counts the rows of the source files, by what they say of themselves:
+// it was proven when they were made.
+func (b *build) countRows(ctx context.Context, ids *idTable) error {
+	for _, f := range b.sources {
+		b.want = b.want.Add(f.digest())
+		if len(b.sources) == 1 {
+			continue
+		}
+		for row := range f.rows() {
+			if row%pieceRows == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			id, err := f.reader.IngestID(row)
+			if err != nil {
+				return err
+			}
+			ids.add(id)
+		}
+	}
+	return nil
+}
+
+// collideWithOthers looks for the new ids in the files that stay: a row with the
+// same id is the same event, or both are damaged.
+func (b *build) collideWithOthers(ids *idTable) error {
+	for _, f := range b.others {
+		rows, err := f.locate(ids.between(f.minID, f.maxID))
+		if err != nil {
+			return err
+		}
+		c := f.cursor()
+		for _, r := range rows {
+			e, err := c.event(int(r.ordinal))
+			if err != nil {
+				return err
+			}
+			form := formOf(e)
+			for _, mine := range b.loggedForms(r.id) {
+				if mine != form {
+					b.damage(r.id)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// form is what makes two records with one ingest id the same record.
+type form struct {
+	payload fingerprint
+	time    int64
+}
+
+func formOf(e *event.Event) form { return form{fingerprintOf(e), e.Time} }
+
+// loggedForms are the forms of the logged events that bear an id.
+func (b *build) loggedForms(id catalog.IngestID) (forms []form) {
+	for i := range b.batches {
+		for j := range b.batches[i].Events {
+			if e := &b.batches[i].Events[j]; e.ID == id {
+				forms = append(forms, formOf(e))
+			}
+		}
+	}
+	return forms
+}
+
+// resolve looks at the records that share their ingest id with another: equal
+// ones are physical repeats and count once, others are damaged.
+func (b *build) resolve(twice []catalog.IngestID) error {
+	if len(twice) == 0 {
+		return nil
+	}
+	twice = sortIDs(twice)
+	seen := map[catalog.IngestID][]form{}
+	look := func(e *event.Event) {
+		f := formOf(e)
+		switch {
+		case slices.Contains(seen[e.ID], f):
+			var repeat event.Digest
+			repeat.AddEvent(e)
+			b.want = b.want.Sub(repeat)
+		default:
+			if seen[e.ID] = append(seen[e.ID], f); len(seen[e.ID]) > 1 {
+				b.damage(e.ID)
+			}
+		}
+	}
+	for i := range b.batches {
+		for j := range b.batches[i].Events {
+			e := &b.batches[i].Events[j]
+			if _, found := slices.BinarySearchFunc(twice, e.ID, catalog.IngestID.Compare); found {
+				look(e)
+			}
+		}
+	}
+	for _, f := range b.sources {
+		rows, err := f.locate(twice)
+		if err != nil {
+			return err
+		}
+		c := f.cursor()
+		for _, r := range rows {
+			e, err := c.event(int(r.ordinal))
+			if err != nil {
+				return err
+			}
+			look(e)
+		}
+	}
+	return nil
+}
+
+// damage quarantines an id, for as long as the file and its heirs live.
+func (b *build) damage(id catalog.IngestID) {
+	if b.marks.addDamaged(id) > 0 {
+		b.engine.alarms.once(alarmCollision, b.view.shard.key, id.String(),
+			"ingest id "+id.String()+" belongs to different events; all of them are kept aside")
+	}
+}
+
+// idTable is a set of ingest ids that remembers which came more than once.
+type idTable struct {
+	ids   []catalog.IngestID
+	table hashtable
+	twice []catalog.IngestID
+}
+
+func (t *idTable) add(id catalog.IngestID) {
+	number := uint32(len(t.ids))
+	if _, found := t.table.find(idHash(id), number, func(n uint32) bool { return t.ids[n] == id }); found {
+		t.twice = append(t.twice, id)
+		return
+	}
+	t.ids = append(t.ids, id)
+}
+
+// between are the ids from least to greatest, ascending.
+func (t *idTable) between(least, greatest catalog.IngestID) []catalog.IngestID {
+	var ids []catalog.IngestID
+	for _, id := range t.ids {
+		if id.Compare(least) >= 0 && id.Compare(greatest) <= 0 {
+			ids = append(ids, id)
+		}
+	}
+	return sortIDs(ids)
+}

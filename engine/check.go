@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/exec"
+	"arbor/engine/indexfile"
+)
+
+// Check re-reads all that the project has, or all projects if it is 0: it
+// compares each file with its checksums, its order and its digest, and each
+// logged batch with its checksums. There is one row a file, one for what a shard
+// has logged, and one for a damaged shard, each with what is wrong, if anything.
+func (e *Engine) Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
+	leave, err := e.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	t := &exec.Table{Columns: tableColumns("name string", "kind string", "project int", "day string", "bucket int", "events int", "ok bool", "problem string")}
+	shards := e.allShards()
+	if project != 0 {
+		shards = e.shardsOf(project)
+	}
+	j := e.jobs.start("check", catalog.ShardKey{}, int64(len(shards)))
+	for _, s := range shards {
+		if err = e.checkShard(ctx, s, t); err != nil {
+			break
+		}
+		j.done.Add(1)
+	}
+	e.jobs.finish(j, fmt.Sprintf("%d shards", len(shards)), err)
+	return t, err
+}
+
+// checkShard adds the shard's rows. Only the end of the context is an error:
+// everything else is a finding.
+func (e *Engine) checkShard(ctx context.Context, s *shard, t *exec.Table) error {
+	v, err := s.view(e)
+	if err != nil {
+		addChecked(t, s.key, s.key.String(), "shard", 0, err)
+		return ctx.Err()
+	}
+	defer v.release()
+	for _, f := range v.files.files {
+		err := f.check(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v.blame(err)
+		addChecked(t, s.key, f.name.String(), "file", int64(f.rows()), err)
+	}
+	if len(v.logs) == 0 {
+		return nil
+	}
+	events := int64(0)
+	err = v.eachLogged(ctx, func(_ uint32, e *event.Event) { events++ })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil && events != v.events {
+		err = fmt.Errorf("%d logged events where %d were acknowledged: %w", events, v.events, ErrDamaged)
+	}
+	v.blame(err)
+	addChecked(t, s.key, "log", "log", v.events, err)
+	return nil
+}
+
+func addChecked(t *exec.Table, k catalog.ShardKey, name, kind string, events int64, err error) {
+	problem := catalog.Null
+	if err != nil {
+		problem = text(err.Error())
+	}
+	project, day, bucket := shardValues(k)
+	t.Rows = append(t.Rows, []catalog.Value{text(name), text(kind), project, day, bucket, catalog.Int(events), catalog.Bool(err == nil), problem})
+}
+
+// check reads the file whole and compares it with what it says of itself.
+func (f *file) check(ctx context.Context) error {
+	if err := f.reader.Verify(ctx); err != nil {
+		return err
+	}
+	var d event.Digest
+	c := f.cursor()
+	for i := range f.rows() {
+		if i%pieceRows == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e, err := c.event(i)
+		if err != nil {
+			return err
+		}
+		d.AddEvent(e)
+	}
+	if d = d.Add(f.marks.digest()); d != f.digest() {
+		return fmt.Errorf("%s holds %s and says that it holds %s: %w", f.reader.Path(), d, f.digest(), indexfile.ErrCorrupt)
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+// Package engine holds this member's shards. It appends records to one durable
+// log, turns what is logged into indexed files, scans both as one, and proves
+// what it rewrites. It knows neither SQL nor other members.
+//
+// The life of a record:
+//
+//	Append    to the shared log, fsynced; then published to its shard's log refs
+//	Tick      plan → build → verify → swap → retire, for whatever is due
+//	Scan      a view of each shard: its files, its log refs, and who is visible
+//
+// A shard is a set of records: rows of indexed files and events of the log.
+// Which are visible is a pure function of that set, the policy and the moment
+// asked for; see duplicates.go. Files are immutable and are named by no
+// manifest: a new file says which files it replaces and up to where it holds
+// the shard's log, so that opening heals whatever a crash left half done.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/vfs"
+)
+
+// Errors of an engine; they are wrapped with the shard, file or table.
+var (
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("engine is closed")
+	// ErrInUse means that another process has the data directory open.
+	ErrInUse = errors.New("data directory is in use by another process")
+	// ErrDamaged means that a shard cannot be read whole. Its queries fail
+	// rather than give a smaller answer; other shards are not touched.
+	ErrDamaged = errors.New("shard is damaged")
+	// ErrUnproven means that a file that was built does not hold exactly what
+	// its sources hold. It was thrown away, and the sources were kept.
+	ErrUnproven = errors.New("new file does not prove equal to its sources")
+	// ErrNoTable is returned by Describe for a name that is not a table's.
+	ErrNoTable = errors.New("no such table")
+	// ErrGuarded means that a clean-up wanted to touch a file that is needed.
+	ErrGuarded = errors.New("file is in use and stays")
+)
+
+// Options say where an engine keeps its data and how it runs.
+type Options struct {
+	// FS and Dir hold the data. FS is the machine's if nil.
+	FS  vfs.FS
+	Dir string
+	// Catalog is the catalog in force at the start.
+	Catalog *catalog.Catalog
+	// Logger is slog.Default if nil.
+	Logger *slog.Logger
+	// Now is the clock, time.Now if nil.
+	Now func() time.Time
+	// Manual leaves all indexing to Tick and Index; else a goroutine ticks.
+	Manual bool
+	// TickEvery is how often the goroutine ticks; a second if 0.
+	TickEvery time.Duration
+	// SegmentBytes is the log's; 0 means its default.
+	SegmentBytes int64
+	// Workers is how many goroutines a scan uses; the number of processors, at
+	// most 8, if 0.
+	Workers int
+	// CreatedBy is the program's version, written into files.
+	CreatedBy string
+	// OpenDamagedLog opens a log in spite of damage: what can be read is there,
+	// what cannot be is an alarm.
+	OpenDamagedLog bool
+	// Faults make builds and clean-ups go wrong, to test the gates that must
+	// catch it. Nil in production.
+	Faults *Faults
+}
+
+func (o *Options) validate() error {
+	if o.FS == nil {
+		o.FS = vfs.OS()
+	}
+	if o.Catalog == nil {
+		o.Catalog = &catalog.Catalog{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.TickEvery == 0 {
+		o.TickEvery = time.Second
+	}
+	if o.Workers == 0 {
+		o.Workers = min(runtime.GOMAXPROCS(0), 8)
+	}
+	if o.Dir == "" {
+		return errors.New("engine: no data directory given")
+	}
+	return nil
+}
+
+// Engine is an open data directory. Its methods may be called at once from
+// many goroutines.
+type Engine struct {
+	opts    Options
+	fs      vfs.FS
+	logger  *slog.Logger
+	now     func() time.Time
+	log     *appendlog.Log
+	lock    io.Closer
+	catalog atomic.Pointer[catalog.Catalog]
+	alarms  alarms
+	jobs    jobs
+	trash   trash
+	flights flights
+	pins    pins
+	metrics Metrics
+
+	// mu guards shards and backlog; it is never held during I/O.
+	mu     sync.RWMutex
+	shards map[catalog.ProjectID]map[catalog.ShardKey]*shard
+	// backlog counts the batches of each log segment that are in no file yet.
+	backlog map[uint64]int
+
+	// lifeMu guards closed, and that work only grows while it is false.
+	lifeMu sync.RWMutex
+	closed bool
+	// work counts calls under way, so that Close can wait for them.
+	work sync.WaitGroup
+	// stop ends the background goroutine and every task.
+	stop    context.CancelFunc
+	life    context.Context
+	indexer indexer
+	// ignoreDuplicates builds files without looking for copies, which is wrong:
+	// only benchmarks set it, to see what looking costs.
+	ignoreDuplicates bool
+}
+
+// Open opens the data directory, or makes one: it reads the indexed files'
+// metadata, heals what a crash left half done, and replays the log.
+func Open(ctx context.Context, opts Options) (*Engine, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		opts: opts, fs: opts.FS, logger: opts.Logger, now: opts.Now,
+		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
+		backlog: map[uint64]int{},
+	}
+	e.catalog.Store(opts.Catalog)
+	e.alarms.engine, e.trash.engine, e.indexer.engine = e, e, e
+	e.jobs.now = opts.Now
+	e.life, e.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := e.open(ctx); err != nil {
+		e.stop()
+		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.release())
+	}
+	if !opts.Manual {
+		e.work.Add(1)
+		go e.background()
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	if err := e.takeLock(); err != nil {
+		return err
+	}
+	for _, dir := range []string{e.logDir(), e.shardsDir(), e.trashDir()} {
+		if err := e.fs.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	if err := e.openShards(ctx); err != nil {
+		return err
+	}
+	return e.openLog(ctx)
+}
+
+// takeLock keeps a second process out.
+func (e *Engine) takeLock() error {
+	if err := e.fs.MkdirAll(e.opts.Dir); err != nil {
+		return err
+	}
+	lock, err := e.fs.Lock(path.Join(e.opts.Dir, "LOCK"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("%s: %w: stop it first, or choose another directory", e.opts.Dir, ErrInUse)
+	}
+	if err != nil {
+		return err
+	}
+	e.lock = lock
+	return nil
+}
+
+// Close ends the background work, waits for the calls under way, and closes
+// all files. What was acknowledged is on disk already.
+func (e *Engine) Close() error {
+	e.lifeMu.Lock()
+	already := e.closed
+	e.closed = true
+	e.lifeMu.Unlock()
+	if already {
+		return nil
+	}
+	e.stop()
+	e.work.Wait()
+	return e.release()
+}
+
+// release gives back what Open took.
+func (e *Engine) release() error {
+	var errs []error
+	if e.log != nil {
+		errs = append(errs, e.log.Close())
+	}
+	for _, s := range e.allShards() {
+		errs = append(errs, s.close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// enter marks a call as under way; the func that it returns marks its end.
+func (e *Engine) enter() (leave func(), err error) {
+	e.lifeMu.RLock()
+	defer e.lifeMu.RUnlock()
+	if e.closed {
+		return nil, ErrClosed
+	}
+	e.work.Add(1)
+	return e.work.Done, nil
+}
+
+// background ticks until the engine is closed.
+func (e *Engine) background() {
+	defer e.work.Done()
+	ticker := time.NewTicker(e.opts.TickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.life.Done():
+			return
+		case <-ticker.C:
+			if err := e.Tick(e.life); err != nil && e.life.Err() == nil {
+				e.logger.Error("background work", "error", err)
+			}
+		}
+	}
+}
+
+// SetCatalog makes c the catalog in force.
+func (e *Engine) SetCatalog(c *catalog.Catalog) { e.catalog.Store(c) }
+
+func (e *Engine) logDir() string    { return path.Join(e.opts.Dir, "log") }
+func (e *Engine) shardsDir() string { return path.Join(e.opts.Dir, "shards") }
+func (e *Engine) trashDir() string  { return path.Join(e.opts.Dir, "trash") }
+
+func (e *Engine) shardDir(k catalog.ShardKey) string { return path.Join(e.shardsDir(), k.String()) }

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/event"
+	"arbor/engine/indexfile"
+	"arbor/engine/vfs"
+)
+
+// file is an open indexed file. It is shared by the shard and the views, and
+// closed when the last of them lets go.
+type file struct {
+	name   fileName
+	reader *indexfile.Reader
+	meta   indexfile.Meta
+	cut    cut
+	// marks are the deletes, undos and quarantined ids that the file carries.
+	marks tombstones
+	// minID and maxID bound the rows' ingest ids.
+	minID, maxID catalog.IngestID
+	refs         atomic.Int64
+	// index finds a row's group; nil until worked out.
+	index atomic.Pointer[groupIndex]
+}
+
+// openFile opens an indexed file and reads what is always needed of it.
+func openFile(fs vfs.FS, dir string, name fileName, key catalog.ShardKey) (*file, error) {
+	reader, err := indexfile.Open(fs, path.Join(dir, name.String()))
+	if err != nil {
+		return nil, err
+	}
+	f := &file{name: name, reader: reader, meta: reader.Meta()}
+	if err := f.load(key); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", reader.Path(), err), reader.Close())
+	}
+	return f, nil
+}
+
+func (f *file) load(key catalog.ShardKey) (err error) {
+	if f.meta.Shard != key {
+		return fmt.Errorf("it is of shard %s and lies in that of %s: %w", f.meta.Shard, key, indexfile.ErrCorrupt)
+	}
+	if f.cut, err = decodeCut(f.meta.LogCut); err != nil {
+		return err
+	}
+	encoded, err := f.reader.Tombstones()
+	if err != nil {
+		return err
+	}
+	if f.marks, err = decodeTombstones(encoded); err != nil {
+		return err
+	}
+	f.minID, f.maxID = f.reader.IngestBounds()
+	return nil
+}
+
+func (f *file) rows() int { return f.reader.Rows() }
+
+// digest is that of the file's rows, deletes and undos.
+func (f *file) digest() event.Digest {
+	d := f.meta.Digest
+	return event.Digest{Count: d[0], Hi: d[1], Lo: d[2]}
+}
+
+// cursor reads rows in turn; it is for one goroutine.
+type cursor struct {
+	rows *indexfile.Cursor
+	row  indexfile.Row
+}
+
+func (f *file) cursor() *cursor { return &cursor{rows: f.reader.Cursor()} }
+
+// event is row i. Its insert id and properties hold until the next call.
+func (c *cursor) event(i int) (*event.Event, error) {
+	if err := c.rows.Row(i, &c.row); err != nil {
+		return nil, err
+	}
+	return (*event.Event)(&c.row), nil
+}
+
+// isDamage tells bytes that are not what was written from other errors.
+func isDamage(err error) bool {
+	return errors.Is(err, indexfile.ErrCorrupt) || errors.Is(err, event.ErrCorrupt) || errors.Is(err, appendlog.ErrCorrupt) ||
+		errors.Is(err, ErrDamaged)
+}
+
+// fileName names an indexed file for ever: no two files of a shard ever share
+// one. Sequence grows from file to file of a shard and is, unless the clock went
+// back, the moment of its making in microseconds. Random tells files of the
+// same sequence apart, which a half-made attempt may have left.
+type fileName struct {
+	sequence uint64
+	random   uint32
+}
+
+const (
+	fileSuffix = ".idx"
+	// newSuffix ends the name of a file that is not proven yet; it is never read
+	// at opening, but removed.
+	newSuffix = ".new"
+)
+
+// nextFileName is a name after all of the shard's.
+func nextFileName(files []*file, now time.Time) fileName {
+	n := fileName{sequence: uint64(max(now.UnixMicro(), 1)), random: rand.Uint32()}
+	for _, f := range files {
+		n.sequence = max(n.sequence, f.name.sequence+1)
+	}
+	return n
+}
+
+// String is the name on disk; names sort as the files were made.
+func (n fileName) String() string {
+	return fmt.Sprintf("%016d-%08x%s", n.sequence, n.random, fileSuffix)
+}
+
+// madeAt is when the file was made, in microseconds.
+func (n fileName) madeAt() int64 { return int64(n.sequence) }
+
+func parseFileName(s string) (n fileName, ok bool) {
+	stem, ok := strings.CutSuffix(s, fileSuffix)
+	if !ok || len(stem) != 16+1+8 || stem[16] != '-' {
+		return n, false
+	}
+	sequence, err := strconv.ParseUint(stem[:16], 10, 64)
+	random, err2 := strconv.ParseUint(stem[17:], 16, 32)
+	n = fileName{sequence, uint32(random)}
+	return n, err == nil && err2 == nil && n.String() == s
+}

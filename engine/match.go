@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"context"
+	"sort"
+
+	"arbor/engine/event"
+	"arbor/engine/indexfile"
+)
+
+// probe is an event that is looked for among a file's rows.
+type probe struct {
+	number   uint32 // its asker's
+	user     string
+	insertID string
+	time     int64
+	payload  fingerprint
+	found    bool // in the file at hand
+}
+
+// matcher looks for copies of events in a file, user by user: a user's rows lie
+// together, so that they are passed over once for all probes of the user.
+type matcher struct {
+	file   *file
+	rows   *cursor
+	filter [filterBits / 64]uint64
+	keys   []indexfile.InsertKey
+	byKey  map[indexfile.InsertKey][]int32
+}
+
+// filterBits is the size of the set of key hashes that a row is held against
+// first: most rows of a user are ruled out by one look at it.
+const filterBits = 1 << 14
+
+// match calls found for a row that is a copy of a probe, if there is one: the
+// file's own group has the others. The probes of a user stand together.
+func (m *matcher) match(ctx context.Context, probes []probe, found func(p *probe, ordinal uint32) error) error {
+	for lo := 0; lo < len(probes); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		hi := lo + 1
+		for hi < len(probes) && probes[hi].user == probes[lo].user {
+			hi++
+		}
+		first, end, err := m.file.reader.UserRange(probes[lo].user)
+		if err != nil {
+			return err
+		}
+		if first < end {
+			if err := m.matchUser(probes[lo:hi], first, end, found); err != nil {
+				return err
+			}
+		}
+		lo = hi
+	}
+	return nil
+}
+
+func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
+	m.keys = m.keys[:0]
+	clear(m.byKey)
+	for i := range probes {
+		p := &probes[i]
+		p.found = false
+		if p.insertID == "" {
+			if err := m.matchContent(p, first, end, found); err != nil {
+				return err
+			}
+			continue
+		}
+		if m.byKey == nil {
+			m.byKey = map[indexfile.InsertKey][]int32{}
+		}
+		k := indexfile.InsertKeyOf(p.insertID)
+		m.byKey[k] = append(m.byKey[k], int32(i))
+		m.keys = append(m.keys, k)
+		bit := keyBit(k)
+		m.filter[bit/64] |= 1 << (bit % 64)
+	}
+	if len(m.keys) == 0 {
+		return nil
+	}
+	err := m.matchKeys(probes, first, end, found)
+	for _, k := range m.keys {
+		m.filter[keyBit(k)/64] = 0
+	}
+	return err
+}
+
+func keyBit(k indexfile.InsertKey) uint64 { return (k.Lo ^ k.Hi>>17) % filterBits }
+
+// matchKeys holds the rows' insert ids against the probes'.
+func (m *matcher) matchKeys(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
+	r := m.file.reader
+	for row := first; row < end; row++ {
+		k, err := r.InsertKey(row)
+		if err != nil {
+			return err
+		}
+		if bit := keyBit(k); m.filter[bit/64]>>(bit%64)&1 == 0 {
+			continue
+		}
+		for _, i := range m.byKey[k] {
+			p := &probes[i]
+			if p.found {
+				continue
+			}
+			if !k.Exact() {
+				id, err := r.InsertID(row)
+				if err != nil {
+					return err
+				}
+				if id != p.insertID {
+					continue
+				}
+			}
+			p.found = true
+			if err := found(p, uint32(row)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// matchContent finds the rows without an insert id that say what the probe says
+// at the same time. A user's rows are in the order of their times.
+func (m *matcher) matchContent(p *probe, first, end int, found func(p *probe, ordinal uint32) error) error {
+	r := m.file.reader
+	var failed error
+	at := first + sort.Search(end-first, func(i int) bool {
+		t, err := r.Time(first + i)
+		if err != nil {
+			failed = err
+		}
+		return t >= p.time
+	})
+	for ; at < end && failed == nil; at++ {
+		t, err := r.Time(at)
+		if err != nil || t != p.time {
+			return err
+		}
+		k, err := r.InsertKey(at)
+		if err != nil {
+			return err
+		}
+		if k.Form != indexfile.FormNone {
+			continue
+		}
+		e, err := m.event(at)
+		if err != nil {
+			return err
+		}
+		if hi, lo := event.PayloadHash(e); p.payload != (fingerprint{hi, lo}) {
+			continue
+		}
+		return found(p, uint32(at))
+	}
+	return failed
+}
+
+func (m *matcher) event(row int) (*event.Event, error) {
+	if m.rows == nil {
+		m.rows = m.file.cursor()
+	}
+	return m.rows.event(row)
+}

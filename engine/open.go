@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/event"
+)
+
+// openShards opens the indexed files of all shards.
+func (e *Engine) openShards(ctx context.Context) error {
+	return e.walk(e.shardsDir(), func(project string) error {
+		return e.walk(path.Join(e.shardsDir(), project), func(day string) error {
+			return e.walk(path.Join(e.shardsDir(), project, day), func(bucket string) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				key, ok := parseShardKey(project, day, bucket)
+				if !ok {
+					e.logger.Warn("not a shard's directory", "path", path.Join(e.shardsDir(), project, day, bucket))
+					return nil
+				}
+				return e.openShard(e.shard(key))
+			})
+		})
+	})
+}
+
+// walk calls do for each directory in dir.
+func (e *Engine) walk(dir string, do func(name string) error) error {
+	names, err := e.fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if sub, ok := strings.CutSuffix(name, "/"); ok {
+			if err := do(sub); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func parseShardKey(project, day, bucket string) (k catalog.ShardKey, ok bool) {
+	p, err := strconv.ParseUint(project, 10, 32)
+	d, err2 := time.Parse(time.DateOnly, day)
+	b, err3 := strconv.ParseUint(bucket, 10, 16)
+	k = catalog.ShardKey{Project: catalog.ProjectID(p), Day: catalog.DayOf(d.UnixMicro()), Bucket: uint16(b)}
+	return k, errors.Join(err, err2, err3) == nil && k.String() == path.Join(project, day, bucket)
+}
+
+// openShard opens a shard's files. What a crash left half done is healed by
+// what the files say: one that another replaces goes to the trash, and one that
+// was never proven is removed. A file that cannot be read makes the shard fail,
+// unless another file replaces it.
+func (e *Engine) openShard(s *shard) error {
+	names, err := e.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	opened := map[string]*file{}
+	damaged := map[string]error{}
+	for _, name := range names {
+		n, ok := parseFileName(name)
+		switch {
+		case ok:
+			if f, err := openFile(e.fs, s.dir, n, s.key); err == nil {
+				opened[name] = f
+			} else {
+				damaged[name] = err
+			}
+		case strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, ".tmp"):
+			if err := e.fs.Remove(path.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		default:
+			e.logger.Warn("not an indexed file", "path", path.Join(s.dir, name))
+		}
+	}
+	s.adopt(opened, damaged)
+	for name, cause := range damaged {
+		if !slices.Contains(s.replacedBy(nil), name) && s.fail(fmt.Errorf("indexed file %s: %w", name, cause)) {
+			e.alarms.raise(alarmDamage, s.key, name, cause.Error())
+		}
+	}
+	if s.failure() != nil {
+		return nil
+	}
+	return e.trash.retire(s, s.replacedBy(nil))
+}
+
+// adopt makes the shard one of the opened files that no other replaces. The
+// replaced ones, if they are there, are litter.
+func (s *shard) adopt(opened map[string]*file, damaged map[string]error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var live []*file
+	replaced := map[string]bool{}
+	for _, f := range opened {
+		for _, name := range f.meta.Replaces {
+			replaced[name] = true
+		}
+		if s.cut.before(f.cut) {
+			s.cut = f.cut
+		}
+	}
+	for name, f := range opened {
+		if !replaced[name] {
+			live = append(live, f)
+			continue
+		}
+		s.litter = append(s.litter, name)
+		f.reader.Close()
+	}
+	for name := range damaged {
+		if replaced[name] {
+			s.litter = append(s.litter, name)
+		}
+	}
+	slices.Sort(s.litter)
+	slices.SortFunc(live, func(a, b *file) int { return strings.Compare(a.name.String(), b.name.String()) })
+	s.now.files = newFileset(live)
+	s.now.tail = newTail(s.now.files)
+}
+
+// openLog replays the log: each batch that is in no file yet becomes a ref of
+// its shard.
+func (e *Engine) openLog(ctx context.Context) error {
+	now := e.now().UnixMicro()
+	log, err := appendlog.Open(appendlog.Options{
+		FS: e.fs, Dir: e.logDir(), SegmentBytes: e.opts.SegmentBytes, Logger: e.logger, Quarantine: e.opts.OpenDamagedLog,
+	}, func(pos appendlog.Position, payload []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h, err := event.DecodeHeader(payload)
+		if err != nil {
+			return fmt.Errorf("batch at byte %d of segment %d: %w", pos.Offset, pos.Segment, err)
+		}
+		if !e.shard(h.Shard).covers(pos) {
+			e.publish(h, pos, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.log = log
+	for _, f := range log.Findings() {
+		if f.Damaged {
+			e.alarms.raise(alarmLog, catalog.ShardKey{}, f.File, fmt.Sprintf("%d bytes from byte %d on: %s", f.Bytes, f.Offset, f.Reason))
+		}
+	}
+	return nil
+}

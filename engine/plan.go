@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"arbor/catalog"
+)
+
+// taskKind says what is to be done to a shard.
+type taskKind uint8
+
+const (
+	taskIndex taskKind = iota + 1 // what is logged becomes a file
+	taskMerge                     // some files become one
+	taskClose                     // the day is over: all files become one
+)
+
+func (k taskKind) String() string {
+	return [...]string{"", "index", "merge", "close"}[k]
+}
+
+// task is a piece of work on a shard.
+type task struct {
+	kind  taskKind
+	shard catalog.ShardKey
+	files []fileName // to be merged
+}
+
+// shardState is what a plan needs to know of a shard.
+type shardState struct {
+	key catalog.ShardKey
+	// loggedBytes and loggedBatches are what is in no file yet, and oldest is
+	// when the first of it came, in microseconds.
+	loggedBytes   int64
+	loggedBatches int
+	oldest        int64
+	files         []fileState
+}
+
+type fileState struct {
+	name  fileName
+	bytes int64
+}
+
+// settings are those of the catalog that a plan follows.
+type settings struct {
+	sealAfterBytes int64
+	sealAfterAge   time.Duration
+	closeGrace     time.Duration
+}
+
+func settingsOf(c *catalog.Catalog) settings {
+	return settings{c.SealAfterBytes(), c.SealAfterAge(), c.CloseGrace()}
+}
+
+const (
+	// mergeFiles is how many files of about one size become one.
+	mergeFiles = 4
+	// maxFiles is how many files a shard may have whatever their sizes.
+	maxFiles = 12
+	// quietAges is how long, in seal ages, a closed day that got late events is
+	// left alone before its files become one again, so that a trickle of them
+	// does not rewrite the day each time.
+	quietAges = 5
+)
+
+// plan says what is due. It is a pure function of what the shards hold, the
+// settings and the moment: to see why something was done, call it again.
+func plan(shards []shardState, s settings, now time.Time) []task {
+	var tasks []task
+	for i := range shards {
+		if t, ok := planShard(&shards[i], s, now); ok {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks
+}
+
+func planShard(s *shardState, set settings, now time.Time) (task, bool) {
+	t := task{shard: s.key}
+	switch {
+	case mustSeal(s, set, now):
+		t.kind = taskIndex
+	case mustClose(s, set, now):
+		t.kind = taskClose
+		t.files = names(s.files)
+	default:
+		t.kind = taskMerge
+		t.files = mergeable(s.files)
+		if len(t.files) == 0 {
+			return t, false
+		}
+	}
+	return t, true
+}
+
+// mustSeal: by size or by age.
+func mustSeal(s *shardState, set settings, now time.Time) bool {
+	return s.loggedBatches > 0 &&
+		(s.loggedBytes >= set.sealAfterBytes || now.UnixMicro()-s.oldest >= set.sealAfterAge.Microseconds())
+}
+
+// mustClose: the day and its grace are over, nothing is logged, and there are
+// several files. If the day was closed before, late events must have stopped
+// coming for a while.
+func mustClose(s *shardState, set settings, now time.Time) bool {
+	over := closesAt(s.key.Day, set.closeGrace)
+	if now.UnixMicro() < over || s.loggedBatches > 0 || len(s.files) < 2 {
+		return false
+	}
+	newest, largest := s.files[0], s.files[0]
+	for _, f := range s.files {
+		if f.name.madeAt() > newest.name.madeAt() {
+			newest = f
+		}
+		if f.bytes > largest.bytes {
+			largest = f
+		}
+	}
+	closedBefore := largest.name.madeAt() >= over
+	return !closedBefore || len(s.files) > maxFiles ||
+		now.UnixMicro()-newest.name.madeAt() >= quietAges*set.sealAfterAge.Microseconds()
+}
+
+// closesAt is when a day is over, grace included, in microseconds.
+func closesAt(d catalog.Day, grace time.Duration) int64 {
+	return (d + 1).Start() + grace.Microseconds()
+}
+
+// mergeable are the smallest files, if at least mergeFiles of them are of about
+// one size: the largest no larger than the others together. So each row is
+// rewritten a few times a day only, however many files come.
+func mergeable(files []fileState) []fileName {
+	sorted := slices.Clone(files)
+	slices.SortFunc(sorted, func(a, b fileState) int {
+		return cmp.Or(cmp.Compare(a.bytes, b.bytes), cmp.Compare(a.name.sequence, b.name.sequence))
+	})
+	best, sum := 0, int64(0)
+	for i, f := range sorted {
+		if i > 0 && f.bytes <= sum {
+			best = i + 1
+		}
+		sum += f.bytes
+	}
+	switch {
+	case best >= mergeFiles:
+		return names(sorted[:best])
+	case len(files) > maxFiles:
+		return names(sorted[:maxFiles/2])
+	}
+	return nil
+}
+
+func names(files []fileState) []fileName {
+	out := make([]fileName, len(files))
+	for i, f := range files {
+		out[i] = f.name
+	}
+	return out
+}

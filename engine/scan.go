@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"arbor/catalog"
+	"arbor/engine/exec"
+)
+
+// Scan gives the fragment's rows from views of all its shards that are taken at
+// the start. It says yield's error, if there is one, or its own: a shard that
+// cannot be read whole fails the scan.
+//
+// Workers take parts of the views in turn, files in pieces and logs in runs of
+// batches; each makes its batches in memory that it uses again, and yields one
+// at a time.
+func (e *Engine) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	leave, err := e.enter()
+	if err != nil {
+		return exec.ScanStats{}, err
+	}
+	defer leave()
+	if err := f.Validate(); err != nil {
+		return exec.ScanStats{}, fmt.Errorf("scan: %w", err)
+	}
+	s := &scan{engine: e, fragment: f, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(), yield: yield, uses: exec.Uses(f)}
+	e.metrics.Scans.Add(1)
+	if err := s.run(ctx); err != nil {
+		e.metrics.ScanErrors.Add(1)
+		return s.stats, fmt.Errorf("scan: %w", err)
+	}
+	e.metrics.ScannedRows.Add(s.stats.RowsIndexed + s.stats.RowsLogged)
+	e.metrics.GivenRows.Add(s.stats.RowsGiven)
+	return s.stats, nil
+}
+
+// scan is one call of Scan.
+type scan struct {
+	engine   *Engine
+	fragment *exec.Fragment
+	bounds   exec.Bounds
+	uses     []bool // the columns that the filter looks at
+	catalog  *catalog.Catalog
+	views    []*view
+
+	mu    sync.Mutex // guards what follows, and calls of yield
+	yield func(*exec.Batch) error
+	stats exec.ScanStats
+}
+
+// errEnough ends a scan that has given as many rows as were asked for.
+var errEnough = errors.New("limit reached")
+
+func (s *scan) run(ctx context.Context) error {
+	if err := s.takeViews(); err != nil {
+		return err
+	}
+	defer s.releaseViews()
+	work, ctx := errgroup.WithContext(ctx)
+	parts := make(chan part, 2*s.engine.opts.Workers)
+	work.Go(func() error {
+		defer close(parts)
+		return s.divide(ctx, parts)
+	})
+	for range s.engine.opts.Workers {
+		work.Go(func() error { return s.worker(ctx, parts) })
+	}
+	if err := work.Wait(); err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	return nil
+}
+
+// takeViews takes views of the shards that can hold rows that pass the filter.
+func (s *scan) takeViews() error {
+	for _, shard := range s.engine.shardsOf(s.fragment.Project) {
+		s.stats.Shards++
+		if !s.canPass(shard.key) {
+			s.stats.ShardsPruned++
+			continue
+		}
+		v, err := shard.view(s.engine)
+		if err != nil {
+			s.releaseViews()
+			return err
+		}
+		s.views = append(s.views, v)
+		s.stats.Files += len(v.files.files)
+		s.stats.RowsIndexed += v.files.rows()
+		s.stats.RowsLogged += v.events
+	}
+	return nil
+}
+
+func (s *scan) releaseViews() {
+	for _, v := range s.views {
+		v.release()
+	}
+	s.views = nil
+}
+
+// canPass reports whether rows of a shard can pass the filter, going by the day
+// and the user bucket.
+func (s *scan) canPass(k catalog.ShardKey) bool {
+	if s.bounds.Empty() || s.bounds.MaxTime < k.Day.Start() || s.bounds.MinTime >= (k.Day+1).Start() {
+		return false
+	}
+	p, ok := s.catalog.ProjectByID(k.Project)
+	if s.bounds.Users == nil || !ok || s.bounds.HasUser("") {
+		return true // an empty distinct id is placed by its insert id
+	}
+	return slices.ContainsFunc(s.bounds.Users, func(user string) bool {
+		return catalog.UserBucket(user, "", p.Buckets) == k.Bucket
+	})
+}
+
+// part is a piece of a view for one worker.
+type part struct {
+	view  *view
+	state *state
+	// file is the number of a file whose rows [lo, hi) are meant, or inLog; then
+	// it is the log refs [lo, hi), the first of which holds the event number base.
+	file   int32
+	lo, hi int
+	base   int64
+}
+
+// Sizes of the parts.
+const (
+	pieceRows   = exec.MaxBatchRows
+	chunkEvents = 4096
+	chunkBytes  = 4 << 20
+)
+
+// divide works out who is visible in each view, and hands out its parts.
+func (s *scan) divide(ctx context.Context, parts chan<- part) error {
+	for _, v := range s.views {
+		r := rulesFor(s.catalog, v.shard.key, s.fragment.AsOf, s.fragment.Policy)
+		r.detail = s.fragment.Copies && s.wantsKinds()
+		st, err := v.state(ctx, r)
+		if err != nil {
+			return err
+		}
+		hand := func(p part) error {
+			p.view, p.state = v, st
+			select {
+			case parts <- p:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		for i := range v.files.files {
+			if err := s.divideFile(v, int32(i), hand); err != nil {
+				return v.blame(err)
+			}
+		}
+		if err := divideLog(v, hand); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantsKinds reports whether the fragment asks why rows are duplicates.
+func (s *scan) wantsKinds() bool {
+	return slices.ContainsFunc(s.fragment.Columns, func(c exec.Column) bool {
+		return c.Source == exec.SourceDuplicate || c.Source == exec.SourceDupOf || c.Source == exec.SourceDupKind
+	})
+}
+
+// divideFile hands out a file's rows, or those of the users that can pass.
+func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
+	f := v.files.files[number]
+	ranges := []exec.Run{{Lo: 0, Hi: f.rows()}}
+	if s.bounds.Users != nil {
+		ranges = ranges[:0]
+		for _, user := range s.bounds.Users {
+			lo, hi, err := f.reader.UserRange(user)
+			if err != nil {
+				return err
+			}
+			ranges = append(ranges, exec.Run{Lo: lo, Hi: hi})
+		}
+	}
+	left := f.rows()
+	for _, r := range ranges {
+		left -= r.Hi - r.Lo
+		for lo := r.Lo; lo < r.Hi; {
+			hi := min(r.Hi, (lo/pieceRows+1)*pieceRows)
+			if err := hand(part{file: number, lo: lo, hi: hi}); err != nil {
+				return err
+			}
+			lo = hi
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.RowsPruned += int64(left)
+	return nil
+}
+
+// divideLog hands out runs of log refs.
+func divideLog(v *view, hand func(part) error) error {
+	base, events := int64(0), int64(0)
+	lo, size := 0, 0
+	for i, r := range v.logs {
+		events += int64(r.events)
+		size += int(r.length)
+		if events >= chunkEvents || size >= chunkBytes || i == len(v.logs)-1 {
+			if err := hand(part{file: inLog, lo: lo, hi: i + 1, base: base}); err != nil {
+				return err
+			}
+			base, events, size, lo = base+events, 0, 0, i+1
+		}
+	}
+	return nil
+}
+
+// worker scans parts until there are none.
+func (s *scan) worker(ctx context.Context, parts <-chan part) error {
+	w := newWorker(s)
+	defer w.finish()
+	for p := range parts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if p.file == inLog {
+			err = w.scanLog(ctx, &p)
+		} else {
+			err = w.scanFile(ctx, &p)
+		}
+		if err != nil {
+			return p.view.blame(err)
+		}
+	}
+	return nil
+}
+
+// give yields a batch of the visible columns, cut to what the limit leaves.
+func (s *scan) give(ctx context.Context, b *exec.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if limit := s.fragment.Limit; limit > 0 && s.stats.RowsGiven+int64(b.Rows) > limit {
+		b.Cut(int(limit - s.stats.RowsGiven))
+	}
+	if b.Rows > 0 {
+		if err := s.yield(b); err != nil {
+			return err
+		}
+		s.stats.RowsGiven += int64(b.Rows)
+	}
+	if limit := s.fragment.Limit; limit > 0 && s.stats.RowsGiven >= limit {
+		return errEnough
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"arbor/catalog"
+	"arbor/engine/exec"
+	"arbor/engine/indexfile"
+)
+
+// scanFile scans rows of a file, but for the blocks that the zone maps rule out.
+func (w *worker) scanFile(ctx context.Context, p *part) error {
+	f := p.view.files.files[p.file]
+	for lo := p.lo; lo < p.hi; {
+		hi, passes, err := w.sameBlocks(f, lo, p.hi)
+		if err != nil {
+			return err
+		}
+		if passes {
+			if err := w.scanRows(ctx, p, f, lo, hi); err != nil {
+				return err
+			}
+		} else {
+			w.stats.RowsPruned += int64(hi - lo)
+		}
+		lo = hi
+	}
+	return nil
+}
+
+// sameBlocks is the end of the run of blocks from lo on that all can pass the
+// filter, or all cannot.
+func (w *worker) sameBlocks(f *file, lo, end int) (hi int, passes bool, err error) {
+	for hi = lo; hi < end; {
+		can, err := w.blockCanPass(f, hi/indexfile.BlockRows)
+		if err != nil {
+			return 0, false, err
+		}
+		if hi > lo && can != passes {
+			return hi, passes, nil
+		}
+		passes = can
+		hi = min(end, (hi/indexfile.BlockRows+1)*indexfile.BlockRows)
+	}
+	return hi, passes, nil
+}
+
+// blockCanPass holds the filter's bounds against a block's zone maps.
+func (w *worker) blockCanPass(f *file, block int) (bool, error) {
+	b := &w.scan.bounds
+	if w.filter == nil {
+		return true, nil
+	}
+	minTime, maxTime, err := f.reader.BlockTime(block)
+	if err != nil || b.MaxTime < minTime || b.MinTime > maxTime {
+		return false, err
+	}
+	for number, want := range b.Ranges {
+		c := w.scan.fragment.Columns[number]
+		var have indexfile.Range
+		switch c.Source {
+		case exec.SourceProperty:
+			have, err = f.reader.BlockRange(block, c.Property, c.Type, c.Precision, c.Scale)
+		case exec.SourceEvent:
+			have, err = f.reader.BlockEvent(block)
+		}
+		if err != nil {
+			return false, err
+		}
+		if have.Known && (have.Empty || !want.Meets(have.Min, have.Max, c.Result())) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// scanRows gives the rows [lo, hi) of a file that are visible and pass the
+// filter: the filter's columns are read for all rows, the others only from the
+// first to the last row that passed.
+func (w *worker) scanRows(ctx context.Context, p *part, f *file, lo, hi int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := w.tryRows(ctx, p, f, lo, hi)
+	if errors.Is(err, indexfile.ErrLimit) && hi-lo > 1 {
+		// An array of so many long texts cannot be: halve it.
+		mid := lo + (hi-lo)/2
+		if err := w.scanRows(ctx, p, f, lo, mid); err != nil {
+			return err
+		}
+		return w.scanRows(ctx, p, f, mid, hi)
+	}
+	return err
+}
+
+func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) error {
+	before := w.stats
+	w.taker.Reset()
+	m := &p.state.files[p.file]
+	w.selectVisible(m, lo, hi)
+	visible := w.selected.Count()
+	if visible == 0 {
+		return nil
+	}
+	kept, err := w.filterRows(p, f, m, lo, hi, visible)
+	if err != nil {
+		w.stats = before
+		return err
+	}
+	if kept == 0 {
+		return nil
+	}
+	w.runs = w.selected.AppendRuns(w.runs[:0])
+	first, end := w.runs[0].Lo, w.runs[len(w.runs)-1].Hi
+	batch := exec.Batch{Rows: kept}
+	for i := range w.scan.fragment.Columns {
+		c := &w.scan.fragment.Columns[i]
+		if c.Hidden {
+			continue
+		}
+		a, offset := w.columns[i], 0
+		if !w.scan.uses[i] {
+			if a, err = fileColumn(p, f, m, c, lo+first, lo+end); err != nil {
+				w.stats = before
+				return err
+			}
+			offset = first
+		}
+		if a, err = w.take(a, offset, kept); err != nil {
+			return err
+		}
+		batch.Columns = append(batch.Columns, a)
+	}
+	return w.scan.give(ctx, &batch)
+}
+
+// take cuts an array, whose first value is of row offset, to the runs.
+func (w *worker) take(a arrow.Array, offset, kept int) (arrow.Array, error) {
+	if a.Len() == kept {
+		return a, nil
+	}
+	if offset > 0 {
+		for i := range w.runs {
+			w.runs[i].Lo -= offset
+			w.runs[i].Hi -= offset
+		}
+		defer func() {
+			for i := range w.runs {
+				w.runs[i].Lo += offset
+				w.runs[i].Hi += offset
+			}
+		}()
+	}
+	if len(w.runs) == 1 {
+		return array.NewSlice(a, int64(w.runs[0].Lo), int64(w.runs[0].Hi)), nil
+	}
+	return w.taker.Take(a, w.runs, kept)
+}
+
+// filterRows reads the filter's columns and removes from selected what does not
+// pass. It returns how many rows are left.
+func (w *worker) filterRows(p *part, f *file, m *marks, lo, hi, visible int) (kept int, err error) {
+	if w.filter == nil {
+		return visible, nil
+	}
+	for i, used := range w.scan.uses {
+		if used {
+			if w.columns[i], err = fileColumn(p, f, m, &w.scan.fragment.Columns[i], lo, hi); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := w.filter.Select(w.columns, hi-lo, w.selected); err != nil {
+		return 0, err
+	}
+	kept = w.selected.Count()
+	w.stats.RowsFiltered += int64(visible - kept)
+	return kept, nil
+}
+
+// fileColumn is a column of the rows [lo, hi) of a file.
+func fileColumn(p *part, f *file, m *marks, c *exec.Column, lo, hi int) (arrow.Array, error) {
+	r := f.reader
+	switch c.Source {
+	case exec.SourceProperty:
+		return r.PropertyArray(c.Property, c.Type, c.Precision, c.Scale, lo, hi)
+	case exec.SourceEvent:
+		return r.EventArray(lo, hi)
+	case exec.SourceTime:
+		return r.TimeArray(lo, hi)
+	case exec.SourceDistinctID:
+		return r.DistinctIDArray(lo, hi)
+	case exec.SourceInsertID:
+		return r.InsertIDArray(lo, hi)
+	case exec.SourceProperties:
+		return r.PropertiesArray(lo, hi)
+	case exec.SourceIngestID:
+		return r.IngestIDArray(lo, hi)
+	case exec.SourceIngestedAt:
+		return r.IngestedAtArray(lo, hi)
+	case exec.SourceTimeRaw:
+		return r.TimeRawArray(lo, hi)
+	case exec.SourceDuplicate, exec.SourceDupOf, exec.SourceDupKind:
+		return dupColumn(c.Source, m, lo, hi), nil
+	case exec.SourceFile:
+		return constantColumn(f.name.String(), hi-lo), nil
+	default:
+		return constantColumn(p.view.shard.key.String(), hi-lo), nil
+	}
+}
+
+// dupColumn says which of the rows [lo, hi) are duplicates, of what, and of
+// which kind.
+func dupColumn(source exec.Source, m *marks, lo, hi int) arrow.Array {
+	at := atLeast(m.hidden, lo)
+	duplicateOf := func(row int) *duplicate {
+		for at < len(m.why) && int(m.why[at].ordinal) < row {
+			at++
+		}
+		if at < len(m.why) && int(m.why[at].ordinal) == row {
+			return &m.why[at]
+		}
+		return nil
+	}
+	b := newColumnBuilder(exec.Column{Source: source}.Result(), hi-lo)
+	for row := lo; row < hi; row++ {
+		b.append(dupValue(source, duplicateOf(row)))
+	}
+	return b.array()
+}
+
+// dupValue is what a column says of a row that is a duplicate, or nil, of another.
+func dupValue(source exec.Source, d *duplicate) (catalog.Value, bool) {
+	switch {
+	case source == exec.SourceDuplicate:
+		return catalog.Bool(d != nil), true
+	case d == nil:
+		return catalog.Null, false
+	case source == exec.SourceDupOf:
+		return catalog.String(d.of.String()), true
+	}
+	return catalog.String(d.kind.String()), true
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"arbor/engine/event"
+	"arbor/engine/exec"
+)
+
+// worker makes batches. What it keeps between parts is memory to use again.
+type worker struct {
+	scan   *scan
+	filter *exec.Filter
+	taker  exec.Taker
+	stats  exec.ScanStats
+
+	selected exec.Bitmap
+	runs     []exec.Run
+	columns  []arrow.Array // of the fragment, hidden ones included
+
+	buffers [][]byte
+	batches []event.Batch
+	rows    []logRow
+}
+
+func newWorker(s *scan) *worker {
+	return &worker{scan: s, filter: exec.NewFilter(s.fragment), columns: make([]arrow.Array, len(s.fragment.Columns))}
+}
+
+// finish adds the worker's counts to the scan's.
+func (w *worker) finish() {
+	w.scan.mu.Lock()
+	defer w.scan.mu.Unlock()
+	s := &w.scan.stats
+	s.RowsPruned += w.stats.RowsPruned
+	s.RowsDuplicate += w.stats.RowsDuplicate
+	s.RowsDeleted += w.stats.RowsDeleted
+	s.RowsFiltered += w.stats.RowsFiltered
+}
+
+// selectVisible makes selected the rows [lo, hi) of a source that the fragment
+// may see, as numbers from 0.
+func (w *worker) selectVisible(m *marks, lo, hi int) {
+	rows := hi - lo
+	w.selected = w.selected.Reset(rows)
+	w.selected.Fill(rows)
+	for _, o := range between(m.absent, lo, hi) {
+		w.selected.Unset(int(o) - lo)
+	}
+	if m.gone != nil {
+		w.stats.RowsDeleted += int64(unsetGone(w.selected, m.gone, lo, hi))
+	}
+	if w.scan.fragment.Copies {
+		return
+	}
+	hidden := between(m.hidden, lo, hi)
+	for _, o := range hidden {
+		w.selected.Unset(int(o) - lo)
+	}
+	w.stats.RowsDuplicate += int64(len(hidden))
+}
+
+// unsetGone removes the rows [lo, hi) that are gone, and counts them.
+func unsetGone(selected, gone exec.Bitmap, lo, hi int) (n int) {
+	for i := lo; i < hi; {
+		if gone[i>>6]>>(i&63) == 0 {
+			i = i&^63 + 64
+			continue
+		}
+		if gone.Has(i) && selected.Has(i-lo) {
+			selected.Unset(i - lo)
+			n++
+		}
+		i++
+	}
+	return n
+}
+
+// between are the ordinals in [lo, hi) of an ascending list.
+func between(ordinals []uint32, lo, hi int) []uint32 {
+	return ordinals[atLeast(ordinals, lo):atLeast(ordinals, hi)]
+}
+
+// atLeast is the number of the first ordinal that is not below n.
+func atLeast(ordinals []uint32, n int) int {
+	lo, hi := 0, len(ordinals)
+	for lo < hi {
+		if mid := (lo + hi) / 2; int(ordinals[mid]) < n {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
