@@ -1,6 +1,9 @@
 package exec
 
-import "github.com/apache/arrow/go/v15/arrow"
+import (
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+)
 
 // Batch is a run of rows, by column, in Arrow's layout. Its arrays are valid
 // until the function that was given the batch returns; who keeps one longer
@@ -22,3 +25,14 @@ type Batch struct {
 
 // MaxBatchRows is the most rows that a batch holds.
 const MaxBatchRows = 1 << 16
+
+// Cut leaves the first rows of the batch.
+func (b *Batch) Cut(rows int) {
+	if rows >= b.Rows {
+		return
+	}
+	for i, a := range b.Columns {
+		b.Columns[i] = array.NewSlice(a, 0, int64(rows))
+	}
+	b.Rows = rows
+}
