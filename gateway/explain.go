@@ -1,0 +1,395 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/transform"
+
+	"arbor/catalog"
+	"arbor/engine/exec"
+)
+
+// EXPLAIN shows the plan as it is executed: below each table what its scan reads,
+// which part of the WHERE it was given, and which shards that leaves.
+//
+//	EXPLAIN                one row a table, in MySQL's columns
+//	EXPLAIN FORMAT=TREE    the plan
+//	EXPLAIN ANALYZE        runs it, and adds what the scans did
+
+// explain answers an EXPLAIN.
+func (g *Gateway) explain(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.DescribeQuery, outer sql.Row) (sql.RowIter, error) {
+	if n.Format.Analyze && !n.IsReadOnly() {
+		return nil, unsupported("EXPLAIN ANALYZE of a statement that changes something; EXPLAIN shows its plan")
+	}
+	child, err := g.pushedPlan(ctx, n.Child)
+	if err != nil {
+		return nil, err
+	}
+	if n.Format.Analyze {
+		if child, err = watched(ctx, child); err != nil {
+			return nil, err
+		}
+		if err := exhaust(ctx, base, child, outer); err != nil {
+			return nil, err
+		}
+	}
+	shown, scans, err := g.showScans(ctx, child)
+	if err != nil {
+		return nil, err
+	}
+	if n.Format.Plan || n.Format.Analyze {
+		var rows []sql.Row
+		for line := range strings.Lines(sql.Describe(ctx, shown, sql.DescribeOptions{Plan: true})) {
+			if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
+				rows = append(rows, sql.Row{line})
+			}
+		}
+		if !n.Format.Plan {
+			rows = widen(rows)
+		}
+		return sql.RowsToRowIter(rows...), nil
+	}
+	return sql.RowsToRowIter(explainRows(scans)...), nil
+}
+
+// widen puts lines into the column Extra of MySQL's EXPLAIN.
+func widen(rows []sql.Row) []sql.Row {
+	for i := range rows {
+		wide := make(sql.Row, len(plan.DescribeSchema))
+		wide[0], wide[len(wide)-1] = uint64(i+1), rows[i][0]
+		rows[i] = wide
+	}
+	return rows
+}
+
+func exhaust(ctx *sql.Context, base sql.NodeExecBuilder, n sql.Node, outer sql.Row) (err error) {
+	rows, err := base.Build(ctx, n, outer)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := rows.Close(ctx); err == nil {
+			err = e
+		}
+	}()
+	for {
+		if _, err := rows.Next(ctx); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// eachNode changes the nodes of a plan, those of derived tables and of
+// subqueries in expressions too.
+func eachNode(ctx *sql.Context, n sql.Node, change func(sql.Node) (sql.Node, error)) (sql.Node, error) {
+	out, _, err := transform.NodeWithOpaque(ctx, n, func(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdentity, error) {
+		n, _, err := transform.OneNodeExpressions(ctx, n, func(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+			s, ok := e.(*plan.Subquery)
+			if !ok {
+				return e, transform.SameTree, nil
+			}
+			query, err := eachNode(ctx, s.Query, change)
+			if err != nil {
+				return nil, transform.SameTree, err
+			}
+			return s.WithQuery(query), transform.NewTree, nil
+		})
+		if err != nil {
+			return nil, transform.SameTree, err
+		}
+		n, err = change(n)
+		return n, transform.NewTree, err
+	})
+	return out, err
+}
+
+// pushedPlan is the plan with all that pushdown does while it is executed.
+func (g *Gateway) pushedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
+		switch n := n.(type) {
+		case *plan.Filter:
+			return pushFilter(ctx, n)
+		case *plan.Limit:
+			return pushLimit(ctx, n)
+		}
+		return n, nil
+	})
+}
+
+// scanTotals adds up what the scans of one table in a plan did.
+type scanTotals struct {
+	mu    sync.Mutex // guards what follows
+	scans int
+	stats exec.ScanStats
+}
+
+func (t *scanTotals) add(s exec.ScanStats) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scans++
+	t.stats.Shards += s.Shards
+	t.stats.ShardsPruned += s.ShardsPruned
+	t.stats.Files += s.Files
+	t.stats.RowsIndexed += s.RowsIndexed
+	t.stats.RowsLogged += s.RowsLogged
+	t.stats.RowsPruned += s.RowsPruned
+	t.stats.RowsDuplicate += s.RowsDuplicate
+	t.stats.RowsDeleted += s.RowsDeleted
+	t.stats.RowsFiltered += s.RowsFiltered
+	t.stats.RowsGiven += s.RowsGiven
+}
+
+// watched is the plan with tables that add up what their scans do.
+func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
+		rt, ok := n.(*plan.ResolvedTable)
+		if !ok {
+			return n, nil
+		}
+		t, ok := rt.UnderlyingTable().(*eventsTable)
+		if !ok {
+			return n, nil
+		}
+		next := *t
+		next.totals = &scanTotals{}
+		return rt.WithTable(ctx, &next)
+	})
+}
+
+// shownScan is a table in a plan that is shown.
+type shownScan struct {
+	sql.Node
+	table string
+	lines []string
+	rows  uint64
+}
+
+// String is the table with its scan below it.
+func (s *shownScan) String() string {
+	p := sql.NewTreePrinter()
+	_ = p.WriteNode("Scan(%s)", s.table)
+	_ = p.WriteChildren(s.lines...)
+	return p.String()
+}
+
+// DebugString is the same.
+func (s *shownScan) DebugString(*sql.Context) string { return s.String() }
+
+// showScans puts a description in the place of each table.
+func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownScan, error) {
+	var scans []*shownScan
+	out, err := eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
+		rt, ok := n.(*plan.ResolvedTable)
+		if !ok || plan.IsDualTable(rt.Table) {
+			return n, nil
+		}
+		t, ok := rt.UnderlyingTable().(*eventsTable)
+		if !ok {
+			scans = append(scans, &shownScan{Node: n, table: rt.Name()})
+			return n, nil
+		}
+		s, err := g.showScan(ctx, rt, t)
+		scans = append(scans, s)
+		return s, err
+	})
+	return out, scans, err
+}
+
+func (g *Gateway) showScan(ctx *sql.Context, n sql.Node, t *eventsTable) (*shownScan, error) {
+	f, _ := t.fragment()
+	s := &shownScan{Node: n, table: t.project.Name + "." + t.name}
+	s.rows, _ = g.estimate(ctx, t.project.ID)
+	var read []string
+	for i := range t.width() {
+		if place := t.place(i); t.only == nil || t.only[place] {
+			read = append(read, t.all[place].name)
+		}
+	}
+	s.line("columns: [%s]", strings.Join(read, ", "))
+	if f.Filter != nil {
+		s.line("pushed filter: %s", exprText(f.Filter, f.Columns))
+	}
+	if t.limit > 0 {
+		s.line("pushed limit: %d", t.limit)
+	}
+	if t.copies {
+		s.line("copies: all, duplicates too")
+	} else {
+		s.line("copies: one of each event")
+	}
+	if !t.asOf.IsZero() {
+		s.line("as of: %s", t.asOf)
+	}
+	bounds := exec.BoundsOf(f)
+	if bounds.Users != nil {
+		s.line("users: %d", len(bounds.Users))
+	}
+	all, left, err := g.shardsWithin(ctx, t.project, bounds)
+	if err != nil {
+		return nil, err
+	}
+	s.line("shards: %d of %d%s", left, all, daysText(bounds))
+	if t.totals != nil {
+		s.ran(t.totals)
+	}
+	return s, nil
+}
+
+func (s *shownScan) line(format string, args ...any) {
+	s.lines = append(s.lines, fmt.Sprintf(format, args...))
+}
+
+func (s *shownScan) ran(t *scanTotals) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := &t.stats
+	s.line("scans: %d, shards read: %d, shards pruned: %d, files: %d", t.scans, x.Shards-x.ShardsPruned, x.ShardsPruned, x.Files)
+	s.line("rows indexed: %d, logged: %d; skipped by zone maps: %d, as duplicates: %d, as deleted: %d, by the filter: %d; given: %d",
+		x.RowsIndexed, x.RowsLogged, x.RowsPruned, x.RowsDuplicate, x.RowsDeleted, x.RowsFiltered, x.RowsGiven)
+}
+
+// shardsWithin counts a project's shards, and those that bounds leave.
+func (g *Gateway) shardsWithin(ctx *sql.Context, p *catalog.Project, b exec.Bounds) (all, left int, err error) {
+	described, err := g.cluster.Describe(ctx, "shards")
+	if err != nil {
+		return 0, 0, err
+	}
+	places := columnPlaces(described)
+	buckets := map[uint16]bool{}
+	for _, user := range b.Users {
+		if user == "" { // anonymous events are spread by their insert ids
+			buckets = nil
+			break
+		}
+		buckets[catalog.UserBucket(user, "", p.Buckets)] = true
+	}
+	for _, values := range described.Rows {
+		shard, err := shardOf(values, places)
+		if err != nil {
+			return 0, 0, err
+		}
+		if shard.Project != p.ID {
+			continue
+		}
+		all++
+		inTime := !b.Empty() && shard.Day.Start() <= b.MaxTime && (shard.Day+1).Start() > b.MinTime
+		if inTime && (b.Users == nil || buckets == nil || buckets[shard.Bucket]) {
+			left++
+		}
+	}
+	return all, left, nil
+}
+
+func daysText(b exec.Bounds) string {
+	switch {
+	case b.Empty():
+		return ", no day can hold a row"
+	case b.MinTime == math.MinInt64 && b.MaxTime == math.MaxInt64:
+		return ""
+	case b.MinTime == math.MinInt64:
+		return ", days to " + catalog.DayOf(b.MaxTime).String()
+	case b.MaxTime == math.MaxInt64:
+		return ", days from " + catalog.DayOf(b.MinTime).String()
+	}
+	return fmt.Sprintf(", days %s to %s", catalog.DayOf(b.MinTime), catalog.DayOf(b.MaxTime))
+}
+
+// explainRows are the rows of an EXPLAIN without FORMAT.
+func explainRows(scans []*shownScan) []sql.Row {
+	var rows []sql.Row
+	for i, s := range scans {
+		row := make(sql.Row, len(plan.DescribeSchema))
+		row[0], row[1], row[2], row[4] = uint64(i+1), "SIMPLE", s.table, "ALL"
+		row[11] = clipText(strings.Join(s.lines, "; "), 765)
+		if s.lines != nil {
+			row[9], row[10] = s.rows, 100.0
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		row := make(sql.Row, len(plan.DescribeSchema))
+		row[0], row[1], row[11] = uint64(1), "SIMPLE", "No tables used"
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func clipText(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-3], "") + "…"
+}
+
+var opTexts = map[exec.Op]string{
+	exec.OpEqual: "=", exec.OpLess: "<", exec.OpLessEq: "<=", exec.OpMore: ">", exec.OpMoreEq: ">=", exec.OpIn: "IN", exec.OpPrefix: "LIKE",
+}
+
+// exprText is a pushed filter as SQL.
+func exprText(x *exec.Expr, columns []exec.Column) string {
+	switch x.Op {
+	case exec.OpAnd, exec.OpOr:
+		word := " AND "
+		if x.Op == exec.OpOr {
+			word = " OR "
+		}
+		parts := make([]string, len(x.Args))
+		for i, a := range x.Args {
+			parts[i] = exprText(a, columns)
+		}
+		return "(" + strings.Join(parts, word) + ")"
+	case exec.OpNot:
+		return "NOT " + exprText(x.Args[0], columns)
+	case exec.OpIsNull:
+		return columnText(columns[x.Column]) + " IS NULL"
+	case exec.OpPrefix:
+		return fmt.Sprintf("%s LIKE '%s%%'", columnText(columns[x.Column]), x.Values[0].Text)
+	}
+	const most = 5
+	values := make([]string, 0, most)
+	for i, v := range x.Values {
+		if i == most {
+			values = append(values, fmt.Sprintf("… %d in all", len(x.Values)))
+			break
+		}
+		values = append(values, constantText(v, columns[x.Column].Result()))
+	}
+	text := strings.Join(values, ", ")
+	if x.Op == exec.OpIn {
+		text = "(" + text + ")"
+	}
+	return fmt.Sprintf("%s %s %s", columnText(columns[x.Column]), opTexts[x.Op], text)
+}
+
+func columnText(c exec.Column) string {
+	if c.Source == exec.SourceProperty {
+		return c.Property
+	}
+	for _, known := range append(append(firstColumns[:], propertiesColumn), systemColumns...) {
+		if known.exec.Source == c.Source {
+			return known.name
+		}
+	}
+	return "?"
+}
+
+func constantText(v catalog.Value, t catalog.Type) string {
+	switch {
+	case t == catalog.TypeDatetime && v.Kind == catalog.KindInt:
+		return "'" + moment(v.Int()).Format(datetimeLayout) + "'"
+	case v.Kind == catalog.KindString:
+		return "'" + clip(v.Text) + "'"
+	}
+	return string(v.AppendJSON(nil))
+}

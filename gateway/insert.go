@@ -1,0 +1,366 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/types"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// INSERT runs here and not in the stock executor, which would widen each row to
+// all of the table's columns and could not tell a column left out from one set
+// to NULL. What is evaluated is still the stock executor's: the source's rows.
+//
+// A row becomes an event. A property column that is NULL or left out is a
+// property that the event does not have. `properties` gives many at once; where
+// a column names one of them too, the column decides, unless its value is what
+// it would show for the property anyway: then the property stays exactly as it
+// is in `properties`, so that INSERT … SELECT * copies events byte for byte.
+//
+// The rows of a statement are stored together, by one acknowledgement, or not at
+// all. Only INSERT … SELECT and LOAD DATA of more than insertRows rows are stored
+// in parts; an error then says how many rows are in.
+
+// Limits of one part of an INSERT … SELECT.
+const (
+	insertRows  = 1 << 15
+	insertBytes = 16 << 20
+)
+
+// insertion is an INSERT or REPLACE that runs.
+type insertion struct {
+	gateway *Gateway
+	project *catalog.Project
+	columns []insertColumn
+	ignore  bool
+	replace bool
+	whole   bool // all rows are stored at once
+
+	options IngestOptions
+	row     int64 // of the statement, from 1
+	events  []event.Event
+	indexes []uint32 // their places in the statement
+	bytes   int
+
+	stored, duplicates, replaced int64
+	warnings                     int
+	uncounted                    bool // duplicates could not be counted
+}
+
+// insertColumn is a column that the statement gives.
+type insertColumn struct {
+	eventsColumn
+	source int // place in the source's rows
+}
+
+// insert runs an INSERT, REPLACE or LOAD DATA into an events table.
+func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.InsertInto, t *eventsTable, outer sql.Row) (sql.RowIter, error) {
+	switch {
+	case n.OnDupExprs.HasUpdates():
+		return nil, unsupported("INSERT … ON DUPLICATE KEY UPDATE: an event that was sent again is recognised by itself; use REPLACE to store another version of one")
+	case len(n.Returning) > 0:
+		return nil, unsupported("INSERT … RETURNING: SELECT the events by insert_id")
+	}
+	in := &insertion{gateway: g, project: t.project, ignore: n.Ignore, replace: n.IsReplace}
+	in.options = IngestOptions{ID: g.stamper.Stamp(), Atomic: true, IdempotencyKey: sessionString(ctx, variableIdempotencyKey)}
+	source, err := in.bind(ctx, n, t)
+	if err != nil {
+		return nil, err
+	}
+	_, in.whole = source.(*plan.Values)
+	rows, err := base.Build(ctx, source, outer)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.run(ctx, rows); err != nil {
+		return nil, err
+	}
+	return in.result(ctx), nil
+}
+
+// bind finds out which columns the statement gives, and gives back the source
+// of their values. The analyzer has put a projection to the table's full schema
+// above the source: a field of the source where the column is given.
+func (in *insertion) bind(ctx *sql.Context, n *plan.InsertInto, t *eventsTable) (sql.Node, error) {
+	project, ok := n.Source.(*plan.Project)
+	if !ok || len(project.Projections) != len(t.all) {
+		return nil, fmt.Errorf("insert into %s.%s: the plan has no projection to the table's columns but %T", in.project.Name, t.name, n.Source)
+	}
+	for i, e := range project.Projections {
+		if f, ok := e.(*expression.GetField); ok {
+			in.columns = append(in.columns, insertColumn{eventsColumn: t.all[i], source: f.Index()})
+		}
+	}
+	if !slices.ContainsFunc(in.columns, func(c insertColumn) bool { return c.name == firstColumns[columnEvent].name }) {
+		return nil, refuse(erNoDefault, "HY000", "Field 'event' doesn't have a default value")
+	}
+	return project.Child, nil
+}
+
+// run takes all rows in.
+func (in *insertion) run(ctx *sql.Context, rows sql.RowIter) (err error) {
+	defer func() {
+		if e := rows.Close(ctx); err == nil {
+			err = e
+		}
+		if err != nil && in.stored > 0 {
+			err = partly(err, in.stored)
+		}
+	}()
+	for {
+		row, err := rows.Next(ctx)
+		if err == io.EOF {
+			return in.store(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := in.add(ctx, row); err != nil {
+			return err
+		}
+		if !in.whole && (len(in.events) >= insertRows || in.bytes >= insertBytes) {
+			if err := in.store(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// partly says that some rows were stored before an error.
+func partly(err error, stored int64) error {
+	code := sql.CastSQLError(err)
+	return refuse(code.Num, code.State, "%s (the first %d rows are stored)", code.Message, stored)
+}
+
+// add makes an event of a row.
+func (in *insertion) add(ctx *sql.Context, row sql.Row) error {
+	in.row++
+	if in.row > 1<<32 {
+		return refuse(erGeneral, "HY000", "INSERT of more than %d rows; insert them in parts", int64(1)<<32)
+	}
+	e, err := in.event(ctx, row)
+	if err == nil {
+		err = in.check(&e)
+	}
+	if err != nil {
+		if !in.ignore {
+			return err
+		}
+		in.warn(ctx, err)
+		return nil
+	}
+	in.events = append(in.events, e)
+	in.indexes = append(in.indexes, uint32(in.row-1))
+	in.bytes += roughSize(&e)
+	return nil
+}
+
+func (in *insertion) warn(ctx *sql.Context, err error) {
+	in.warnings++
+	code := sql.CastSQLError(err)
+	ctx.Warn(code.Num, "%s", code.Message)
+}
+
+// event makes an event of a row, unchecked.
+func (in *insertion) event(ctx *sql.Context, row sql.Row) (event.Event, error) {
+	e := event.Event{ServerTime: true}
+	var all []catalog.Property // of `properties`
+	for i := range in.columns {
+		c := &in.columns[i]
+		v, err := sql.UnwrapAny(ctx, row[c.source])
+		if err == nil && v == nil && !c.nullable && c.name != propertiesColumn.name {
+			err = refuse(erBadNull, "23000", "Column '%s' cannot be null", c.name)
+		}
+		if err != nil {
+			return e, err
+		}
+		if v == nil {
+			continue
+		}
+		if c.name == propertiesColumn.name {
+			if all, err = in.properties(ctx, v); err != nil {
+				return e, err
+			}
+			continue
+		}
+		value, err := in.value(ctx, c, v)
+		if err != nil {
+			if !in.ignore || !c.nullable {
+				return e, err
+			}
+			in.warn(ctx, err)
+			continue
+		}
+		in.set(&e, c, value)
+	}
+	e.Properties = in.merge(all, e.Properties)
+	return e, nil
+}
+
+// set puts a column's value where it belongs.
+func (in *insertion) set(e *event.Event, c *insertColumn, v catalog.Value) {
+	switch c.name {
+	case firstColumns[columnEvent].name:
+		e.Name = v.Text
+	case firstColumns[columnTime].name:
+		if v.Int() != serverTimeValue.UnixMicro() {
+			e.Time, e.ServerTime = v.Int(), false
+		}
+	case firstColumns[columnDistinctID].name:
+		e.DistinctID = v.Text
+	case firstColumns[columnInsertID].name:
+		e.InsertID = v.Text
+	default:
+		e.Properties = append(e.Properties, catalog.Property{Name: c.exec.Property, Value: v})
+	}
+}
+
+// merge joins the properties of `properties` with those of columns.
+func (in *insertion) merge(all, columns []catalog.Property) []catalog.Property {
+	if len(all) == 0 {
+		all = columns
+	} else {
+		places := make(map[string]int, len(all))
+		for i := range all {
+			places[all[i].Name] = i
+		}
+		for _, p := range columns {
+			i, ok := places[p.Name]
+			if !ok {
+				all = append(all, p)
+			} else if !in.shows(all[i].Value, p) {
+				all[i].Value = p.Value
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b catalog.Property) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// shows reports whether the property's column shows, for a value, what a row
+// gives the column.
+func (in *insertion) shows(v catalog.Value, given catalog.Property) bool {
+	c, ok := in.project.ColumnOf(given.Name)
+	if !ok {
+		return false
+	}
+	shown, ok := catalog.Convert(v, c.Type, c.Precision, c.Scale)
+	if !ok {
+		return false
+	}
+	same, ok := catalog.Convert(given.Value, c.Type, c.Precision, c.Scale)
+	return ok && shown == same
+}
+
+// check holds the event to arbor's limits, in MySQL's words.
+func (in *insertion) check(e *event.Event) error {
+	now := int64(in.options.ID.Time / 1000)
+	if !e.ServerTime && e.Time > now+MaxFuture {
+		return refuse(erWrongValue, "22007", "Incorrect datetime value for column 'time' at row %d: it is more than 48 hours ahead of the server's clock", in.row)
+	}
+	at := *e
+	if e.ServerTime {
+		at.Time = now
+	}
+	err := event.Check(&at)
+	var fault *event.CheckError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &fault):
+		return err
+	case errors.Is(err, event.ErrLimit) && fault.Field == "properties" && len(e.Properties) > event.MaxProperties:
+		return refuse(erTooManyFields, "HY000", "Too many properties at row %d: %s; %s", in.row, fault.Problem, fault.Advice)
+	case errors.Is(err, event.ErrLimit):
+		return refuse(erDataTooLong, "22001", "Data too long for column '%s' at row %d: %s; %s", fault.Field, in.row, fault.Problem, fault.Advice)
+	default:
+		return refuse(erWrongFieldValue, "HY000", "Incorrect value for column '%s' at row %d: %s; %s", fault.Field, in.row, fault.Problem, fault.Advice)
+	}
+}
+
+// store appends what was added since the last time.
+func (in *insertion) store(ctx *sql.Context) error {
+	if len(in.events) == 0 {
+		return nil
+	}
+	options := in.options
+	options.Indexes = in.indexes
+	var old []deleteTarget
+	if in.replace {
+		in.keepLast()
+		options.Indexes = in.indexes
+		var err error
+		if old, err = in.sameKeys(ctx); err != nil {
+			return err
+		}
+	}
+	markWritten(ctx)
+	done, err := in.gateway.Ingest(ctx, in.project, in.events, options)
+	if err != nil {
+		return in.ingestError(err, done)
+	}
+	in.stored += int64(done.Stored)
+	in.events, in.indexes, in.bytes = nil, nil, 0
+	if len(old) > 0 {
+		if err := in.gateway.appendDeletes(ctx, in.gateway.stamper.Stamp(), old); err != nil {
+			return err
+		}
+	}
+	duplicates, err := in.gateway.cluster.Duplicates(ctx, done.Records)
+	if err != nil {
+		in.gateway.logger.Warn("count the duplicates of an INSERT", "project", in.project.Name, "error", err)
+		in.uncounted = true
+	}
+	in.duplicates += duplicates
+	return nil
+}
+
+// ingestError is the error of an Ingest, which has checked what was checked here
+// already.
+func (in *insertion) ingestError(err error, done Ingested) error {
+	if errors.Is(err, ErrRefused) && len(done.Rejected) > 0 {
+		r := done.Rejected[0]
+		return refuse(erWrongFieldValue, "HY000", "Incorrect value at row %d: %s", r.Index+1, r.Message)
+	}
+	if errors.Is(err, catalog.ErrNoProject) || errors.Is(err, catalog.ErrLimit) {
+		return catalogError(err)
+	}
+	return err
+}
+
+// insertInfo is what the OK packet says of an INSERT.
+type insertInfo struct{ records, duplicates, warnings int64 }
+
+func (i insertInfo) String() string {
+	return fmt.Sprintf("Records: %d  Duplicates: %d  Warnings: %d", i.records, i.duplicates, i.warnings)
+}
+
+func (in *insertion) result(ctx *sql.Context) sql.RowIter {
+	ok := types.NewOkResult(int(in.stored + in.replaced))
+	if !in.uncounted {
+		ok.Info = insertInfo{in.stored, in.duplicates, int64(in.warnings)}
+	}
+	return okResult(ctx, ok)
+}
+
+// okResult is the one row that becomes an OK packet.
+func okResult(ctx *sql.Context, ok types.OkResult) sql.RowIter {
+	ctx.GetLastQueryInfo().RowCount.Store(int64(ok.RowsAffected))
+	return sql.RowsToRowIter(sql.NewRow(ok))
+}
+
+// markWritten tells the session that its transaction has changed something.
+func markWritten(ctx *sql.Context) {
+	if s := sessionOf(ctx); s != nil {
+		s.wrote = true
+	}
+}

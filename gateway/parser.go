@@ -1,0 +1,372 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"arbor/catalog"
+)
+
+// The parser stands between the stock one and the engine for two things that
+// go-mysql-server has no other seam for.
+//
+// System columns (_ingest_id and its kin) are read when they are named and stay
+// out of SELECT *. The planner knows hidden columns only by a prefix that no
+// name can be written with. So a table shows its system columns only to a
+// statement whose text names one: there the parser marks the tables, with an AS
+// OF that nobody can write (systemMark), and writes the columns of * out, for
+// the tables that would show more. All other statements pass untouched.
+//
+// OPTIMIZE TABLE and CHECK TABLE, which the stock grammar lacks, become nodes of
+// our own (adminStatement).
+
+// parserOverride is the parser that the engine is built with.
+func (g *Gateway) parserOverride() sql.Parser {
+	return &parser{Parser: sql.NewMysqlParser(), gateway: g}
+}
+
+type parser struct {
+	sql.Parser
+	gateway *Gateway
+}
+
+func (p *parser) ParseSimple(query string) (sqlparser.Statement, error) {
+	if statement, _, err := p.admin(query); statement != nil || err != nil {
+		return statement, err
+	}
+	statement, err := p.Parser.ParseSimple(query)
+	if err != nil {
+		return nil, err
+	}
+	return statement, p.rewrite(context.Background(), statement, query)
+}
+
+func (p *parser) Parse(ctx *sql.Context, query string, multi bool) (sqlparser.Statement, string, string, error) {
+	return p.ParseWithOptions(ctx, query, ';', multi, sql.LoadSqlMode(ctx).ParserOptions())
+}
+
+func (p *parser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, options sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
+	if statement, length, err := p.admin(query); statement != nil || err != nil {
+		if !multi && strings.Trim(query[length:], "; \t\r\n") != "" {
+			return nil, "", "", fmt.Errorf("syntax error at position %d: only one statement is allowed", length)
+		}
+		return statement, query[:length], strings.TrimLeft(query[length:], "; \t\r\n"), err
+	}
+	statement, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, options)
+	if err != nil {
+		return nil, parsed, rest, err
+	}
+	return statement, parsed, rest, p.rewrite(ctx, statement, parsed)
+}
+
+func (p *parser) ParseOneWithOptions(ctx context.Context, query string, options sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
+	if statement, length, err := p.admin(query); statement != nil || err != nil {
+		return statement, length, err
+	}
+	statement, next, err := p.Parser.ParseOneWithOptions(ctx, query, options)
+	if err != nil {
+		return nil, next, err
+	}
+	return statement, next, p.rewrite(ctx, statement, query)
+}
+
+// namesSystemColumn reports whether a statement's text holds the name of a
+// system column, in whatever sense: more tables marked do no harm.
+func namesSystemColumn(text string) bool {
+	if !strings.Contains(text, "_") {
+		return false
+	}
+	lower := strings.ToLower(text)
+	for _, name := range catalog.SystemColumns {
+		for rest := lower; ; {
+			i := strings.Index(rest, name)
+			if i < 0 {
+				break
+			}
+			end := i + len(name)
+			if (i == 0 || !inName(rest[i-1])) && (end == len(rest) || !inName(rest[end])) {
+				return true
+			}
+			rest = rest[end:]
+		}
+	}
+	return false
+}
+
+// inName reports whether a name can go on with that byte without being quoted.
+func inName(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z'
+}
+
+// rewrite makes the system columns readable where the statement names one.
+func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, text string) error {
+	if !namesSystemColumn(text) {
+		return nil
+	}
+	r := &rewriter{catalog: p.gateway.Catalog()}
+	if c, ok := ctx.(*sql.Context); ok {
+		r.catalog = p.gateway.catalogFor(c)
+		r.database = p.gateway.databaseOf(c, text)
+	}
+	r.findCTEs(statement)
+	return r.walk(statement)
+}
+
+// rewriter walks a statement's tree and changes it in place.
+type rewriter struct {
+	catalog  *catalog.Catalog
+	database string          // where names without a database are
+	ctes     map[string]bool // names of common table expressions, in lower case
+}
+
+func (r *rewriter) findCTEs(node sqlparser.SQLNode) {
+	r.ctes = map[string]bool{}
+	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if cte, ok := n.(*sqlparser.CommonTableExpr); ok && cte != nil {
+			r.ctes[strings.ToLower(cte.As.String())] = true
+		}
+		return true, nil
+	}, node)
+}
+
+// walk visits a tree, with the branches that sqlparser.Walk leaves out.
+func (r *rewriter) walk(nodes ...sqlparser.SQLNode) error {
+	return sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		switch n := n.(type) {
+		case *sqlparser.Explain:
+			return false, r.walk(n.Statement)
+		case *sqlparser.SetOp:
+			if n.With != nil {
+				if err := r.walk(n.With); err != nil {
+					return false, err
+				}
+			}
+			return true, r.walk(n.OrderBy)
+		case *sqlparser.Select:
+			if n == nil {
+				return false, nil
+			}
+			if err := r.writeStarsOut(n); err != nil {
+				return false, err
+			}
+			return true, r.walk(n.Window)
+		case *sqlparser.AliasedTableExpr:
+			if n != nil {
+				r.mark(n)
+			}
+		}
+		return true, nil
+	}, nodes...)
+}
+
+// project is the project whose events the table expression reads, if it does.
+func (r *rewriter) project(t sqlparser.TableExpr) (*catalog.Project, bool) {
+	aliased, ok := t.(*sqlparser.AliasedTableExpr)
+	if !ok {
+		return nil, false
+	}
+	name, ok := aliased.Expr.(sqlparser.TableName)
+	if !ok || !isEventsTable(name.Name.String()) {
+		return nil, false
+	}
+	database := name.DbQualifier.String()
+	if database == "" {
+		database = r.database
+	}
+	return r.catalog.Project(database)
+}
+
+// mark lets a reference to events show the system columns. A common table
+// expression of that name takes no notice of an AS OF.
+func (r *rewriter) mark(t *sqlparser.AliasedTableExpr) {
+	if _, ok := r.project(t); !ok {
+		return
+	}
+	var children sqlparser.Exprs
+	if t.AsOf != nil {
+		if t.AsOf.Time == nil {
+			return
+		}
+		if _, marked := t.AsOf.Time.(sqlparser.InjectedExpr); marked {
+			return
+		}
+		children = sqlparser.Exprs{t.AsOf.Time}
+	}
+	t.AsOf = &sqlparser.AsOf{Time: sqlparser.InjectedExpr{
+		Auth:       sqlparser.AuthInformation{AuthType: sqlparser.AuthType_IGNORE, TargetType: sqlparser.AuthTargetType_Ignore},
+		Expression: systemMark{},
+		Children:   children,
+	}}
+}
+
+// writeStarsOut puts the columns that * stands for in its place, where a table
+// shows its system columns besides.
+func (r *rewriter) writeStarsOut(s *sqlparser.Select) error {
+	if !hasStar(s.SelectExprs) {
+		return nil
+	}
+	var leaves []sqlparser.TableExpr
+	merged := false // a join makes two columns one
+	for _, t := range s.From {
+		leaves = appendLeaves(leaves, t, &merged)
+	}
+	if !r.anyEvents(leaves) {
+		return nil
+	}
+	var out sqlparser.SelectExprs
+	for _, e := range s.SelectExprs {
+		star, ok := e.(*sqlparser.StarExpr)
+		if !ok {
+			out = append(out, e)
+			continue
+		}
+		if star.TableName.IsEmpty() && merged {
+			return fmt.Errorf("* of a NATURAL or USING join cannot stand beside a system column: name the columns that you want")
+		}
+		for _, leaf := range leaves {
+			if star.TableName.IsEmpty() || names(leaf, star.TableName) {
+				columns, err := r.columnsOf(leaf)
+				if err != nil {
+					return err
+				}
+				out = append(out, columns...)
+			}
+		}
+	}
+	s.SelectExprs = out
+	return nil
+}
+
+func hasStar(exprs sqlparser.SelectExprs) bool {
+	for _, e := range exprs {
+		if _, ok := e.(*sqlparser.StarExpr); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rewriter) anyEvents(leaves []sqlparser.TableExpr) bool {
+	for _, leaf := range leaves {
+		if _, ok := r.project(leaf); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// appendLeaves appends the tables of a FROM in their order.
+func appendLeaves(leaves []sqlparser.TableExpr, t sqlparser.TableExpr, merged *bool) []sqlparser.TableExpr {
+	switch t := t.(type) {
+	case *sqlparser.JoinTableExpr:
+		if t.Condition.Using != nil || strings.HasPrefix(t.Join, "natural") {
+			*merged = true
+		}
+		return appendLeaves(appendLeaves(leaves, t.LeftExpr, merged), t.RightExpr, merged)
+	case *sqlparser.ParenTableExpr:
+		for _, e := range t.Exprs {
+			leaves = appendLeaves(leaves, e, merged)
+		}
+		return leaves
+	default:
+		return append(leaves, t)
+	}
+}
+
+// qualifier is the name by which the rest of the statement knows a table.
+func qualifier(t sqlparser.TableExpr) sqlparser.TableName {
+	switch t := t.(type) {
+	case *sqlparser.AliasedTableExpr:
+		if !t.As.IsEmpty() {
+			return sqlparser.TableName{Name: t.As}
+		}
+		if name, ok := t.Expr.(sqlparser.TableName); ok {
+			return name
+		}
+	case *sqlparser.JSONTableExpr:
+		return sqlparser.TableName{Name: t.Alias}
+	case *sqlparser.TableFuncExpr:
+		if !t.Alias.IsEmpty() {
+			return sqlparser.TableName{Name: t.Alias}
+		}
+		return sqlparser.TableName{Name: sqlparser.NewTableIdent(t.Name)}
+	}
+	return sqlparser.TableName{}
+}
+
+func names(t sqlparser.TableExpr, name sqlparser.TableName) bool {
+	q := qualifier(t)
+	if !strings.EqualFold(q.Name.String(), name.Name.String()) {
+		return false
+	}
+	return q.DbQualifier.IsEmpty() || name.DbQualifier.IsEmpty() ||
+		q.DbQualifier.String() == name.DbQualifier.String()
+}
+
+// columnsOf is what * stands for in one table.
+func (r *rewriter) columnsOf(t sqlparser.TableExpr) (sqlparser.SelectExprs, error) {
+	q := qualifier(t)
+	p, ok := r.project(t)
+	if !ok {
+		return sqlparser.SelectExprs{&sqlparser.StarExpr{TableName: q}}, nil
+	}
+	if name := t.(*sqlparser.AliasedTableExpr).Expr.(sqlparser.TableName); name.DbQualifier.IsEmpty() && r.ctes[strings.ToLower(name.Name.String())] {
+		return nil, fmt.Errorf("* of %s cannot stand beside a system column where a common table expression bears that name too: name the columns that you want", name.Name.String())
+	}
+	var out sqlparser.SelectExprs
+	for _, name := range visibleColumns(p) {
+		out = append(out, &sqlparser.AliasedExpr{Expr: &sqlparser.ColName{Name: sqlparser.NewColIdent(name), Qualifier: q}})
+	}
+	return out, nil
+}
+
+// systemMark is the expression of a marked table's AS OF: a string that begins
+// with systemMarkPrefix and goes on with the AS OF that was written, if any.
+type systemMark struct{ asOf sql.Expression }
+
+const systemMarkPrefix = "\x00system columns\x00"
+
+// WithResolvedChildren takes the AS OF that was written.
+func (m systemMark) WithResolvedChildren(_ context.Context, children []any) (any, error) {
+	if len(children) == 0 {
+		return m, nil
+	}
+	asOf, ok := children[0].(sql.Expression)
+	if !ok {
+		return nil, sql.ErrInvalidAsOfExpression.New(children[0])
+	}
+	return systemMark{asOf: asOf}, nil
+}
+
+// Eval gives the marked AS OF.
+func (m systemMark) Eval(ctx *sql.Context, row sql.Row) (any, error) {
+	if m.asOf == nil {
+		return systemMarkPrefix, nil
+	}
+	v, err := m.asOf.Eval(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseAsOf(v)
+	if err != nil {
+		return nil, refuseAsOf(v, err)
+	}
+	return systemMarkPrefix + id.String(), nil
+}
+
+func (m systemMark) String() string               { return "system columns" }
+func (m systemMark) Resolved() bool               { return m.asOf == nil || m.asOf.Resolved() }
+func (m systemMark) IsNullable(*sql.Context) bool { return false }
+func (m systemMark) Type(*sql.Context) sql.Type   { return stringType }
+func (m systemMark) Children() []sql.Expression   { return nil }
+
+func (m systemMark) WithChildren(_ *sql.Context, children ...sql.Expression) (sql.Expression, error) {
+	if len(children) != 0 {
+		return nil, sql.ErrInvalidChildrenNumber.New(m, len(children), 0)
+	}
+	return m, nil
+}
