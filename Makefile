@@ -1,0 +1,69 @@
+# Arbor's commands. The build tag and CGO_ENABLED are set here so that nobody
+# types them: gms_pure_go takes the SQL library's regular expressions from Go
+# instead of from a C library, so that the build needs no C compiler.
+export GOFLAGS      := -tags=gms_pure_go
+export CGO_ENABLED  := 0
+
+# -mod=readonly is Go's default; a change of dependencies is a change of go.mod.
+FUZZTIME  ?= 5s
+HISTORIES ?= 10000
+BENCH     ?= .
+COUNT     ?= 5
+
+.PHONY: all build demo test lint unit race fuzz torture bench clients rewrite deps clean ci
+
+all: build test
+
+build: bin/arbor
+
+.PHONY: bin/arbor
+bin/arbor:
+	go build -o $@ .
+
+# demo builds, starts a server in a fresh directory, sends it a stream full of
+# duplicates and compares SQL's answers with the truth.
+demo: build
+	./bin/arbor demo
+
+# test is what must pass: it installs what it needs and runs everything.
+test: deps lint build unit race fuzz
+	@echo "all tests passed"
+
+# deps installs the clients that the tests use, where they are missing.
+deps:
+	./sqltests/clients/install.sh
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	@if GOFLAGS= go build -o /dev/null . 2>/tmp/arbor-notag.txt; then echo "a build without the tag must fail"; exit 1; fi
+	@grep -q gms_pure_go /tmp/arbor-notag.txt
+
+unit:
+	go test ./...
+
+# race runs what is concurrent under the race detector, which needs cgo.
+race:
+	CGO_ENABLED=1 go test -race -short ./engine/... ./cluster/... ./gateway/... ./sqltests/torture
+
+# fuzz runs every fuzz target for FUZZTIME.
+fuzz:
+	./sqltests/fuzz.sh $(FUZZTIME)
+
+# torture is the long form of what test runs briefly.
+torture:
+	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
+
+bench:
+	go test ./... -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT)
+
+# rewrite makes the golden files anew; read the difference like code.
+rewrite:
+	go test ./catalog ./cluster ./engine/... ./gateway/... ./sqltests/... -run 'Golden|Data|Logic' -args -rewrite
+
+ci: test
+	@test -z "$$(git status --porcelain)" || { git status --short; exit 1; }
+
+clean:
+	rm -rf bin

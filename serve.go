@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"arbor/cluster"
+	"arbor/engine"
+	"arbor/engine/vfs"
+	"arbor/gateway"
+)
+
+// shutdownGrace is how long open requests and statements may take to end once
+// the server was asked to stop.
+const shutdownGrace = 10 * time.Second
+
+type serveOptions struct {
+	data, mysql, http string
+	tlsCert, tlsKey   string
+	insecure          bool
+	logLevel, logForm string
+	maxConnections    int
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server: MySQL on 127.0.0.1:3306, HTTP on 127.0.0.1:8080, data in ./arbor-data",
+		Long: `Run a server. Without flags it is ready for use on this machine alone:
+
+  mariadb -h 127.0.0.1 -u root          (or mysql; no password until one is set)
+  curl http://127.0.0.1:8080/healthz
+
+Stop it with Ctrl-C or SIGTERM: open requests end first, and whatever was
+acknowledged is on disk in any case.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.data, "data", "arbor-data", "`directory` that holds everything; made if missing")
+	f.StringVar(&o.mysql, "mysql", "127.0.0.1:3306", "`host:port` for MySQL clients")
+	f.StringVar(&o.http, "http", "127.0.0.1:8080", "`host:port` for SDKs, queries over HTTP and metrics")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate `file` (PEM) for both ports")
+	f.StringVar(&o.tlsKey, "tls-key", "", "key `file` (PEM) of the certificate")
+	f.BoolVar(&o.insecure, "insecure", false, "allow a public address without TLS")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logForm, "log-format", "text", "text or json")
+	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
+	return cmd
+}
+
+// serve opens the member from the disk up, serves until ctx ends, and closes it
+// from the clients down.
+func serve(ctx context.Context, o serveOptions) error {
+	logger, err := newLogger(o.logLevel, o.logForm)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := o.tls()
+	if err != nil {
+		return err
+	}
+	mysqlListener, err := o.listen("mysql", o.mysql)
+	if err != nil {
+		return err
+	}
+	defer mysqlListener.Close()
+	httpListener, err := o.listen("http", o.http)
+	if err != nil {
+		return err
+	}
+	defer httpListener.Close()
+
+	start := time.Now()
+	member, err := openMember(ctx, o.data, logger)
+	if err != nil {
+		return err
+	}
+	g := gateway.New(gateway.Options{Cluster: member.cluster, Logger: logger})
+	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
+		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
+
+	err = serveGateway(ctx, g, o, mysqlListener, httpListener, tlsConfig)
+	return errors.Join(err, member.Close())
+}
+
+// serveGateway runs both ports until ctx ends or one of them fails.
+func serveGateway(ctx context.Context, g *gateway.Gateway, o serveOptions, mysqlListener, httpListener net.Listener, tlsConfig *tls.Config) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: mysqlListener, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
+	})
+	group.Go(func() error {
+		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: httpListener, TLS: tlsConfig, Grace: shutdownGrace})
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// member is a whole open data directory: its catalog, its engine, and the
+// cluster over both.
+type member struct {
+	metadata *cluster.Metadata
+	engine   *engine.Engine
+	cluster  *cluster.Cluster
+}
+
+func openMember(ctx context.Context, dir string, logger *slog.Logger) (*member, error) {
+	fs := vfs.OS()
+	if err := fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+	}
+	metadata, err := cluster.OpenMetadata(fs, filepath.Join(dir, "catalog"), logger)
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("data directory %s is in use by another arbor process; stop it, or give this one its own with --data", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog()})
+	if err != nil {
+		return nil, errors.Join(err, metadata.Close())
+	}
+	return &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e)}, nil
+}
+
+// Close ends the background work and releases the data directory.
+func (m *member) Close() error {
+	return errors.Join(m.cluster.Close(), m.engine.Close(), m.metadata.Close())
+}
+
+// listen opens one of the two ports, and says which flag moves it when it cannot.
+func (o serveOptions) listen(flag, address string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %q: %w (want host:port, like 127.0.0.1:8080)", flag, address, err)
+	}
+	if !isLoopback(host) && o.tlsCert == "" && !o.insecure {
+		return nil, fmt.Errorf("--%s %s can be reached from other machines and would send passwords and events unencrypted; add --tls-cert and --tls-key, or --insecure to accept that", flag, address)
+	}
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %s is taken by another program; choose another with --%s, for example --%s %s", address, flag, flag, nextPort(address))
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %s needs more rights than this process has; choose one above 1023 with --%s", address, flag)
+	case err != nil:
+		return nil, fmt.Errorf("--%s %s: %w", flag, address, err)
+	}
+	return l, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func nextPort(address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	n, _ := strconv.Atoi(port)
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
+}
+
+func (o serveOptions) tls() (*tls.Config, error) {
+	if o.tlsCert == "" && o.tlsKey == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert %s --tls-key %s: %w", o.tlsCert, o.tlsKey, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func newLogger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: want text or json", format)
+}
