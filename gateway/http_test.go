@@ -74,7 +74,7 @@ func newHTTPWorld(t testing.TB, o Options) *httpWorld {
 	}
 	w.gateway = New(o)
 	t.Cleanup(func() {
-		if err := errors.Join(o.Cluster.Close(), metadata.Close()); err != nil {
+		if err := errors.Join(w.gateway.Close(), o.Cluster.Close(), metadata.Close()); err != nil {
 			t.Error(err)
 		}
 	})

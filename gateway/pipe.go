@@ -15,28 +15,70 @@ var ErrNotServing = errors.New("not serving")
 // that comes over HTTP takes this way, so that logins, privileges, limits and
 // errors are those of every other client, by being the same code.
 type pipes struct {
-	// mu guards listening.
+	// mu guards the rest.
 	mu        sync.Mutex
 	listening *pipeListener
+	closed    bool
+	// inside ends the server that was started for pipes alone, if there is one;
+	// servers counts it.
+	inside  context.CancelFunc
+	servers sync.WaitGroup
 }
 
 // join makes a listener that gives what l gives, and pipes. Closing it closes l.
+// A server that was there for pipes alone ends.
 func (p *pipes) join(l net.Listener) net.Listener {
-	joined := &pipeListener{Listener: l, accepted: make(chan accepted), closed: make(chan struct{}), ended: make(chan struct{})}
-	go joined.forward()
+	if joined, ok := l.(*pipeListener); ok {
+		return joined
+	}
 	p.mu.Lock()
-	p.listening = joined
-	p.mu.Unlock()
-	return joined
+	defer p.mu.Unlock()
+	if p.inside != nil {
+		p.inside()
+		p.inside = nil
+	}
+	p.listening = newPipeListener(l)
+	return p.listening
 }
 
-// dial opens a connection as a client at address from.
-func (p *pipes) dial(ctx context.Context, from net.Addr) (net.Conn, error) {
+// listener is where pipes go. Where no MySQL server runs, one is started that has
+// no port.
+func (p *pipes) listener(serve func(context.Context, net.Listener)) (*pipeListener, error) {
 	p.mu.Lock()
-	l := p.listening
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, fmt.Errorf("%w: SQL is going down", ErrNotServing)
+	}
+	if p.listening == nil {
+		var ctx context.Context
+		ctx, p.inside = context.WithCancel(context.Background())
+		p.listening = newPipeListener(newNoListener())
+		l := p.listening
+		p.servers.Go(func() { serve(ctx, l) }) // ends with inside
+	}
+	return p.listening, nil
+}
+
+// close ends the server that was started for pipes alone.
+func (p *pipes) close() {
+	p.mu.Lock()
+	p.closed = true
+	if p.inside != nil {
+		p.inside()
+	}
 	p.mu.Unlock()
-	if l == nil {
-		return nil, fmt.Errorf("%w: SQL is not up yet", ErrNotServing)
+	p.servers.Wait()
+}
+
+// dialSQL opens a connection to the MySQL server as a client at address from.
+func (g *Gateway) dialSQL(ctx context.Context, from net.Addr) (net.Conn, error) {
+	l, err := g.pipes.listener(func(ctx context.Context, l net.Listener) {
+		if err := g.ServeMySQL(ctx, MySQLOptions{Listener: l}); err != nil {
+			g.logger.Error("SQL inside the process", "error", err)
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	client, server := net.Pipe()
 	select {
@@ -56,6 +98,12 @@ type pipeListener struct {
 	once     sync.Once
 	closed   chan struct{}
 	ended    chan struct{} // forward has ended
+}
+
+func newPipeListener(l net.Listener) *pipeListener {
+	p := &pipeListener{Listener: l, accepted: make(chan accepted), closed: make(chan struct{}), ended: make(chan struct{})}
+	go p.forward()
+	return p
 }
 
 // accepted is what an Accept gave.
@@ -116,3 +164,26 @@ func (p *pipe) LocalAddr() net.Addr { return p.local }
 
 // RemoteAddr is the address of the HTTP client.
 func (p *pipe) RemoteAddr() net.Addr { return p.remote }
+
+// noListener is a listener without a port, which no client reaches.
+type noListener struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newNoListener() *noListener { return &noListener{closed: make(chan struct{})} }
+
+// Accept waits for Close.
+func (n *noListener) Accept() (net.Conn, error) {
+	<-n.closed
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept.
+func (n *noListener) Close() error {
+	n.once.Do(func() { close(n.closed) })
+	return nil
+}
+
+// Addr is nobody's address.
+func (n *noListener) Addr() net.Addr { return &net.TCPAddr{} }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -58,7 +59,7 @@ func (g *Gateway) serveQuery(w http.ResponseWriter, r *http.Request) error {
 	defer conn.Close()
 	var out resultWriter
 	if q.format == formatCSV {
-		out = newCSVResult(w)
+		out = newCSVResult(w, r.URL.Query().Get("null"))
 	} else {
 		out = newJSONResult(w)
 	}
@@ -134,14 +135,14 @@ func (g *Gateway) queryConfig(r *http.Request, q query) (*mysql.Config, error) {
 	if user == "" {
 		user = "root"
 	}
-	if password == "" && !isLocalName(r.Host) {
+	if password == "" && !isLocalOrigin(r) {
 		return nil, fmt.Errorf("%w: a password is needed; send a MySQL user and password as Basic authorization", ErrUnauthorized)
 	}
 	from := remoteAddr(r)
 	config := mysql.NewConfig()
 	config.User, config.Passwd, config.DBName = user, password, q.Database
 	config.Net, config.Addr = "pipe", "arbor"
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return g.pipes.dial(ctx, from) }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return g.dialSQL(ctx, from) }
 	config.AllowNativePasswords = true
 	config.CheckConnLiveness = false
 	config.MaxAllowedPacket = maxRowBytes
@@ -166,14 +167,21 @@ func remoteAddr(r *http.Request) net.Addr {
 	return net.TCPAddrFromAddrPort(at)
 }
 
-// isLocalName reports whether a Host header names this machine: by a name that
-// only it has, or by an address, which no page can make its own.
-func isLocalName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+// isLocalOrigin reports whether a request comes from no page, or from one that
+// this machine serves. Browsers say with every POST which page it is from. A page
+// from elsewhere may have made its own name lead here, and so be of the same
+// origin; the name gives it away.
+func isLocalOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
 	}
-	host = strings.Trim(host, "[]")
-	return host == "localhost" || net.ParseIP(host) != nil
+	page, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	name := page.Hostname()
+	return name == "localhost" || net.ParseIP(name) != nil
 }
 
 // verbsWithoutRows begin the statements that count rows and give none.

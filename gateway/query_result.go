@@ -141,12 +141,15 @@ func (j *jsonResult) end() error {
 }
 
 // csvResult writes a header and the rows as RFC 4180 has it. NULL is an empty
-// field, and an empty string is one in quotes.
-type csvResult struct{ resultBody }
+// field or what the client wants instead, and an empty string is one in quotes.
+type csvResult struct {
+	resultBody
+	null string
+}
 
-func newCSVResult(w http.ResponseWriter) *csvResult {
+func newCSVResult(w http.ResponseWriter, null string) *csvResult {
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	return &csvResult{resultBody{w: w}}
+	return &csvResult{resultBody{w: w}, null}
 }
 
 func (c *csvResult) columns(list []resultColumn) {
@@ -169,9 +172,10 @@ func (c *csvResult) field(i int, v []byte) {
 		c.text = append(c.text, ',')
 	}
 	if v == nil {
+		c.text = append(c.text, c.null...)
 		return
 	}
-	if len(v) > 0 && !bytes.ContainsAny(v, "\",\r\n") && utf8.Valid(v) {
+	if len(v) > 0 && string(v) != c.null && !bytes.ContainsAny(v, "\",\r\n") && utf8.Valid(v) {
 		c.text = append(c.text, v...)
 		return
 	}
