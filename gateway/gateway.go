@@ -22,6 +22,8 @@ type Gateway struct {
 	metrics *metrics
 	bodies  budget
 	pipes   pipes
+
+	estimates estimates
 }
 
 // Options say what a Gateway serves.
@@ -35,7 +37,8 @@ type Options struct {
 	MaxInflightBytes int64
 }
 
-// New makes a Gateway over a cluster that is open. It starts nothing.
+// New makes a Gateway over a cluster that is open. It starts nothing; what its
+// methods start ends with Close.
 func New(o Options) *Gateway {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -50,6 +53,13 @@ func New(o Options) *Gateway {
 	g.bodies.max = o.MaxInflightBytes
 	g.metrics = newMetrics(g)
 	return g
+}
+
+// Close ends what the Gateway started by itself. The servers end by their own
+// contexts.
+func (g *Gateway) Close() error {
+	g.pipes.close()
+	return nil
 }
 
 // Catalog is the catalog in force.
