@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// access is the SQL library's check of privileges, with MySQL's codes and words
+// for what it denies.
+type access struct{ sql.AuthorizationHandler }
+
+// HandleAuth checks the privileges for a part of a statement.
+func (a *access) HandleAuth(ctx *sql.Context, state sql.AuthorizationQueryState, auth sqlparser.AuthInformation) error {
+	err := a.AuthorizationHandler.HandleAuth(ctx, state, auth)
+	switch {
+	case err == nil:
+		return nil
+	case sql.ErrDatabaseAccessDeniedForUser.Is(err):
+		return databaseDenied(ctx, deniedDatabase(ctx, auth))
+	case !sql.ErrTableAccessDeniedForUser.Is(err) && !sql.ErrPrivilegeCheckFailed.Is(err):
+		return err
+	}
+	command := strings.ReplaceAll(auth.AuthType, "_", " ")
+	switch auth.TargetType {
+	case sqlparser.AuthTargetType_SingleTableIdentifier, sqlparser.AuthTargetType_TableColumn,
+		sqlparser.AuthTargetType_MultipleTableIdentifiers:
+		if len(auth.TargetNames) > 1 {
+			return commandDenied(ctx, command, auth.TargetNames[1])
+		}
+	case sqlparser.AuthTargetType_DatabaseIdentifiers:
+		return databaseDenied(ctx, deniedDatabase(ctx, auth))
+	}
+	return mysql.NewSQLError(codeSpecificAccess, stateSyntax,
+		"Access denied; you need the %s privilege for this operation", command)
+}
+
+// CheckDatabase checks whether the client may use a database at all.
+func (a *access) CheckDatabase(ctx *sql.Context, state sql.AuthorizationQueryState, name string) error {
+	err := a.AuthorizationHandler.CheckDatabase(ctx, state, name)
+	if sql.ErrDatabaseAccessDeniedForUser.Is(err) {
+		return databaseDenied(ctx, name)
+	}
+	return err
+}
+
+// CheckTable checks whether the client may use a table at all.
+func (a *access) CheckTable(ctx *sql.Context, state sql.AuthorizationQueryState, database, schema, table string) error {
+	err := a.AuthorizationHandler.CheckTable(ctx, state, database, schema, table)
+	switch {
+	case sql.ErrDatabaseAccessDeniedForUser.Is(err):
+		return databaseDenied(ctx, database)
+	case sql.ErrTableAccessDeniedForUser.Is(err):
+		return commandDenied(ctx, "SELECT", table)
+	}
+	return err
+}
+
+func deniedDatabase(ctx *sql.Context, auth sqlparser.AuthInformation) string {
+	if len(auth.TargetNames) > 0 && auth.TargetNames[0] != "" {
+		return auth.TargetNames[0]
+	}
+	return ctx.GetCurrentDatabase()
+}
+
+// databaseDenied is MySQL's error 1044.
+func databaseDenied(ctx *sql.Context, database string) error {
+	c := ctx.Session.Client()
+	return mysql.NewSQLError(mysql.ERDBAccessDenied, stateSyntax,
+		"Access denied for user '%s'@'%s' to database '%s'", c.User, c.Address, database)
+}
+
+// commandDenied is MySQL's error 1142.
+func commandDenied(ctx *sql.Context, command, table string) error {
+	c := ctx.Session.Client()
+	return mysql.NewSQLError(1142, stateSyntax,
+		"%s command denied to user '%s'@'%s' for table '%s'", command, c.User, c.Address, table)
+}

@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/mysql_db"
+	"github.com/dolthub/vitess/go/mysql"
+
+	"arbor/catalog"
+)
+
+// grantStore keeps users and privileges, encoded by the SQL library.
+type grantStore interface {
+	// Grants are what was stored last, empty before anything was.
+	Grants() []byte
+	// SetGrants makes new ones durable.
+	SetGrants(ctx context.Context, blob []byte) error
+}
+
+// Grants are the users and privileges of the catalog.
+func (g *Gateway) Grants() []byte { return g.Catalog().Grants }
+
+// SetGrants makes users and privileges durable on the cluster.
+func (g *Gateway) SetGrants(ctx context.Context, blob []byte) error {
+	_, err := g.cluster.Change(ctx, catalog.SetGrants{Blob: blob})
+	return err
+}
+
+// grants is the SQL library's table of users over a grantStore. Every change is
+// durable before it is answered.
+type grants struct {
+	db    *mysql_db.MySQLDb
+	store grantStore
+	// stale is set when a change could not be stored: the library has made it
+	// in memory by then, and it must be taken back.
+	stale bool
+}
+
+// openGrants loads what is stored into db, or, where nothing is, makes the user
+// root@localhost without a password.
+func openGrants(ctx *sql.Context, db *mysql_db.MySQLDb, store grantStore) (*grants, error) {
+	gr := &grants{db: db, store: store}
+	db.SetPersister(gr)
+	db.SetEnabled(true)
+	return gr, gr.reload(ctx)
+}
+
+// reload makes what is stored the state of the table.
+func (gr *grants) reload(ctx *sql.Context) error {
+	ed := gr.db.Editor()
+	defer ed.Close()
+	gr.stale = false
+	if blob := gr.store.Grants(); len(blob) > 0 {
+		if err := gr.db.OverwriteUsersAndGrantData(ctx, ed, blob); err != nil {
+			return fmt.Errorf("load users and privileges: %w", err)
+		}
+		return nil
+	}
+	var users []mysql_db.UserPrimaryKey
+	ed.VisitUsers(func(u *mysql_db.User) {
+		users = append(users, mysql_db.UserPrimaryKey{Host: u.Host, User: u.User})
+	})
+	for _, u := range users {
+		ed.RemoveUser(u)
+	}
+	gr.db.AddSuperUser(ed, "root", "localhost", "")
+	root, _ := ed.GetUser(mysql_db.UserPrimaryKey{Host: "localhost", User: "root"})
+	root.Plugin = string(mysql.CachingSha2Password)
+	ed.PutUser(root)
+	return nil
+}
+
+// Persist is called by the library, under its lock, with all users after a change.
+func (gr *grants) Persist(ctx *sql.Context, blob []byte) error {
+	if len(blob) > catalog.MaxGrants {
+		gr.stale = true
+		return fmt.Errorf("users and privileges take %d bytes, at most %d are possible", len(blob), catalog.MaxGrants)
+	}
+	if err := gr.store.SetGrants(ctx, append([]byte(nil), blob...)); err != nil {
+		gr.stale = true
+		return fmt.Errorf("store users and privileges: %w", err)
+	}
+	return nil
+}
+
+// repair takes back a change that could not be stored.
+func (gr *grants) repair(ctx *sql.Context) error {
+	rd := gr.db.Reader()
+	stale := gr.stale
+	rd.Close()
+	if !stale {
+		return nil
+	}
+	return gr.reload(ctx)
+}
+
+// account is what a login needs to know of a user.
+type account struct {
+	name   string // user@host as the grants have it
+	host   string
+	plugin string
+	secret string // the stored form of the password, empty for none
+	tls    string // what REQUIRE asks for
+	locked bool
+	found  bool
+}
+
+// account finds the user that a client logs in as. For one that does not exist
+// it makes an account that nothing opens, so that the two look alike.
+func (gr *grants) account(user string, from net.Addr) account {
+	host := hostOf(from)
+	rd := gr.db.Reader()
+	defer rd.Close()
+	u := gr.db.GetUser(rd, user, host, false)
+	if u == nil || u.IsRole {
+		return account{name: user, host: host, plugin: string(mysql.CachingSha2Password), secret: decoySecret, locked: true}
+	}
+	return account{name: u.User, host: u.Host, plugin: u.Plugin, secret: u.AuthString,
+		tls: u.SslType, locked: u.Locked, found: true}
+}
+
+// decoySecret is the password of users that do not exist: a salt of 20
+// characters and a digest of 43 that no password has.
+var decoySecret = "$A$005$" + strings.Repeat("a", 20+43)
+
+// hostOf is a client's address without the port.
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}
+
+// isLoopback reports whether a client is on this machine.
+func isLoopback(a net.Addr) bool {
+	ip := net.ParseIP(hostOf(a))
+	return ip != nil && ip.IsLoopback()
+}
+
+// admit decides whether a client may log in to an account at all, before its
+// password is looked at.
+func (a *account) admit(c *mysql.Conn) error {
+	switch {
+	case a.found && a.secret == "" && !isLoopback(c.RemoteAddr()):
+		// An account without a password opens only from this machine.
+	case a.tls != "" && !c.TLSEnabled():
+	case a.tls != "" && a.tls != "ANY":
+		// A client's certificate cannot be looked at here.
+	default:
+		return nil
+	}
+	return a.denied(c, true)
+}
+
+// denied is MySQL's error 1045.
+func (a *account) denied(c *mysql.Conn, password bool) error {
+	using := "NO"
+	if password {
+		using = "YES"
+	}
+	host := hostOf(c.RemoteAddr())
+	if isLoopback(c.RemoteAddr()) {
+		host = "localhost"
+	}
+	return mysql.NewSQLError(mysql.ERAccessDeniedError, stateLogin,
+		"Access denied for user '%s'@'%s' (using password: %s)", a.name, host, using)
+}
+
+// granted is who the client is from now on.
+func (a *account) granted() mysql.Getter {
+	return sql.MysqlConnectionUser{User: a.name, Host: a.host}
+}

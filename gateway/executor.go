@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"reflect"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/mysql_db"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/rowexec"
+)
+
+// executor is asked for the rows of every node of a plan before the SQL library
+// makes them itself. It refuses what must not run, lets the pushdown change
+// nodes, runs those that the library runs wrongly, and counts what the others
+// hold in memory.
+type executor struct {
+	main   *rowexec.BaseBuilder // the library's builder, which asks this executor first
+	stock  *rowexec.BaseBuilder // the same without it
+	db     *mysql_db.MySQLDb
+	change nodeRewriter
+	limits queryLimits
+}
+
+var _ sql.NodeExecBuilder = (*executor)(nil)
+
+func newExecutor(main *rowexec.BaseBuilder, db *mysql_db.MySQLDb, change nodeRewriter, l queryLimits) *executor {
+	stock := *main
+	stock.PriorityBuilder = nil
+	return &executor{main: main, stock: &stock, db: db, change: change, limits: l.orDefaults()}
+}
+
+// Build gives the rows of a node, or nil to let the library make them.
+func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	if err := x.refuse(ctx, n); err != nil {
+		return nil, err
+	}
+	if x.change != nil && reflect.TypeOf(n).Kind() == reflect.Pointer { // others do not compare
+		changed, err := x.change.rewriteNode(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if changed != n {
+			return x.main.Build(ctx, changed, row)
+		}
+	}
+	switch n := n.(type) {
+	case *plan.GroupBy:
+		return x.groupBy(ctx, n, row)
+	case *plan.Distinct:
+		return x.distinct(ctx, n, row)
+	case *plan.SetOp:
+		return x.setOp(ctx, n, row)
+	case *plan.Sort, *plan.TopN, *plan.Window:
+		return x.counted(ctx, n, row)
+	case *plan.HashLookup:
+		x.count(ctx, &n.UnaryNode)
+	case *plan.CachedResults:
+		x.count(ctx, &n.UnaryNode)
+	case *plan.ShowProcessList:
+		return x.processList(ctx, n)
+	}
+	return nil, nil
+}
+
+// counted lets the library run a node that keeps the rows it reads, and counts them.
+func (x *executor) counted(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	h := newHolding(ctx)
+	children := n.Children()
+	for i, c := range children {
+		children[i] = &countedNode{UnaryNode: plan.UnaryNode{Child: c}, executor: x, holding: h}
+	}
+	n, err := n.WithChildren(ctx, children...)
+	if err != nil {
+		return nil, err
+	}
+	iter, err := x.stock.Build(ctx, n, row)
+	if err != nil {
+		return nil, err
+	}
+	return &releasing{RowIter: iter, holding: h}, nil
+}
+
+// count counts the rows that a node keeps until the end of the statement. The
+// node is changed in place, since it is where they are kept.
+func (x *executor) count(ctx *sql.Context, n *plan.UnaryNode) {
+	if _, ok := n.Child.(*countedNode); !ok {
+		n.Child = &countedNode{UnaryNode: plan.UnaryNode{Child: n.Child}, executor: x, holding: newHolding(ctx)}
+	}
+}
+
+// countedNode is a node whose rows are kept by the one above.
+type countedNode struct {
+	plan.UnaryNode
+	executor *executor
+	holding  *holding
+}
+
+// String is the node's text.
+func (c *countedNode) String() string { return c.Child.String() }
+
+// IsReadOnly is the node's.
+func (c *countedNode) IsReadOnly() bool { return c.Child.IsReadOnly() }
+
+// WithChildren replaces the node.
+func (c *countedNode) WithChildren(_ *sql.Context, children ...sql.Node) (sql.Node, error) {
+	if len(children) != 1 {
+		return nil, sql.ErrInvalidChildrenNumber.New(c, len(children), 1)
+	}
+	d := *c
+	d.Child = children[0]
+	return &d, nil
+}
+
+// BuildRowIter gives the node's rows and counts them.
+func (c *countedNode) BuildRowIter(ctx *sql.Context, _ sql.NodeExecBuilder, row sql.Row) (sql.RowIter, error) {
+	iter, err := c.executor.main.Build(ctx, c.Child, row)
+	if err != nil {
+		return nil, err
+	}
+	return &countedRows{RowIter: iter, holding: c.holding}, nil
+}
+
+// countedRows takes what each row needs from the statement's allowance. It also
+// ends when the statement does: the library's loops do not look.
+type countedRows struct {
+	sql.RowIter
+	holding *holding
+	count   int
+}
+
+// Next gives the next row.
+func (c *countedRows) Next(ctx *sql.Context) (sql.Row, error) {
+	if c.count++; c.count%checkEvery == 0 && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	row, err := c.RowIter.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return row, c.holding.take(rowBytes(row))
+}
+
+// releasing gives back what was counted when the rows are closed.
+type releasing struct {
+	sql.RowIter
+	holding *holding
+}
+
+// Close closes the rows.
+func (r *releasing) Close(ctx *sql.Context) error {
+	r.holding.release()
+	return r.RowIter.Close(ctx)
+}
+
+// processList shows the clients: all of them to those who may see them, else
+// the client's own.
+func (x *executor) processList(ctx *sql.Context, n *plan.ShowProcessList) (sql.RowIter, error) {
+	all, err := x.stock.Build(ctx, n, nil)
+	if err != nil {
+		return nil, err
+	}
+	if x.has(ctx, sql.PrivilegeType_Process) {
+		return all, nil
+	}
+	rows, err := sql.RowIterToRows(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	var own []sql.Row
+	for _, row := range rows {
+		if len(row) > 1 && row[1] == ctx.Session.Client().User {
+			own = append(own, row)
+		}
+	}
+	return sql.RowsToRowIter(own...), nil
+}

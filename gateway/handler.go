@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	sqle "github.com/dolthub/go-mysql-server"
+	"github.com/dolthub/go-mysql-server/server"
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/sqltypes"
+	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// handler is what the protocol library calls for each command of a client. The
+// SQL library's own handler keeps the connections and their sessions; running
+// statements and sending results is done here, because its way holds whole
+// results in memory, drops the connection when an error comes after the first
+// rows, and tells clients about panics.
+//
+// The calls for one connection come one after the other, except that an
+// execution with a cursor runs beside the commands that read it.
+type handler struct {
+	stock  mysql.Handler
+	engine *sqle.Engine
+	// sessions makes the contexts of statements.
+	sessions *server.SessionManager
+	grants   *grants
+	logger   *slog.Logger
+	// base is canceled when the server stops without waiting any longer.
+	base context.Context
+	// memory is what the rows that a statement holds may take.
+	memory int64
+	// watchDelay is how long a statement runs before its client is watched.
+	watchDelay time.Duration
+}
+
+var _ mysql.Handler = (*handler)(nil)
+
+// connection is what the handler keeps of a client.
+type connection struct {
+	// statements are the prepared ones, by the protocol's ids.
+	statements map[uint32]sqlparser.Statement
+}
+
+func connectionOf(c *mysql.Conn) *connection { return c.ClientData.(*connection) }
+
+// NewConnection is called before the client is known.
+func (h *handler) NewConnection(c *mysql.Conn) {
+	c.ClientData = &connection{statements: make(map[uint32]sqlparser.Statement)}
+	c.StatusFlags |= mysql.ServerStatusAutocommit
+	h.stock.NewConnection(c)
+}
+
+// ConnectionAborted is called when a login fails.
+func (h *handler) ConnectionAborted(c *mysql.Conn, reason string) error {
+	h.logger.Debug("login failed", "client", c.RemoteAddr().String(), "reason", reason)
+	return h.stock.ConnectionAborted(c, reason)
+}
+
+// ConnectionAuthenticated is called when the client is known.
+func (h *handler) ConnectionAuthenticated(c *mysql.Conn) (err error) {
+	defer h.guard(&err)
+	w := wireOf(c)
+	if w.options.RequireTLS && w.TLS() == nil {
+		return errInsecureTransport
+	}
+	if err := h.stock.ConnectionAuthenticated(c); err != nil {
+		return h.clientError(err)
+	}
+	w.authenticated()
+	return nil
+}
+
+// ConnectionClosed is called when the connection has ended.
+func (h *handler) ConnectionClosed(c *mysql.Conn) {
+	defer h.guard(nil)
+	h.stock.ConnectionClosed(c)
+}
+
+// ComInitDB chooses the client's database.
+func (h *handler) ComInitDB(c *mysql.Conn, database string) (err error) {
+	defer h.guard(&err)
+	if wireOf(c).tooBig() {
+		return errPacketTooLarge
+	}
+	if err := h.stock.ComInitDB(c, database); err != nil {
+		return h.clientError(err)
+	}
+	return nil
+}
+
+// ComQuery runs one statement.
+func (h *handler) ComQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) error {
+	_, err := h.run(c, request{text: query}, send)
+	return err
+}
+
+// ComMultiQuery runs the first of several statements and gives back the others.
+func (h *handler) ComMultiQuery(ctx context.Context, c *mysql.Conn, query string, send mysql.ResultSpoolFn) (string, error) {
+	return h.run(c, request{text: query, several: true}, send)
+}
+
+// ComStmtExecute runs a prepared statement.
+func (h *handler) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *mysql.PrepareData, send func(*sqltypes.Result) error) error {
+	st := request{
+		text:     sql.RemoveSpaceAndDelimiter(prepare.PrepareStmt, ';'),
+		prepared: connectionOf(c).statements[prepare.StatementID],
+		bindings: prepare.BindVars,
+		cursor:   wireOf(c).asksCursor(),
+	}
+	_, err := h.run(c, st, func(r *sqltypes.Result, _ bool) error { return send(r) })
+	return err
+}
+
+// ComPrepare prepares a statement and gives the columns of its result, none
+// for a statement without rows.
+func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, prepare *mysql.PrepareData) (fields []*querypb.Field, err error) {
+	defer func() {
+		if err != nil {
+			delete(c.PrepareData, prepare.StatementID)
+		}
+	}()
+	defer h.guard(&err)
+	if len(c.PrepareData) > MaxPreparedStatements {
+		return nil, mysql.NewSQLError(codeTooManyStatements, stateSyntax,
+			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
+	}
+	sctx, err := h.sessions.NewContextWithQuery(h.base, c, query)
+	if err != nil {
+		return nil, h.clientError(err)
+	}
+	sctx, err = sctx.ProcessList.BeginOperation(sctx)
+	if err != nil {
+		return nil, h.clientError(err)
+	}
+	defer sctx.ProcessList.EndOperation(sctx)
+
+	stmt, _, _, err := h.engine.Parser.Parse(sctx, query, false)
+	if err != nil {
+		return nil, h.clientError(sql.ErrSyntaxError.New(err.Error()))
+	}
+	node, err := h.engine.PrepareParsedQuery(sctx, preparing, query, stmt)
+	if err != nil {
+		return nil, h.clientError(err)
+	}
+	countParameters(stmt, prepare)
+	connectionOf(c).keep(c, prepare.StatementID, stmt)
+	if answersOK(sctx, node) {
+		return nil, nil
+	}
+	return resultFields(sctx, node.Schema(sctx)), nil
+}
+
+// keep remembers a prepared statement and forgets those the client has closed.
+func (k *connection) keep(c *mysql.Conn, id uint32, stmt sqlparser.Statement) {
+	k.statements[id] = stmt
+	if len(k.statements) <= len(c.PrepareData) {
+		return
+	}
+	for id := range k.statements {
+		if c.PrepareData[id] == nil {
+			delete(k.statements, id)
+		}
+	}
+}
+
+// countParameters counts a statement's placeholders: the protocol library takes
+// strings that begin with ":v" for some.
+func countParameters(stmt sqlparser.Statement, prepare *mysql.PrepareData) {
+	count := uint16(0)
+	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if v, ok := n.(*sqlparser.SQLVal); ok && v.Type == sqlparser.ValArg {
+			count++
+		}
+		return true, nil
+	}, stmt)
+	if count == prepare.ParamsCount {
+		return
+	}
+	prepare.ParamsCount = count
+	prepare.ParamsType = make([]int32, count)
+	prepare.BindVars = make(map[string]*querypb.BindVariable, count)
+}
+
+// answersOK reports whether a statement is answered by an OK and not by rows.
+func answersOK(ctx *sql.Context, n sql.Node) bool {
+	switch n := n.(type) {
+	case *plan.InsertInto:
+		return n.Returning == nil
+	case *plan.Update, *plan.UpdateJoin, *plan.DeleteFrom:
+		return true
+	}
+	return types.IsOkResultSchema(n.Schema(ctx))
+}
+
+// ComResetConnection makes the session new.
+func (h *handler) ComResetConnection(c *mysql.Conn) (err error) {
+	defer h.guard(&err)
+	clear(connectionOf(c).statements)
+	return h.stock.ComResetConnection(c)
+}
+
+// WarningCount is the number of warnings of the last request.
+func (h *handler) WarningCount(c *mysql.Conn) uint16 { return h.stock.WarningCount(c) }
+
+// ParserOptionsForConnection are those that the session's SQL mode asks for.
+func (h *handler) ParserOptionsForConnection(c *mysql.Conn) (sqlparser.ParserOptions, error) {
+	return h.stock.ParserOptionsForConnection(c)
+}
+
+// guard turns a panic into an error that tells the client no more than an id.
+// It is to be deferred.
+func (h *handler) guard(err *error) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	id := faultID()
+	h.logger.Error("panic in a MySQL command", "id", id, "panic", r, "stack", string(debug.Stack()))
+	if err != nil {
+		*err = mysql.NewSQLError(codeUnknown, stateGeneral,
+			"Internal error %s; the server's log says more under this id", id)
+	}
+}
+
+// clientError is err as a client gets it.
+func (h *handler) clientError(err error) error {
+	return sqlError(err, func(id string, err error) {
+		h.logger.Error("internal error in a MySQL command", "id", id, "error", err)
+	})
+}

@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits of a listener.
+const (
+	// DefaultMaxConnections is how many clients are served at once.
+	DefaultMaxConnections = 1000
+	// acceptRetryMin and acceptRetryMax bound the pause after a failed accept.
+	acceptRetryMin = 5 * time.Millisecond
+	acceptRetryMax = time.Second
+	// refuseTimeout bounds how long a client that is refused is told so.
+	refuseTimeout = time.Second
+)
+
+// listener gives the protocol library its clients, each as a wire. The library
+// stops serving at the first error of Accept, so that a server which is out of
+// file descriptors for a moment would be gone for good: this one tries again
+// until it is closed. Clients beyond the limit are told "Too many connections".
+type listener struct {
+	net.Listener
+	options *wireOptions
+	limit   int
+	logger  *slog.Logger
+	closed  chan struct{}
+
+	// mu guards open and closing.
+	mu      sync.Mutex
+	open    map[*wire]struct{}
+	closing bool
+}
+
+func newListener(l net.Listener, limit int, logger *slog.Logger, o *wireOptions) *listener {
+	return &listener{Listener: l, options: o, limit: limit, logger: logger,
+		closed: make(chan struct{}), open: make(map[*wire]struct{})}
+}
+
+// Accept waits for a client. It fails only when the listener is closed.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := acceptRetryMin
+	for {
+		c, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			if w := l.admit(c); w != nil {
+				return w, nil
+			}
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		}
+		l.logger.Warn("accept a MySQL client; trying again", "error", err, "pause", pause)
+		select {
+		case <-l.closed:
+			return nil, net.ErrClosed
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, acceptRetryMax)
+	}
+}
+
+// admit makes c one of the open connections, or refuses it and returns nil.
+func (l *listener) admit(c net.Conn) *wire {
+	l.mu.Lock()
+	full := len(l.open) >= l.limit || l.closing
+	var w *wire
+	if !full {
+		w = newWire(c, l.options)
+		w.closed = func() { l.forget(w) }
+		l.open[w] = struct{}{}
+	}
+	l.mu.Unlock()
+	if !full {
+		return w
+	}
+	c.SetWriteDeadline(time.Now().Add(refuseTimeout))
+	c.Write(greetingError(errTooManyConnections))
+	c.Close()
+	return nil
+}
+
+func (l *listener) forget(w *wire) {
+	l.mu.Lock()
+	delete(l.open, w)
+	l.mu.Unlock()
+}
+
+// Close stops accepting. The connections stay.
+func (l *listener) Close() error {
+	l.mu.Lock()
+	again := l.closing
+	l.closing = true
+	l.mu.Unlock()
+	if again {
+		return nil
+	}
+	close(l.closed)
+	return l.Listener.Close()
+}
+
+// drain ends each connection as soon as no command runs on it.
+func (l *listener) drain() {
+	for _, w := range l.connections() {
+		w.drain()
+	}
+}
+
+// connections are the open ones.
+func (l *listener) connections() []*wire {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]*wire, 0, len(l.open))
+	for w := range l.open {
+		list = append(list, w)
+	}
+	return list
+}

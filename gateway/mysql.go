@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	sqle "github.com/dolthub/go-mysql-server"
+	"github.com/dolthub/go-mysql-server/server"
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/analyzer"
+	"github.com/dolthub/vitess/go/mysql"
+	vitesslog "github.com/dolthub/vitess/go/vt/log"
+	"github.com/sirupsen/logrus"
+)
+
+// Version is what the server says it is. Clients read the number and expect
+// what MySQL of that number does, which the SQL library speaks for.
+const Version = "8.0.31-" + versionPostfix
+
+const versionPostfix = "arbor"
+
+// Times of a MySQL server.
+const (
+	// DefaultGrace is how long running statements may go on after the server was
+	// told to stop.
+	DefaultGrace = 10 * time.Second
+	// loginTimeout bounds a login: MySQL's connect_timeout.
+	loginTimeout = 10 * time.Second
+	// writeStallTimeout bounds how long a client may take no data: MySQL's
+	// net_write_timeout.
+	writeStallTimeout = 60 * time.Second
+	// idleClientTimeout ends connections without commands: MySQL's wait_timeout.
+	idleClientTimeout = 8 * time.Hour
+	// watchAfter is how long a statement runs before its client is watched.
+	watchAfter = 50 * time.Millisecond
+)
+
+// MySQLOptions say how MySQL's clients are served.
+type MySQLOptions struct {
+	// Listener is where they come from. ServeMySQL closes it.
+	Listener net.Listener
+	// TLS lets clients encrypt, RequireTLS turns away those that do not.
+	TLS        *tls.Config
+	RequireTLS bool
+	// MaxConnections is how many are served at once, 0 for
+	// DefaultMaxConnections.
+	MaxConnections int
+	// MaxPacket is the longest statement in bytes, 0 for DefaultMaxPacket.
+	MaxPacket int
+	// Grace is how long statements may go on after the end of the context, 0 for
+	// DefaultGrace.
+	Grace time.Duration
+}
+
+func (o *MySQLOptions) validate() error {
+	if o.Listener == nil {
+		return errors.New("serve MySQL: no listener")
+	}
+	if o.RequireTLS && o.TLS == nil {
+		return errors.New("serve MySQL: TLS is required of clients, but there is no certificate")
+	}
+	if o.MaxConnections <= 0 {
+		o.MaxConnections = DefaultMaxConnections
+	}
+	if o.MaxPacket <= 0 {
+		o.MaxPacket = DefaultMaxPacket
+	}
+	if o.Grace <= 0 {
+		o.Grace = DefaultGrace
+	}
+	return nil
+}
+
+// ServeMySQL serves clients until ctx ends. Then it takes no more of them, lets
+// the statements that run finish for as long as o.Grace, and returns when
+// nothing of it runs any more.
+func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	o.Listener = g.pipes.join(o.Listener)
+	e, err := newSQLEngine(sqlEngineOptions{
+		Provider: g.newProvider(), Parser: g.parserOverride(), Builder: g, Grants: g, Logger: g.logger,
+	})
+	if err != nil {
+		o.Listener.Close()
+		return err
+	}
+	return e.serve(ctx, o)
+}
+
+// sqlEngineOptions are what a sqlEngine is made of.
+type sqlEngineOptions struct {
+	Provider sql.DatabaseProvider
+	// Parser reads statements; nil means the SQL library's.
+	Parser sql.Parser
+	// Builder changes a node before it is executed; nil changes none.
+	Builder nodeRewriter
+	Grants  grantStore
+	Logger  *slog.Logger
+	Limits  queryLimits
+}
+
+// nodeRewriter gives the node to execute in the place of another.
+type nodeRewriter interface {
+	rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error)
+}
+
+// sqlEngine is the SQL library with arbor's parts in its seams.
+type sqlEngine struct {
+	gms    *sqle.Engine
+	grants *grants
+	limits queryLimits
+	logger *slog.Logger
+}
+
+func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
+	quietLibraries()
+	if err := setServerVariables(); err != nil {
+		return nil, err
+	}
+	if o.Parser == nil {
+		o.Parser = sql.NewMysqlParser()
+	}
+	o.Limits = o.Limits.orDefaults()
+	a := analyzer.NewBuilder(o.Provider).AddOverrides(sql.EngineOverrides{
+		Builder: sql.BuilderOverrides{Parser: &strictParser{Parser: o.Parser}},
+	}).Build()
+	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{VersionPostfix: versionPostfix}), limits: o.Limits, logger: o.Logger}
+	var err error
+	if e.grants, err = openGrants(sql.NewEmptyContext(), a.Catalog.MySQLDb, o.Grants); err != nil {
+		return nil, err
+	}
+	a.Catalog.AuthHandler = &access{AuthorizationHandler: a.Catalog.AuthHandler}
+	a.ExecBuilder.PriorityBuilder = newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
+	return e, nil
+}
+
+// serve serves clients until ctx ends.
+func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	wires := &wireOptions{
+		TLS: o.TLS, RequireTLS: o.RequireTLS, MaxPacket: func() int { return o.MaxPacket },
+		LoginTimeout: loginTimeout, WriteTimeout: writeStallTimeout,
+		IdleTimeout: func() time.Duration { return idleClientTimeout },
+		MapError:    libraryError,
+	}
+	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
+	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, watchDelay: watchAfter}
+	s, err := server.NewServer(server.Config{
+		Listener: clients,
+		Version:  Version,
+		// The handler watches clients itself: the library's way reads from the
+		// connection while a cursor does.
+		DisableConnectionWatcher: true,
+		Options:                  []server.Option{h.install},
+		ProtocolListenerFactory:  e.protocolListener,
+	}, e.gms, sql.NewContext, e.newSession, nil)
+	if err != nil {
+		clients.Close()
+		return fmt.Errorf("serve MySQL: %w", err)
+	}
+	served := make(chan struct{})
+	go func() { // ends when clients is closed
+		defer close(served)
+		s.Start()
+	}()
+	select {
+	case <-ctx.Done():
+	case <-served:
+		err = errors.New("serve MySQL: the listener failed")
+	}
+	clients.Close()
+	s.Close()
+	<-served
+	clients.drain()
+	e.end(clients, s.SessionManager(), o.Grace, stop)
+	return errors.Join(err, e.gms.Close())
+}
+
+// end waits for the connections to end, and ends them when grace is over.
+func (e *sqlEngine) end(clients *listener, sessions *server.SessionManager, grace time.Duration, stop context.CancelCauseFunc) {
+	timer := time.AfterFunc(grace, func() {
+		stop(errShutdown)
+		for _, w := range clients.connections() {
+			w.Close()
+		}
+	})
+	defer timer.Stop()
+	sessions.WaitForClosedConnections()
+}
+
+// install puts the handler before the library's own.
+func (h *handler) install(e *sqle.Engine, sm *server.SessionManager, stock mysql.Handler) (*sqle.Engine, *server.SessionManager, mysql.Handler) {
+	h.stock, h.sessions = stock, sm
+	return e, sm, h
+}
+
+// protocolListener makes the library's listener with our logins, and leaves TLS
+// to the wire.
+func (e *sqlEngine) protocolListener(c server.Config, l mysql.ListenerConfig, _ server.ServerEventListener) (server.ProtocolListener, error) {
+	l.AuthServer = newLogins(e.grants)
+	listener, err := mysql.NewListenerWithConfig(l)
+	if err != nil {
+		return nil, err
+	}
+	listener.ServerVersion = c.Version
+	return listener, nil
+}
+
+// newSession makes a client's session.
+func (e *sqlEngine) newSession(_ context.Context, c *mysql.Conn, address string) (sql.Session, error) {
+	client := sql.Client{User: c.User, Capabilities: c.Capabilities}
+	if u, ok := c.UserData.(sql.MysqlConnectionUser); ok {
+		client.User, client.Address = u.User, u.Host
+	}
+	return newSession(address, client, c.ConnectionID), nil
+}
+
+var serverVariables sync.Once
+
+// setServerVariables makes the SQL library's variables, which are the
+// process's, say what is true of this server.
+func setServerVariables() (err error) {
+	serverVariables.Do(func() {
+		err = sql.SystemVariables.AssignValues(map[string]any{
+			"version":                       Version,
+			"version_comment":               "arbor",
+			"secure_file_priv":              "/nonexistent",
+			"local_infile":                  int8(1),
+			"default_authentication_plugin": string(mysql.CachingSha2Password),
+			"max_allowed_packet":            int64(DefaultMaxPacket),
+		})
+	})
+	return err
+}
+
+var quiet sync.Once
+
+// quietLibraries keeps the SQL library and the protocol library from logging:
+// they log statements and errors, each of which is handled here.
+func quietLibraries() {
+	quiet.Do(func() {
+		logrus.SetOutput(io.Discard)
+		logrus.SetLevel(logrus.PanicLevel)
+		none := log.New(io.Discard, "", 0)
+		vitesslog.Info, vitesslog.Infof = none.Print, none.Printf
+		vitesslog.Warning, vitesslog.Warningf = none.Print, none.Printf
+		vitesslog.Error, vitesslog.Errorf = none.Print, none.Printf
+	})
+}

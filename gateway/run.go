@@ -1,0 +1,249 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/sqltypes"
+	querypb "github.com/dolthub/vitess/go/vt/proto/query"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// request is one statement of a client, or the first of several.
+type request struct {
+	text     string
+	several  bool                             // more may follow in text
+	prepared sqlparser.Statement              // it was parsed before
+	bindings map[string]*querypb.BindVariable // values of its placeholders
+	cursor   bool                             // its rows are fetched step by step
+}
+
+// run executes a statement and sends its result. An error that comes after the
+// first rows takes the place of the packet that would have ended them.
+func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest string, err error) {
+	w := wireOf(c)
+	if w.tooBig() {
+		return "", errPacketTooLarge
+	}
+	out := &output{conn: c, wire: w, send: send}
+	rest, err = h.attempt(c, st, out)
+	if err == nil {
+		return rest, nil
+	}
+	failure := h.clientError(err).(*mysql.SQLError)
+	switch {
+	case st.cursor:
+		w.failCursor(failure)
+		if out.begun {
+			return "", nil
+		}
+	case out.begun:
+		if err := c.FlushBuffer(); err != nil {
+			return "", err
+		}
+		w.failResult(failure)
+		return "", nil
+	}
+	return "", failure
+}
+
+// attempt executes a statement into out.
+func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, err error) {
+	defer h.guard(&err)
+	ctx, cancel := context.WithCancelCause(withAllowance(h.base, h.memory))
+	defer cancel(nil)
+
+	sctx, err := h.sessions.NewContextWithQuery(ctx, c, st.text)
+	if err != nil {
+		return "", err
+	}
+	sctx.ApplyOpts(sql.WithServices(sql.Services{
+		KillConnection: h.sessions.KillConnection,
+		LoadInfile:     loadInfile(c),
+	}))
+	watch := watchClient(c, h.watchDelay, cancel)
+	defer watch.stop()
+	if st.cursor {
+		out.first = watch.stop // from then on the client's commands are read elsewhere
+	}
+	if sctx, err = sctx.ProcessList.BeginQuery(sctx, st.text); err != nil {
+		return "", err
+	}
+	defer sctx.ProcessList.EndQuery(sctx)
+	defer func() {
+		if stopped := interruption(sctx); stopped != nil && !out.closed {
+			err = stopped
+		}
+		if err != nil {
+			err = h.clientError(err)
+			noteFailure(sctx, err.(*mysql.SQLError))
+		}
+		if repairErr := h.grants.repair(sctx); repairErr != nil {
+			h.logger.Error("take back a change of users", "error", repairErr)
+		}
+	}()
+	return h.execute(sctx, c, st, out, cancel)
+}
+
+// execute parses, plans and runs a statement.
+func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *output, cancel context.CancelCauseFunc) (string, error) {
+	stmt, text, rest := st.prepared, st.text, ""
+	if stmt == nil {
+		var err error
+		stmt, text, rest, err = h.engine.Parser.Parse(ctx, st.text, st.several)
+		if err != nil {
+			if errors.Is(err, sqlparser.ErrEmpty) {
+				return "", errEmptyQuery
+			}
+			return "", sql.ErrSyntaxError.New(err.Error())
+		}
+	}
+	out.more = rest != ""
+	if s := sessionOf(ctx); s != nil {
+		if err := s.admit(stmt); err != nil {
+			return "", err
+		}
+		if st.prepared != nil {
+			defer s.execute(text, stmt)()
+		}
+	}
+	bindings, err := bindingExprs(st.bindings)
+	if err != nil {
+		return "", err
+	}
+	if limit := executionLimit(ctx, stmt); limit > 0 {
+		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
+		defer timer.Stop()
+	}
+	schema, iter, _, err := h.engine.QueryWithBindings(ctx, text, stmt, bindings, &sql.QueryFlags{})
+	if err != nil {
+		return "", err
+	}
+	return rest, out.result(ctx, schema, iter)
+}
+
+// admit refuses what a session may not hold more of.
+func (s *session) admit(stmt sqlparser.Statement) error {
+	if _, ok := stmt.(*sqlparser.Prepare); ok && len(s.named) >= MaxPreparedStatements {
+		return mysql.NewSQLError(codeTooManyStatements, stateSyntax,
+			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
+	}
+	return nil
+}
+
+// executionLimit is how long a SELECT may run: max_execution_time, which counts
+// milliseconds, 0 for no limit.
+func executionLimit(ctx *sql.Context, stmt sqlparser.Statement) time.Duration {
+	if _, ok := stmt.(sqlparser.SelectStatement); !ok {
+		return 0
+	}
+	v, err := ctx.GetSessionVariable(ctx, "max_execution_time")
+	if err != nil {
+		return 0
+	}
+	ms, _, err := types.Int64.Convert(ctx, v)
+	if err != nil || ms == nil {
+		return 0
+	}
+	return time.Duration(ms.(int64)) * time.Millisecond
+}
+
+// interruption is the reason for which a statement was stopped, nil if it was
+// not. A statement that was stopped has failed, whatever it says: an iterator
+// may have taken the end of its context for the end of its rows.
+func interruption(ctx *sql.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	var made *mysql.SQLError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &made), errors.Is(cause, errClientGone):
+		return cause
+	default:
+		return errInterrupted // KILL
+	}
+}
+
+// noteFailure puts an error where SHOW WARNINGS finds it.
+func noteFailure(ctx *sql.Context, err *mysql.SQLError) {
+	ctx.Session.Warn(&sql.Warning{Level: "Error", Code: err.Num, Message: err.Message})
+}
+
+// bindingExprs gives the values of placeholders as expressions.
+func bindingExprs(bindings map[string]*querypb.BindVariable) (map[string]sqlparser.Expr, error) {
+	exprs := make(map[string]sqlparser.Expr, len(bindings))
+	for name, b := range bindings {
+		v, err := sqltypes.BindVariableToValue(b)
+		if err != nil {
+			return nil, err
+		}
+		if exprs[name], err = sqlparser.ExprFromValue(v); err != nil {
+			return nil, err
+		}
+	}
+	return exprs, nil
+}
+
+// loadInfile asks the client for a file and notes that it is being sent.
+func loadInfile(c *mysql.Conn) func(string) (io.ReadCloser, error) {
+	return func(name string) (io.ReadCloser, error) {
+		w := wireOf(c)
+		w.loading.Store(true)
+		r, err := c.LoadInfile(name)
+		if err != nil {
+			w.loading.Store(false)
+			return nil, err
+		}
+		return &infile{ReadCloser: r, wire: w}, nil
+	}
+}
+
+// infile is a file that the client sends.
+type infile struct {
+	io.ReadCloser
+	wire *wire
+}
+
+// Close waits until the client has sent all of it.
+func (f *infile) Close() error {
+	defer f.wire.loading.Store(false)
+	return f.ReadCloser.Close()
+}
+
+// watch ends a statement whose client has gone away.
+type watch struct {
+	timer *time.Timer
+	end   context.CancelFunc
+	done  chan struct{}
+}
+
+// watchClient begins to watch the client after a delay. Nothing may read from
+// the connection until stop has returned.
+func watchClient(c *mysql.Conn, delay time.Duration, cancel context.CancelCauseFunc) *watch {
+	ctx, end := context.WithCancel(context.Background())
+	k := &watch{end: end, done: make(chan struct{})}
+	k.timer = time.AfterFunc(delay, func() {
+		defer close(k.done)
+		w := wireOf(c)
+		w.watching.Store(true)
+		defer w.watching.Store(false)
+		if c.WaitForClientActivity(ctx) != nil {
+			cancel(errClientGone)
+		}
+	})
+	return k
+}
+
+// stop ends the watch and waits for its end. It may be called again.
+func (k *watch) stop() {
+	k.end()
+	if k.timer != nil && !k.timer.Stop() {
+		<-k.done
+	}
+	k.timer = nil
+}

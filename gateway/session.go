@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// Limits of a session.
+const (
+	// MaxPreparedStatements is how many prepared statements a client may hold.
+	MaxPreparedStatements = 4096
+)
+
+// session is one client's state in the SQL library: its user, database,
+// variables, warnings and transaction. The library's own keeps every statement
+// that was ever prepared; this one knows only those that still exist.
+//
+// A session serves one statement at a time.
+type session struct {
+	*sql.BaseSession
+	statement
+	// named are the statements of PREPARE name FROM.
+	named map[string]sqlparser.Statement
+	// running is the statement that is being executed under its text, while a
+	// prepared one is.
+	running     sqlparser.Statement
+	runningText string
+	// wrote is set when the open transaction has changed something, which stays.
+	wrote bool
+}
+
+var (
+	_ sql.Session            = (*session)(nil)
+	_ sql.TransactionSession = (*session)(nil)
+)
+
+// newSession makes the state of a client.
+func newSession(server string, client sql.Client, id uint32) *session {
+	base := sql.NewBaseSessionWithClientServer(server, client, id)
+	base.SetViewRegistry(sql.NewViewRegistry())
+	base.SetIndexRegistry(sql.NewIndexRegistry())
+	return &session{BaseSession: base, named: make(map[string]sqlparser.Statement)}
+}
+
+// PrepareQuery keeps a statement under a name.
+func (s *session) PrepareQuery(name string, stmt sqlparser.Statement) {
+	if name == preparing {
+		return // the handler keeps those of the binary protocol
+	}
+	s.named[name] = stmt
+}
+
+// preparing is the name under which the handler prepares: none that SQL can give.
+const preparing = "\x00"
+
+// GetPreparedQuery finds the statement that was kept under a name.
+func (s *session) GetPreparedQuery(name string) (sqlparser.Statement, bool) {
+	if s.running != nil && name == s.runningText {
+		return s.running, true
+	}
+	stmt, ok := s.named[name]
+	return stmt, ok
+}
+
+// UnprepareQuery forgets a statement.
+func (s *session) UnprepareQuery(name string) { delete(s.named, name) }
+
+// CacheQuery keeps nothing: the library's cache has no limit.
+func (s *session) CacheQuery(string, sqlparser.Statement) {}
+
+// execute makes stmt the statement that text stands for until the returned
+// function is called.
+func (s *session) execute(text string, stmt sqlparser.Statement) (done func()) {
+	s.runningText, s.running = text, stmt
+	return func() { s.runningText, s.running = "", nil }
+}
+
+// transaction is a BEGIN that COMMIT or ROLLBACK ends. It holds nothing: every
+// INSERT is durable when it is answered, inside a transaction as outside.
+type transaction struct{ readOnly bool }
+
+// String is the transaction's name in logs.
+func (t *transaction) String() string { return "transaction" }
+
+// IsReadOnly reports whether it was begun with READ ONLY.
+func (t *transaction) IsReadOnly() bool { return t.readOnly }
+
+// StartTransaction begins a transaction.
+func (s *session) StartTransaction(ctx *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
+	s.wrote = false
+	return &transaction{readOnly: c == sql.ReadOnly}, nil
+}
+
+// CommitTransaction ends one; what it wrote is durable already.
+func (s *session) CommitTransaction(ctx *sql.Context, tx sql.Transaction) error {
+	s.wrote = false
+	return nil
+}
+
+// Rollback ends one. What it wrote stays, and a warning says so, in the words
+// that MySQL has for tables without transactions.
+func (s *session) Rollback(ctx *sql.Context, tx sql.Transaction) error {
+	if s.wrote {
+		ctx.Warn(codeIncompleteRollback, "Some non-transactional changed tables couldn't be rolled back")
+	}
+	s.wrote = false
+	return nil
+}
+
+// CreateSavepoint and its like are refused: there would be nothing to return to.
+func (s *session) CreateSavepoint(*sql.Context, sql.Transaction, string) error {
+	return errSavepoint
+}
+
+// RollbackToSavepoint is refused.
+func (s *session) RollbackToSavepoint(*sql.Context, sql.Transaction, string) error {
+	return errSavepoint
+}
+
+// ReleaseSavepoint is refused.
+func (s *session) ReleaseSavepoint(*sql.Context, sql.Transaction, string) error {
+	return errSavepoint
+}
+
+var errSavepoint = mysql.NewSQLError(codeNotSupported, stateSyntax,
+	"SAVEPOINT is not supported: every statement is durable when it is answered")
+
+// sessionOf is the gateway's session of a context, nil if it has another one.
+func sessionOf(ctx *sql.Context) *session {
+	s, _ := ctx.Session.(*session)
+	return s
+}

@@ -1,0 +1,424 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dolthub/vitess/go/mysql"
+)
+
+// Limits of a connection.
+const (
+	// DefaultMaxPacket is the longest statement or row that a client may send:
+	// MySQL's max_allowed_packet.
+	DefaultMaxPacket = 64 << 20
+	// maxHandshakePacket bounds what a client may send before it is known.
+	maxHandshakePacket = 64 << 10
+	// maxErrorPacket bounds the packets that are rewritten; longer ones pass as
+	// they are.
+	maxErrorPacket = 64 << 10
+	// wireBuffer is what is read ahead of a connection.
+	wireBuffer = 16 << 10
+)
+
+// errHandshake ends a connection that does not speak the protocol.
+var errHandshake = errors.New("the client does not speak the MySQL protocol")
+
+// wire is the stream of MySQL packets between a client's socket and the
+// protocol library above it, which reads and writes it as if it were the socket.
+//
+//	packet: length (3 bytes, little-endian), sequence number, payload
+//
+// It stands where the library offers no seam. It ends TLS itself, so that a
+// client without TLS can be turned away before it has said anything. It cuts
+// messages at their limit before they are in memory, and lets the library see
+// the rest as if nothing more had come. It replaces the packet that ends a
+// result by an error, for an error that comes after the first rows, gives OK
+// packets their info, and puts MySQL's codes into errors the library made. And
+// it knows whether an execution asks for a cursor.
+//
+// Packets that are removed or added shift the sequence numbers: the library's
+// number is the client's minus shift.
+type wire struct {
+	net.Conn // the socket: its addresses and deadlines
+	stream   io.ReadWriter
+	source   *bufio.Reader
+	options  *wireOptions
+	closed   func() // called once, when the connection is closed
+	once     sync.Once
+
+	// What Read is in the middle of. Read is called by one goroutine at a time.
+	header  []byte // rewritten header bytes that are still to be given
+	body    int    // bytes of the packet that are still to be given
+	rest    int    // bytes that are to be thrown away after them
+	drop    int    // bytes that are to be thrown away now
+	more    bool   // the message goes on in the next packet
+	cut     bool   // the rest of the message is to be thrown away
+	message int    // bytes of the message so far
+
+	// What Write is in the middle of. Write is called by one goroutine at a time.
+	outBody int    // bytes of the packet that pass as they are
+	outMore bool   // the next packet continues the last one
+	held    []byte // the beginning of a packet that has not come far enough to be judged
+
+	watching atomic.Bool // a query is running and its watcher reads
+	loading  atomic.Bool // the client is sending a file
+
+	// mu guards what the reader, the writer and the handler share.
+	mu       sync.Mutex
+	phase    wirePhase
+	shift    uint8
+	sequence uint8 // of the last packet in either direction, as the client counts
+	command  byte
+	cursor   bool
+	oversize bool
+	longData int             // bytes sent as long data for the next execution
+	failure  *mysql.SQLError // takes the place of the packet that ends the result
+	fetching *mysql.SQLError // does so when the open cursor is read
+	info     *okInfo         // goes into the next OK packet
+	idle     bool            // Read waits for a command
+	draining bool
+}
+
+// wirePhase is how far a connection has come.
+type wirePhase uint8
+
+const (
+	wireGreeting wirePhase = iota // the server's greeting and the client's answer
+	wireLogin                     // after the client's first packet
+	wireCommand                   // the client's commands
+)
+
+// okInfo is what an OK packet says beside its counts.
+type okInfo struct {
+	text     string
+	warnings uint16
+}
+
+// wireOptions are those of all connections of a server.
+type wireOptions struct {
+	TLS          *tls.Config
+	RequireTLS   bool
+	MaxPacket    func() int
+	LoginTimeout time.Duration
+	IdleTimeout  func() time.Duration
+	WriteTimeout time.Duration
+	// MapError gives the code, state and text of an error that the library made.
+	MapError func(code uint16, state, text string) *mysql.SQLError
+}
+
+func newWire(c net.Conn, o *wireOptions) *wire {
+	w := &wire{Conn: c, stream: c, source: bufio.NewReaderSize(c, wireBuffer), options: o}
+	if o.LoginTimeout > 0 {
+		c.SetReadDeadline(time.Now().Add(o.LoginTimeout))
+	}
+	return w
+}
+
+// wireOf is the stream below a connection of the library.
+func wireOf(c *mysql.Conn) *wire { return c.Conn.(*wire) }
+
+// Close ends the connection. It may be called more than once, from anywhere.
+func (w *wire) Close() error {
+	err := net.ErrClosed
+	w.once.Do(func() {
+		err = w.Conn.Close()
+		if w.closed != nil {
+			w.closed()
+		}
+	})
+	return err
+}
+
+// Read gives the library the client's packets.
+func (w *wire) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case len(p) == 0:
+			return 0, nil
+		case len(w.header) > 0:
+			n := copy(p, w.header)
+			w.header = w.header[n:]
+			return n, nil
+		case w.drop > 0:
+			n, err := w.source.Discard(w.drop)
+			w.drop -= n
+			if err != nil {
+				return 0, err
+			}
+		case w.body > 0:
+			n, err := w.source.Read(p[:min(len(p), w.body)])
+			if w.body -= n; w.body == 0 {
+				w.drop, w.rest = w.rest, 0
+			}
+			return n, err
+		default:
+			if err := w.nextPacket(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// nextPacket reads a packet's header and decides what the library sees of it.
+func (w *wire) nextPacket() error {
+	h, err := w.peekHeader()
+	if err != nil {
+		return err
+	}
+	length := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
+	sequence := h[3]
+	if secured, err := w.greeting(length, sequence); secured || err != nil {
+		return err
+	}
+	continued := w.more
+	w.more = length == mysql.MaxPacketSize
+	if !continued {
+		w.message, w.cut = 0, false
+		if err := w.startMessage(length, sequence); err != nil {
+			return err
+		}
+	}
+	w.source.Discard(len(h))
+
+	over := w.message+length > w.options.MaxPacket()
+	w.message += length
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sequence = sequence
+	switch {
+	case w.cut: // nothing of it is seen
+		w.shift++
+		w.drop = length
+	case over && continued: // the message ends here
+		w.header = append(w.header[:0], 0, 0, 0, sequence-w.shift)
+		w.drop = length
+		w.cut, w.oversize = true, true
+	case over: // only the command is seen
+		w.header = append(w.header[:0], 1, 0, 0, sequence-w.shift)
+		w.body, w.drop = 1, 0
+		w.rest = length - 1
+		w.cut, w.oversize = true, true
+	default:
+		w.header = append(w.header[:0], h[0], h[1], h[2], sequence-w.shift)
+		w.body = length
+	}
+	return nil
+}
+
+// peekHeader waits for a packet's header without taking it.
+func (w *wire) peekHeader() ([4]byte, error) {
+	boundary := !w.more && !w.watching.Load() && !w.loading.Load()
+	if boundary {
+		if err := w.enterIdle(); err != nil {
+			return [4]byte{}, err
+		}
+	}
+	b, err := w.source.Peek(4)
+	if boundary {
+		w.leaveIdle()
+	}
+	if err != nil {
+		if len(b) == 0 && (errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || boundary && isTimeout(err)) {
+			return [4]byte{}, io.EOF
+		}
+		return [4]byte{}, err
+	}
+	return [4]byte(b), nil
+}
+
+// enterIdle notes that the connection waits for a command.
+func (w *wire) enterIdle() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.phase != wireCommand {
+		return nil
+	}
+	if w.draining {
+		return io.EOF
+	}
+	w.idle = true
+	if t := w.options.IdleTimeout(); t > 0 {
+		return w.Conn.SetReadDeadline(time.Now().Add(t))
+	}
+	return nil
+}
+
+func (w *wire) leaveIdle() {
+	w.mu.Lock()
+	w.idle = false
+	w.mu.Unlock()
+}
+
+// drain ends the connection as soon as no command runs on it.
+func (w *wire) drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.draining = true
+	if w.idle {
+		w.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// greeting handles the client's first packet. It reports whether the packet
+// was a request for TLS, which the library never sees.
+func (w *wire) greeting(length int, sequence uint8) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.phase == wireCommand {
+		return false, nil
+	}
+	if length > maxHandshakePacket {
+		return false, errHandshake
+	}
+	if w.phase == wireLogin {
+		return false, nil
+	}
+	w.phase = wireLogin
+	if length < 4 {
+		return false, errHandshake
+	}
+	b, err := w.source.Peek(8)
+	if err != nil {
+		return false, err
+	}
+	flags := uint32(b[4]) | uint32(b[5])<<8 | uint32(b[6])<<16 | uint32(b[7])<<24
+	if flags&mysql.CapabilityClientSSL == 0 || w.options.TLS == nil {
+		if w.options.RequireTLS {
+			w.sequence = sequence
+			w.writeRaw(errorPacket(sequence+1, errInsecureTransport))
+			return false, io.EOF
+		}
+		return false, nil
+	}
+	if length != sslRequestBytes {
+		return false, errHandshake
+	}
+	w.source.Discard(4 + length)
+	t := tls.Server(&prefixed{Conn: w.Conn, first: w.source}, w.options.TLS)
+	w.stream = t
+	w.source = bufio.NewReaderSize(t, wireBuffer)
+	w.shift++
+	return true, nil
+}
+
+// sslRequestBytes is the length of a request for TLS: flags, packet size,
+// character set and 23 zeroes.
+const sslRequestBytes = 32
+
+// prefixed is a socket of which something has been read ahead.
+type prefixed struct {
+	net.Conn
+	first *bufio.Reader
+}
+
+// Read gives what was read ahead first.
+func (p *prefixed) Read(b []byte) (int, error) {
+	if p.first.Buffered() == 0 {
+		return p.Conn.Read(b)
+	}
+	return p.first.Read(b[:min(len(b), p.first.Buffered())])
+}
+
+// TLS is the connection's encryption, nil if it has none.
+func (w *wire) TLS() *tls.Conn {
+	t, _ := w.stream.(*tls.Conn)
+	return t
+}
+
+// startMessage looks at the beginning of a message of the client.
+func (w *wire) startMessage(length int, sequence uint8) error {
+	w.mu.Lock()
+	command := w.phase == wireCommand && sequence == 0 && !w.loading.Load()
+	w.mu.Unlock()
+	if !command {
+		return nil
+	}
+	if length == 0 {
+		return errHandshake
+	}
+	b, err := w.source.Peek(4 + min(length, 6))
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shift, w.oversize, w.cursor, w.failure, w.info = 0, false, false, nil, nil
+	w.command = b[4]
+	switch w.command {
+	case mysql.ComStmtFetch:
+		w.failure = w.fetching
+	case mysql.ComStmtExecute:
+		w.fetching = nil
+		w.cursor = len(b) > 9 && b[9]&mysql.ReadOnly != 0
+		w.oversize = w.longData > w.options.MaxPacket()
+		w.longData = 0
+	case mysql.ComStmtReset, mysql.ComStmtClose, mysql.ComResetConnection:
+		w.longData = 0
+	case mysql.ComStmtSendLongData:
+		// It has no answer, so what is too much is kept from the library and
+		// the execution that it is for is refused.
+		w.longData += length
+		w.cut = w.longData > w.options.MaxPacket()
+	}
+	return nil
+}
+
+// authenticated begins the phase of commands.
+func (w *wire) authenticated() {
+	w.mu.Lock()
+	w.phase = wireCommand
+	w.mu.Unlock()
+	w.Conn.SetReadDeadline(time.Time{})
+}
+
+// asksCursor reports whether the running execution asked for a cursor.
+func (w *wire) asksCursor() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cursor
+}
+
+// tooBig reports whether the running command was longer than it may be.
+func (w *wire) tooBig() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.oversize
+}
+
+// failResult replaces the packet that ends the running result by an error. The
+// rows before it must have been written out.
+func (w *wire) failResult(err *mysql.SQLError) {
+	w.mu.Lock()
+	w.failure = err
+	w.mu.Unlock()
+}
+
+// failCursor ends the cursor that is open or being opened by an error.
+func (w *wire) failCursor(err *mysql.SQLError) {
+	w.mu.Lock()
+	w.failure, w.fetching = err, err
+	w.mu.Unlock()
+}
+
+// describeOK puts text and a number of warnings into the next OK packet.
+func (w *wire) describeOK(text string, warnings uint16) {
+	w.mu.Lock()
+	w.info = &okInfo{text: text, warnings: warnings}
+	w.mu.Unlock()
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// String names the client in logs.
+func (w *wire) String() string { return fmt.Sprint(w.RemoteAddr()) }
