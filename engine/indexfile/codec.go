@@ -79,13 +79,22 @@ func (d *decoder) take(field string, n int) []byte {
 }
 
 func (d *decoder) byte(field string, limit uint8) uint8 {
+	return d.named(field, limit, nil)
+}
+
+// named reads a byte that stands for something.
+func (d *decoder) named(field string, limit uint8, name func(uint8) string) uint8 {
 	from := d.at
 	v := d.take(field, 1)[0]
 	if v > limit {
 		d.fail(field)
 		return 0
 	}
-	d.noted(from, field, v)
+	if d.note != nil && name != nil {
+		d.note(from, d.at, field, name(v))
+	} else {
+		d.noted(from, field, v)
+	}
 	return v
 }
 
@@ -99,11 +108,13 @@ func (d *decoder) uint64(field string) uint64 {
 // text reads a length and that many bytes; the string aliases the input.
 func (d *decoder) text(field string) string {
 	from := d.at
-	n := d.items(field, 1)
-	if d.wrong != "" || n == 0 {
+	n, size := binary.Uvarint(d.bytes[d.at:])
+	if size <= 0 || n > uint64(len(d.bytes)-d.at-size) {
+		d.fail(field)
 		return ""
 	}
-	s := text(d.take(field, n))
+	d.at += size
+	s := text(d.take(field, int(n)))
 	if d.note != nil {
 		d.note(from, d.at, field, fmt.Sprintf("%q", s))
 	}

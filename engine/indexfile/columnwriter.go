@@ -47,6 +47,10 @@ func encodeColumn(b *valueBuilder, rows int) (columnInfo, []part) {
 // used: a dictionary is decoded whole and stays in memory while the file is open.
 const maxDictionaryTexts = 16 << 20
 
+// fewEntries is the number of entries up to which texts always have a
+// dictionary: the bytes that chunks might save are not worth decoding them.
+const fewEntries = 1024
+
 // chooseLayout takes the layout with the fewest bytes, a dictionary if in doubt:
 // its codes are read in place, and work on values is done once per entry.
 func (b *valueBuilder) chooseLayout(info *columnInfo) {
@@ -82,6 +86,7 @@ func (b *valueBuilder) chooseLayout(info *columnInfo) {
 		if 8*values < dictionary {
 			info.layout = layoutNumbers
 		}
+	case len(b.entries) <= fewEntries && len(b.texts) <= maxDictionaryTexts:
 	case len(b.texts) > maxDictionaryTexts || shrink*float64(b.textBytes)+values < dictionary:
 		info.layout = layoutChunks
 	}

@@ -113,7 +113,7 @@ func (f *footer) decode(d *decoder) (wrong string) {
 	f.sections = make([]sectionInfo, d.items("sections", 13))
 	for i := range f.sections {
 		s := &f.sections[i]
-		s.kind = partKind(d.byte("section: part", math.MaxUint8))
+		s.kind = partKind(d.named("section: part", math.MaxUint8, partName))
 		s.encoding = d.byte("section: encoding", encodingZstd)
 		s.column = d.count("section: column", len(f.columns))
 		s.stored = int64(d.uvarint("section: bytes", MaxFileBytes))
@@ -123,7 +123,7 @@ func (f *footer) decode(d *decoder) (wrong string) {
 	f.pooled = make([]pooledPart, d.items("pool", 3))
 	for i := range f.pooled {
 		p := &f.pooled[i]
-		p.kind = partKind(d.byte("pooled: part", math.MaxUint8))
+		p.kind = partKind(d.named("pooled: part", math.MaxUint8, partName))
 		p.column = d.count("pooled: column", len(f.columns))
 		if p.raw = d.count("pooled: bytes", maxPooled); p.raw == 0 {
 			d.fail("pooled: bytes")
@@ -157,11 +157,19 @@ func (c *columnInfo) append(b []byte, column int) []byte {
 	return b
 }
 
+// placementLayoutName names the byte that says how a column is stored.
+func placementLayoutName(how uint8) string {
+	if how&15 > byte(layoutChunks) {
+		return "unknown"
+	}
+	return placementNames[how>>4] + ", " + layoutNames[how&15]
+}
+
 func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 	if column >= columnProperties {
 		c.name = d.text("column: name")
 	}
-	how := d.byte("column: placement, layout", byte(placeSparse)<<4|byte(layoutChunks))
+	how := d.named("column: placement, layout", byte(placeSparse)<<4|byte(layoutChunks), placementLayoutName)
 	c.placement, c.layout = placement(how>>4), layout(how&15)
 	mask := d.byte("column: kinds", 1<<len(c.kinds)-1)
 	rows := f.rows
@@ -278,10 +286,10 @@ func (f *footer) decodeMeta(d *decoder) {
 	m.Shard.Day = catalog.Day(d.varint("shard: day"))
 	m.Shard.Bucket = uint16(d.uvarint("shard: bucket", math.MaxUint16))
 	for _, names := range []struct {
-		field string
-		to    *[]string
-	}{{"source", &m.Sources}, {"replaces", &m.Replaces}} {
-		if n := d.items(names.field+"s", 1); n > 0 {
+		fields, field string
+		to            *[]string
+	}{{"sources", "source", &m.Sources}, {"replaces", "replaced", &m.Replaces}} {
+		if n := d.items(names.fields, 1); n > 0 {
 			*names.to = make([]string, n)
 		}
 		for i := range *names.to {

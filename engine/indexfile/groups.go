@@ -35,6 +35,7 @@ func checkMeta(m *Meta, rows int) error {
 		}
 		classes := uint32(0)
 		for _, member := range g.Members {
+			// Classes appear in order, so the first member's is 0.
 			if int(member.Ordinal) >= rows || member.Class > classes {
 				return fmt.Errorf("group %d: row %d of class %d: %w", i, member.Ordinal, member.Class, ErrOrder)
 			}

@@ -136,7 +136,6 @@ func (r *Reader) placeSections(end int64) error {
 // partRef says where a part is: a section, or a range of the pool.
 type partRef struct {
 	kind     partKind
-	pooled   bool
 	section  int
 	from, to int
 }
@@ -159,19 +158,34 @@ func (r *Reader) placeParts() error {
 			pool = i
 			continue
 		}
-		c := &r.columns[s.column]
-		c.parts = append(c.parts, partRef{kind: s.kind, section: i, to: int(s.raw)})
+		if err := r.columns[s.column].addPart(partRef{kind: s.kind, section: i, to: int(s.raw)}); err != nil {
+			return err
+		}
 	}
 	at := 0
 	for _, p := range r.footer.pooled {
 		at = int(align(int64(at), poolAlign))
-		c := &r.columns[p.column]
-		c.parts = append(c.parts, partRef{kind: p.kind, pooled: true, section: pool, from: at, to: at + p.raw})
+		if err := r.columns[p.column].addPart(partRef{kind: p.kind, section: pool, from: at, to: at + p.raw}); err != nil {
+			return err
+		}
 		at += p.raw
 	}
 	if pool < 0 && at > 0 || pool >= 0 && int64(at) != r.footer.sections[pool].raw {
 		return r.corrupt("footer", "length of the pool")
 	}
+	return nil
+}
+
+func (c *column) addPart(ref partRef) error {
+	if _, known := partNames[ref.kind]; !known {
+		return c.reader.corrupt("footer", "unknown part")
+	}
+	for _, other := range c.parts {
+		if other.kind == ref.kind {
+			return c.corrupt(ref.kind, "there twice")
+		}
+	}
+	c.parts = append(c.parts, ref)
 	return nil
 }
 

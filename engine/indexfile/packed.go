@@ -83,6 +83,17 @@ func (p *packed) unpack(dst []int64, lo int) {
 	}
 }
 
+// max is the greatest of the first n values, the base for none.
+func (p *packed) max(n int) uint64 {
+	m := p.base
+	if p.width > 0 {
+		for i := range n {
+			m = max(m, p.at(i))
+		}
+	}
+	return m
+}
+
 // codes are the dictionary codes of a column's slots: of 1, 2 or 4 bytes, or of
 // none where there is one entry. They are Arrow's signed dictionary indices, so
 // a width goes up to half of what its bytes could count.

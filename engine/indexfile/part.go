@@ -56,3 +56,6 @@ func (k partKind) String() string {
 	}
 	return "unknown part"
 }
+
+// partName names the byte that stands for a part.
+func partName(kind uint8) string { return partKind(kind).String() }

@@ -173,10 +173,8 @@ func (r *Reader) loadIngestIDs() (*ingestIDs, error) {
 	if s.codes, err = r.packedPart(codesKind, 0, info.codeWidth); err != nil {
 		return nil, err
 	}
-	for i := range r.Rows() {
-		if s.codes.at(i) >= uint64(len(s.edges)) {
-			return nil, r.corrupt(codesKind.String(), "code without an entry")
-		}
+	if s.codes.max(r.Rows()) >= uint64(len(s.edges)) && r.Rows() > 0 {
+		return nil, r.corrupt(codesKind.String(), "code without an entry")
 	}
 	return s, nil
 }

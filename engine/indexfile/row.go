@@ -38,19 +38,19 @@ func (r *Row) Compare(o *Row) int {
 func (r *Row) check() error {
 	for _, s := range [...]string{r.Name, r.DistinctID, r.InsertID} {
 		if len(s) > MaxTextBytes {
-			return fmt.Errorf("row %s: text of %d bytes, at most %d: %w", r.ID, len(s), MaxTextBytes, ErrLimit)
+			return fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
 		}
 	}
 	for i := range r.Properties {
 		p := &r.Properties[i]
 		if len(p.Name) > MaxTextBytes || len(p.Value.Text) > MaxTextBytes {
-			return fmt.Errorf("row %s: property of %d+%d bytes, at most %d each: %w", r.ID, len(p.Name), len(p.Value.Text), MaxTextBytes, ErrLimit)
+			return fmt.Errorf("property of %d+%d bytes, at most %d each: %w", len(p.Name), len(p.Value.Text), MaxTextBytes, ErrLimit)
 		}
 		if i > 0 && r.Properties[i-1].Name >= p.Name {
-			return fmt.Errorf("row %s: property %q after %q: %w", r.ID, p.Name, r.Properties[i-1].Name, ErrOrder)
+			return fmt.Errorf("property %q after %q: %w", p.Name, r.Properties[i-1].Name, ErrOrder)
 		}
 		if p.Value.Kind > catalog.KindJSON {
-			return fmt.Errorf("row %s: property %q: kind %d: %w", r.ID, p.Name, p.Value.Kind, ErrColumn)
+			return fmt.Errorf("property %q: kind %d: %w", p.Name, p.Value.Kind, ErrColumn)
 		}
 	}
 	return nil

@@ -1,7 +1,305 @@
 package indexfile
 
-import "context"
+import (
+	"context"
+	"fmt"
 
-// Verify reads all that is in the file and checks it against its checksums,
-// its order and its bounds.
-func (r *Reader) Verify(ctx context.Context) error { return ctx.Err() }
+	"arbor/catalog"
+)
+
+// Verify reads all that is in the file, anew, and checks it against its
+// checksums, its order, its counts and its bounds. It says nothing about what
+// the rows should be: their digest is for who has them to compare.
+func (r *Reader) Verify(ctx context.Context) error {
+	if err := r.verifySections(ctx); err != nil {
+		return err
+	}
+	for i := columnEvent; i < len(r.columns); i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.columns[i].verify(); err != nil {
+			return err
+		}
+	}
+	if err := r.verifyOrder(ctx); err != nil {
+		return err
+	}
+	return r.verifyMeta()
+}
+
+// verifySections reads every byte of the file.
+func (r *Reader) verifySections(ctx context.Context) error {
+	if err := r.openHeader(r.data[:headerSize]); err != nil {
+		return err
+	}
+	_, end, err := r.openTrailer(r.data)
+	if err != nil {
+		return err
+	}
+	at := int64(headerSize)
+	padding := func(to int64) error {
+		for _, b := range r.data[at:to] {
+			if b != 0 {
+				return r.corrupt("padding", "bytes that should be zero")
+			}
+		}
+		at = to
+		return nil
+	}
+	for i := range r.sections {
+		s := &r.sections[i]
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := padding(align(at, sectionAlign)); err != nil {
+			return err
+		}
+		if _, err := r.readSection(s); err != nil {
+			return err
+		}
+		at += s.info.stored
+	}
+	return padding(end)
+}
+
+// verify reads every value of the column and counts them.
+func (c *column) verify() error {
+	if err := c.load(); err != nil || c.empty() {
+		return err
+	}
+	if c.dictionary != nil && !c.dictionary.sorted() {
+		return c.corrupt(partDictionary, "order")
+	}
+	rows := c.reader.Rows()
+	if c.number == columnDistinctID {
+		rows = c.info.slots
+	}
+	var kinds [catalog.KindJSON + 1]int
+	var last *chunk
+	zones := c.emptyZones()
+	err := c.rowsOf(0, rows, func(row, slot int) error {
+		v, err := c.value(slot, &last)
+		if err != nil {
+			return err
+		}
+		kinds[v.Kind]++
+		if zones != nil {
+			zones[row/BlockRows].add(c, slot, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if kinds != c.info.kinds {
+		return c.reader.corrupt("footer", fmt.Sprintf("kinds of column %d", c.number))
+	}
+	return c.verifyZones(zones)
+}
+
+// zone is what a block's entry in a zone map should be.
+type zone struct{ least, greatest catalog.Value }
+
+// emptyZones are the zones of blocks without values, or nil for a column
+// without a zone map. The codes of a dictionary stand for its values.
+func (c *column) emptyZones() []zone {
+	if c.zones == nil {
+		return nil
+	}
+	zones := make([]zone, c.reader.Blocks())
+	for i := range zones {
+		if c.info.layout == layoutDictionary {
+			zones[i] = zone{catalog.Int(emptyZone), catalog.Int(0)}
+		} else {
+			zones[i].least, zones[i].greatest = emptyNumberZone(c.kind)
+		}
+	}
+	return zones
+}
+
+func (z *zone) add(c *column, slot int, v catalog.Value) {
+	if c.info.layout == layoutDictionary {
+		v = catalog.Int(int64(c.codes.at(slot)))
+	}
+	if lessNumber(v, z.least) {
+		z.least = v
+	}
+	if lessNumber(z.greatest, v) {
+		z.greatest = v
+	}
+}
+
+func (c *column) verifyZones(zones []zone) error {
+	for i, z := range zones {
+		least, greatest := z.least.Bits, z.greatest.Bits
+		if c.info.layout == layoutDictionary {
+			found := view[uint32](c.zones)[2*i:]
+			least, greatest = least^uint64(found[0]), greatest^uint64(found[1])
+		} else {
+			found := view[uint64](c.zones)[2*i:]
+			least, greatest = least^found[0], greatest^found[1]
+		}
+		if least != 0 || greatest != 0 {
+			return c.corrupt(partZones, fmt.Sprintf("block %d", i))
+		}
+	}
+	return nil
+}
+
+// verifyOrder walks all rows: users, times and ingest ids.
+func (r *Reader) verifyOrder(ctx context.Context) error {
+	ingest, err := r.ingestColumn()
+	if err != nil {
+		return err
+	}
+	times, err := r.timeColumn()
+	if err != nil {
+		return err
+	}
+	if _, err := r.insertColumn(); err != nil {
+		return err
+	}
+	var last Row
+	var bounds zone
+	least, greatest := catalog.MaxIngestID, catalog.IngestID{}
+	bounds.least, bounds.greatest = emptyNumberZone(catalog.KindInt)
+	cursor := r.Cursor()
+	for k := range r.Users() {
+		id, lo, hi, err := cursor.User(k)
+		if err != nil {
+			return err
+		}
+		if k > 0 && id <= last.DistinctID {
+			return r.corrupt(columnNames[columnDistinctID], fmt.Sprintf("order at user %d", k))
+		}
+		for i := lo; i < hi; i++ {
+			row := Row{ID: ingest.at(i), Time: times.at(i), DistinctID: id}
+			if i > 0 && last.Compare(&row) > 0 {
+				return r.corrupt(partTimes.String(), fmt.Sprintf("order at row %d", i))
+			}
+			if row.ID.Compare(least) < 0 {
+				least = row.ID
+			}
+			if row.ID.Compare(greatest) > 0 {
+				greatest = row.ID
+			}
+			if err := r.verifyTime(i, row.Time, &bounds); err != nil {
+				return err
+			}
+			last = row
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if r.Rows() == 0 {
+		return nil
+	}
+	if a, b := r.TimeBounds(); a != bounds.least.Int() || b != bounds.greatest.Int() {
+		return r.corrupt("footer", "bounds of times")
+	}
+	if a, b := r.IngestBounds(); a != least || b != greatest {
+		return r.corrupt("footer", "bounds of ingest ids")
+	}
+	return r.verifyFirsts()
+}
+
+// verifyTime compares a time with its block's zone, and widens bounds by it.
+func (r *Reader) verifyTime(i int, t int64, bounds *zone) error {
+	least, greatest, err := r.BlockTime(i / BlockRows)
+	if err != nil {
+		return err
+	}
+	if t < least || t > greatest {
+		return r.corrupt(partTimeZones.String(), fmt.Sprintf("row %d", i))
+	}
+	if v := catalog.Int(t); lessNumber(v, bounds.least) {
+		bounds.least = v
+	}
+	if v := catalog.Int(t); lessNumber(bounds.greatest, v) {
+		bounds.greatest = v
+	}
+	return nil
+}
+
+// verifyFirsts compares the texts that users are found by with the users.
+func (r *Reader) verifyFirsts() error {
+	u, err := r.userColumn()
+	if err != nil {
+		return err
+	}
+	for n := range u.chunks.len() {
+		c, err := r.columns[columnDistinctID].chunk(n)
+		if err != nil {
+			return err
+		}
+		if text(c.at(c.first)) != u.firsts.at(n) {
+			return r.columns[columnDistinctID].corrupt(partFirsts, fmt.Sprintf("chunk %d", n))
+		}
+	}
+	return nil
+}
+
+// verifyMeta checks the lists of rows, and that the rows of a group share user
+// and insert id.
+func (r *Reader) verifyMeta() error {
+	if _, err := r.Duplicates(); err != nil {
+		return err
+	}
+	if _, err := r.Cross(); err != nil {
+		return err
+	}
+	if _, err := r.Tombstones(); err != nil {
+		return err
+	}
+	groups, err := r.Groups()
+	if err != nil {
+		return err
+	}
+	for n, g := range groups {
+		first := int(g.Members[0].Ordinal)
+		for _, m := range g.Members[1:] {
+			same, err := r.sameKey(first, int(m.Ordinal))
+			if err != nil {
+				return err
+			}
+			if !same {
+				return r.corrupt(partGroups.String(), fmt.Sprintf("group %d: rows %d and %d differ", n, first, m.Ordinal))
+			}
+		}
+	}
+	return nil
+}
+
+// sameKey reports whether two rows share user and insert id.
+func (r *Reader) sameKey(i, j int) (bool, error) {
+	a, err := r.UserOf(i)
+	if err != nil {
+		return false, err
+	}
+	b, err := r.UserOf(j)
+	if err != nil || a != b {
+		return false, err
+	}
+	return r.SameInsertID(i, r, j)
+}
+
+// SameInsertID reports whether row i bears the same insert id as row j of a
+// reader, which may be another one. It allocates only where ids are not packed.
+func (r *Reader) SameInsertID(i int, o *Reader, j int) (bool, error) {
+	a, err := r.InsertKey(i)
+	if err != nil {
+		return false, err
+	}
+	b, err := o.InsertKey(j)
+	if err != nil || a != b || a.Exact() {
+		return err == nil && a == b, err
+	}
+	x, err := r.InsertID(i)
+	if err != nil {
+		return false, err
+	}
+	y, err := o.InsertID(j)
+	return x == y, err
+}
