@@ -59,7 +59,7 @@ func newMetrics(g *Gateway) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "arbor_http_inflight_bytes", Help: "Memory that requests being read and decoded hold.",
 		}, func() float64 { return float64(g.bodies.used.Load()) }),
-		&balanceCollector{g})
+		&storageCollector{g})
 	return m
 }
 
@@ -123,30 +123,39 @@ func (g *Gateway) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// balanceCollector gives what the storage holds: where each accepted event is.
-type balanceCollector struct{ g *Gateway }
+// storageCollector gives what the storage holds, by asking it at each scrape.
+type storageCollector struct{ g *Gateway }
 
-var balanceMetric = prometheus.NewDesc("arbor_events",
-	"Stored events by project and state: accepted = visible + retry + conflict + deleted + quarantined.", []string{"project", "state"}, nil)
+var (
+	balanceMetric = prometheus.NewDesc("arbor_events",
+		"Stored events by project and state: accepted = visible + retry + conflict + deleted + quarantined.", []string{"project", "state"}, nil)
+	alarmsMetric = prometheus.NewDesc("arbor_alarms_total", "Rows of arbor.alarms: what was found damaged or contradictory.", nil, nil)
+)
 
-// Describe names the metric.
-func (*balanceCollector) Describe(ch chan<- *prometheus.Desc) { ch <- balanceMetric }
+// Describe names the metrics.
+func (*storageCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- balanceMetric
+	ch <- alarmsMetric
+}
 
-// balanceTimeout bounds how long a scrape asks the storage.
-const balanceTimeout = 5 * time.Second
+// scrapeTimeout bounds how long a scrape asks the storage.
+const scrapeTimeout = 5 * time.Second
 
-// Collect asks the storage and sums its shards up by project. Without an answer
-// there is no such metric in this scrape.
-func (b *balanceCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), balanceTimeout)
+// Collect asks the storage. What it does not answer is not in this scrape.
+func (s *storageCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	table, err := b.g.cluster.Describe(ctx, "balance")
-	if err != nil {
-		b.g.logger.Warn("metrics: balance", "error", err)
-		return
+	if balance, err := s.g.cluster.Describe(ctx, "balance"); err == nil {
+		for key, n := range sumBalance(balance, s.g.Catalog()) {
+			ch <- prometheus.MustNewConstMetric(balanceMetric, prometheus.GaugeValue, float64(n), key.project, key.state)
+		}
+	} else {
+		s.g.logger.Warn("metrics: balance", "error", err)
 	}
-	for key, n := range sumBalance(table, b.g.Catalog()) {
-		ch <- prometheus.MustNewConstMetric(balanceMetric, prometheus.GaugeValue, float64(n), key.project, key.state)
+	if alarms, err := s.g.cluster.Describe(ctx, "alarms"); err == nil {
+		ch <- prometheus.MustNewConstMetric(alarmsMetric, prometheus.CounterValue, float64(len(alarms.Rows)))
+	} else {
+		s.g.logger.Warn("metrics: alarms", "error", err)
 	}
 }
 

@@ -93,7 +93,9 @@ func writeTrack(w http.ResponseWriter, parameters url.Values, status int, reply 
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "%s(%s);", callback, jsonText(argument))
 	case isSet(parameters, "verbose"):
-		writeJSON(w, status, reply)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write(jsonText(reply)) // without a line feed, as Mixpanel's
 	default:
 		writeText(w, status, fmt.Sprint(reply.Status))
 	}
@@ -149,10 +151,11 @@ func refuseJSON(w http.ResponseWriter, _ *http.Request, err error) {
 	writeJSON(w, status, importReply{Code: status, Error: err.Error(), Status: http.StatusText(status)})
 }
 
+// writeJSON writes a whole answer as one line.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(jsonText(v))
+	_, _ = w.Write(append(jsonText(v), '\n'))
 }
 
 // jsonText is v as JSON in one line, without the escapes that are for HTML.
