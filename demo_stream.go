@@ -134,7 +134,7 @@ func (s *demoStream) next(n int) demoEvent {
 		id:     fmt.Sprintf("%08x-%08x", n, s.rng.Uint32()),
 		system: demoSystems[user%len(demoSystems)], plan: demoPlans[user%len(demoPlans)],
 		product: demoProducts[s.rng.IntN(len(demoProducts))],
-		at:      s.end.Add(-span + span*time.Duration(n)/time.Duration(s.events)),
+		at:      s.end.Add(-span + span/time.Duration(s.events)*time.Duration(n)),
 		cents:   199 + s.rng.Int64N(20_000),
 	}
 	s.truth.events++

@@ -19,7 +19,11 @@ import (
 // arborDatabase is the database arbor.
 type arborDatabase struct{ gateway *Gateway }
 
-var _ sql.ReadOnlyDatabase = (*arborDatabase)(nil)
+var (
+	_ sql.ReadOnlyDatabase = (*arborDatabase)(nil)
+	_ sql.ViewDatabase     = (*arborDatabase)(nil)
+	_ sql.CollatedDatabase = (*arborDatabase)(nil)
+)
 
 // Name is arbor.
 func (d *arborDatabase) Name() string { return systemDatabase }
@@ -44,6 +48,32 @@ func (d *arborDatabase) GetTableInsensitive(_ *sql.Context, name string) (sql.Ta
 		}
 	}
 	return nil, false, nil
+}
+
+// GetCollation is that of its tables.
+func (d *arborDatabase) GetCollation(*sql.Context) sql.CollationID { return eventsCollation }
+
+// SetCollation refuses.
+func (d *arborDatabase) SetCollation(*sql.Context, sql.CollationID) error { return refuseSystem() }
+
+// CreateView and its like are asked for before any table is.
+func (d *arborDatabase) CreateView(*sql.Context, string, string, string) error {
+	return refuseSystem()
+}
+
+// DropView refuses.
+func (d *arborDatabase) DropView(*sql.Context, string) error { return refuseSystem() }
+
+// GetViewDefinition finds none.
+func (d *arborDatabase) GetViewDefinition(*sql.Context, string) (sql.ViewDefinition, bool, error) {
+	return sql.ViewDefinition{}, false, nil
+}
+
+// AllViews lists none.
+func (d *arborDatabase) AllViews(*sql.Context) ([]sql.ViewDefinition, error) { return nil, nil }
+
+func refuseSystem() error {
+	return refuse(erReadOnlyTable, "HY000", "database '%s' is read only; create it in a project's database", systemDatabase)
 }
 
 // systemColumn is a column of a table of arbor.
