@@ -62,11 +62,11 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_GrantOption, tokenSchema, g.callRotateToken},
 		{"set_setting", "name, value", "change a setting of the server; NULL goes back to the default; arbor.settings lists them",
 			sql.PrivilegeType_Super, nil, g.callSetSetting},
-		{"index", "project", "index now what the project has in logs",
+		{"index_project", "project", "index now what the project has in logs",
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, false) }},
 		{"close_days", "project", "index now, and make each shard's files one",
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, true) }},
-		{"check", "project", "read all that the project has stored again, and compare it with its checksums and digests",
+		{"check_project", "project", "read all that the project has stored again, and compare it with its checksums and digests",
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
 	}
 }

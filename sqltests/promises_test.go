@@ -59,7 +59,7 @@ func TestPromiseRetroactive(t *testing.T) {
 			}{
 				{"in the log", func() {}},
 				{"restarted", func() { s.Reopen(t) }},
-				{"indexed", func() { s.Rows(t, "CALL arbor.index('shop')") }},
+				{"indexed", func() { s.Rows(t, "CALL arbor.index_project('shop')") }},
 				{"day closed", func() { s.Rows(t, "CALL arbor.close_days('shop')") }},
 				{"restarted again", func() { s.Reopen(t) }},
 			} {
@@ -200,7 +200,7 @@ func TestPromiseQueriesReadBoth(t *testing.T) {
 	s := stack.New(t)
 	token := s.Project(t, "shop")
 	s.Import(t, token, list(purchase("ann", "a1", s.Now(), 1), purchase("bob", "b1", s.Now(), 2)))
-	s.Rows(t, "CALL arbor.index('shop')")
+	s.Rows(t, "CALL arbor.index_project('shop')")
 	s.Import(t, token, list(purchase("ann", "a1", s.Now(), 1), purchase("cy", "c1", s.Now(), 3)))
 	if got := s.Rows(t, "SELECT distinct_id, _file = 'log' FROM shop.events ORDER BY distinct_id"); !slices.Equal(got, []string{"ann\t0", "bob\t0", "cy\t1"}) {
 		t.Errorf("got %q", got)
@@ -217,7 +217,7 @@ func TestPromiseDayClosedIntoOneFile(t *testing.T) {
 	day := s.Now()
 	for i := range 3 {
 		s.Import(t, token, list(purchase("ann", fmt.Sprint("a", i), day, i)))
-		s.Rows(t, "CALL arbor.index('shop')")
+		s.Rows(t, "CALL arbor.index_project('shop')")
 	}
 	s.Advance(40 * time.Hour)
 	s.Tick(t)
@@ -274,7 +274,7 @@ func TestPromiseDuplicatesAcrossFiles(t *testing.T) {
 	token := s.Project(t, "shop")
 	for range 3 {
 		s.Import(t, token, list(purchase("ann", "a1", stack.Start, 1)))
-		s.Rows(t, "CALL arbor.index('shop')")
+		s.Rows(t, "CALL arbor.index_project('shop')")
 	}
 	files := s.One(t, "SELECT COUNT(DISTINCT _file) FROM shop.events_all")
 	if got := s.One(t, "SELECT COUNT(*) FROM shop.events"); got != "1" {
