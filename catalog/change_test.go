@@ -101,9 +101,10 @@ func TestEveryChange(t *testing.T) {
 // TestApplyChangesNothing: the catalog that a change is applied to stays as it
 // was, whether the change is allowed or not.
 func TestApplyChangesNothing(t *testing.T) {
-	c := shop(t)
+	c := apply(t, shop(t), Truncate{Project: 1, ID: IngestID{Time: 10}})
 	before := string(c.Encode())
-	for _, change := range append(everyChange(),
+	for _, change := range append(everyChange(), UndoTruncate{Project: 1, ID: IngestID{Time: 10}},
+		Observe{Project: 1, Properties: []Observed{{"Event", KindInt}}},
 		SetSetting{Name: SettingMaxColumns, Value: "1"}, SetGrants{}, RotateToken{Project: 1, Token: "x", Secret: "y"},
 		RemovePolicies{Project: 1}, DropView{Project: 1, Name: "daily"}, DropProject{ID: 1}, PurgeProject{ID: 2},
 		CreateView{Project: 1, View: View{Name: "Daily", Definition: "SELECT 2"}, Replace: true},
@@ -209,6 +210,36 @@ func TestFindingProjects(t *testing.T) {
 				t.Errorf("project %d: got %v", id, p)
 			}
 		}
+	}
+}
+
+// TestNamesFollowEveryChange asks for each name and token after each change:
+// the index of names must not be older than the catalog.
+func TestNamesFollowEveryChange(t *testing.T) {
+	c := &Catalog{}
+	for _, change := range everyChange() {
+		c = apply(t, c, change)
+		byHand := &Catalog{Projects: c.Projects}
+		for _, name := range []string{"shop", "blog", "wiki", "diary"} {
+			got, _ := c.Project(name)
+			if want, _ := byHand.Project(name); got != want {
+				t.Errorf("after %#v: project %q is %v, not %v", change, name, got, want)
+			}
+		}
+		for _, token := range []string{"tok", "tok2", "sec"} {
+			got, _ := c.ProjectByToken(token)
+			if want, _ := byHand.ProjectByToken(token); got != want {
+				t.Errorf("after %#v: token %q opens %v, not %v", change, token, got, want)
+			}
+		}
+	}
+}
+
+// TestPinnedColumnsNeverWiden, whatever is observed.
+func TestPinnedColumnsNeverWiden(t *testing.T) {
+	c := apply(t, &Catalog{}, CreateProject{Name: "p"}, ModifyColumn{1, Column{Name: "n", Type: TypeInt}, true})
+	if next := apply(t, c, Observe{1, []Observed{{"n", KindString}}}); next != c {
+		t.Errorf("got %+v", next.Projects[0].Columns)
 	}
 }
 

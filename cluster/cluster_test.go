@@ -17,8 +17,10 @@ import (
 // fakeLocal is an engine that remembers its catalogs and answers as it is told.
 type fakeLocal struct {
 	Local
+	cluster  *Cluster
 	mu       sync.Mutex
 	versions []uint64
+	early    int
 	err      error
 	scan     func(yield func(*exec.Batch) error) error
 }
@@ -27,6 +29,11 @@ func (f *fakeLocal) SetCatalog(c *catalog.Catalog) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.versions = append(f.versions, c.Version)
+	// The engine comes first: who takes the catalog from the cluster can ask
+	// the engine by it.
+	if f.cluster != nil && f.cluster.Catalog().Version >= c.Version {
+		f.early++
+	}
 }
 
 func (f *fakeLocal) Append(context.Context, [][]byte) error { return f.err }
@@ -52,6 +59,7 @@ func open(t *testing.T, local *fakeLocal) *Cluster {
 func TestEngineHasTheCatalogBeforeChangeReturns(t *testing.T) {
 	local := &fakeLocal{}
 	c := open(t, local)
+	local.cluster = c
 	const writers, each = 8, 20
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -76,6 +84,9 @@ func TestEngineHasTheCatalogBeforeChangeReturns(t *testing.T) {
 		if v != uint64(i) {
 			t.Fatalf("engine got version %d as number %d", v, i)
 		}
+	}
+	if local.early > 0 {
+		t.Fatalf("%d catalogs were in force before the engine had them", local.early)
 	}
 	if n := len(c.Catalog().Projects); n != writers*each {
 		t.Fatalf("%d projects", n)

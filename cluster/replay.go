@@ -53,7 +53,7 @@ func (r *replay) change(version uint64, body []byte) error {
 		if r.gap == nil {
 			r.gap = fmt.Errorf("%w: version %d follows version %d", ErrCorrupt, version, r.catalog.Version)
 		}
-		r.gapVersion = version
+		r.gapVersion = max(r.gapVersion, version)
 		return nil
 	}
 	next, err := r.catalog.Apply(change)

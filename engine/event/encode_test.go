@@ -224,6 +224,64 @@ func checkDecodable(t *testing.T, what string, rec []byte) {
 	}
 }
 
+// TestRecordsThatCannotBe: headers that say other than what follows are refused
+// although the checksum holds.
+func TestRecordsThatCannotBe(t *testing.T) {
+	encode := func(b *Batch, spoil func(h *Header)) []byte {
+		h, err := summarize(b)
+		if err != nil && !errors.Is(err, ErrLimit) {
+			t.Fatal(err)
+		}
+		spoil(&h)
+		enc := encoders.New().(*encoder)
+		enc.buf = append([]byte(recordMagic), recordVersion, 0, 0, 0, 0)
+		enc.header(&h)
+		if err := enc.events(&h, b.Events); err != nil {
+			t.Fatal(err)
+		}
+		enc.deletes(b)
+		return reseal(enc.buf)
+	}
+	several, deletes := goldenBatches()["several"], goldenBatches()["deletes"]
+	for _, b := range []*Batch{several, deletes} {
+		if err := DecodeBatch(encode(b, func(*Header) {}), &Batch{}); err != nil {
+			t.Fatalf("unspoilt: %v", err)
+		}
+	}
+	tooMany := &Batch{Deletes: []Delete{
+		{ID: catalog.IngestID{Time: 1}, Targets: make([]catalog.IngestID, MaxBatchTargets)},
+		{ID: catalog.IngestID{Time: 1}, Targets: make([]catalog.IngestID, 1)},
+	}}
+	next := func(id catalog.IngestID) catalog.IngestID { id.Index++; return id }
+	for name, test := range map[string]struct {
+		batch *Batch
+		spoil func(h *Header)
+	}{
+		"an event before the first id":  {several, func(h *Header) { h.FirstID = next(h.FirstID) }},
+		"an event after the last id":    {several, func(h *Header) { h.LastID.Index-- }},
+		"a delete before the first id":  {deletes, func(h *Header) { h.FirstID = next(h.FirstID) }},
+		"an undo after the last id":     {deletes, func(h *Header) { h.LastID.Index-- }},
+		"no first id":                   {several, func(h *Header) { h.FirstID = catalog.IngestID{} }},
+		"first and last id swapped":     {several, func(h *Header) { h.FirstID, h.LastID = h.LastID, h.FirstID }},
+		"a property more":               {several, func(h *Header) { h.Properties++ }},
+		"a property less":               {several, func(h *Header) { h.Properties-- }},
+		"an event more":                 {several, func(h *Header) { h.Events++ }},
+		"an event less":                 {several, func(h *Header) { h.Events-- }},
+		"a delete more":                 {deletes, func(h *Header) { h.Deletes++ }},
+		"an undo less":                  {deletes, func(h *Header) { h.Undos-- }},
+		"an event after the last time":  {several, func(h *Header) { h.MaxTime-- }},
+		"the last time a day later":     {several, func(h *Header) { h.MaxTime = start + catalog.DayMicros }},
+		"the last time two days later":  {several, func(h *Header) { h.MaxTime = start + 2*catalog.DayMicros }},
+		"the last time the next day":    {goldenBatches()["one"], func(h *Header) { h.MaxTime = start + catalog.DayMicros }},
+		"another day":                   {several, func(h *Header) { h.Shard.Day++ }},
+		"more targets than are allowed": {tooMany, func(*Header) {}},
+	} {
+		if err := DecodeBatch(encode(test.batch, test.spoil), &Batch{}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestNewerVersionIsRefusedByName(t *testing.T) {
 	rec := mustEncode(t, typical(1))
 	rec[len(recordMagic)] = 2
