@@ -69,7 +69,7 @@ func Number(literal string) Value {
 		if strconv.FormatInt(i, 10) == literal {
 			return Int(i)
 		}
-	} else if f, err := strconv.ParseFloat(literal, 64); err == nil && string(appendDouble(nil, f)) == literal {
+	} else if f, err := strconv.ParseFloat(literal, 64); err == nil && !math.IsInf(f, 0) && f == f && string(appendDouble(nil, f)) == literal {
 		return Double(f)
 	}
 	return Value{Kind: KindNumber, Text: literal}
