@@ -22,6 +22,7 @@ type Gateway struct {
 	metrics *metrics
 	bodies  budget
 	pipes   pipes
+	readers readers
 
 	estimates estimates
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -13,8 +14,11 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-sql-driver/mysql"
+
+	"arbor/catalog"
 )
 
 // Errors of POST /query before there is a statement to run.
@@ -42,15 +46,10 @@ func (g *Gateway) serveQuery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	config, err := g.queryConfig(r, q)
+	db, err := g.openQuery(r, q)
 	if err != nil {
 		return err
 	}
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrQueryRequest, err)
-	}
-	db := sql.OpenDB(connector)
 	defer db.Close()
 	conn, err := db.Conn(r.Context())
 	if err != nil {
@@ -124,10 +123,13 @@ func resultFormat(r *http.Request) (string, error) {
 	return formatJSON, nil
 }
 
-// queryConfig says how the request's connection logs in. Without credentials
-// it is root without a password, which MySQL lets in from this machine only, and
-// which a page that reached this machine under a name of its own must not use.
-func (g *Gateway) queryConfig(r *http.Request, q query) (*mysql.Config, error) {
+// openQuery opens the request's connection to the MySQL server. It logs in as the
+// MySQL user of the request's credentials, or as the reader of the project whose
+// secret they are, into that project's database if none is named. Without
+// credentials it is root without a password, which MySQL lets in from this machine
+// only, and which a page that reached this machine under a name of its own must
+// not use.
+func (g *Gateway) openQuery(r *http.Request, q query) (*sql.DB, error) {
 	user, password, ok := r.BasicAuth()
 	if !ok && r.Header.Get("Authorization") != "" {
 		return nil, fmt.Errorf("%w: only Basic authorization is understood", ErrUnauthorized)
@@ -135,15 +137,27 @@ func (g *Gateway) queryConfig(r *http.Request, q query) (*mysql.Config, error) {
 	if user == "" {
 		user = "root"
 	}
-	if password == "" && !isLocalOrigin(r) {
+	project, bySecret := g.secretProject(user, password)
+	if password == "" && !bySecret && !isLocalOrigin(r) {
 		return nil, fmt.Errorf("%w: a password is needed; send a MySQL user and password as Basic authorization", ErrUnauthorized)
 	}
 	from := remoteAddr(r)
+	conn, err := g.dialSQL(r.Context(), from)
+	if err != nil {
+		return nil, err
+	}
+	if bySecret {
+		to, err := g.readers.reader(project)
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		user, password = to.user, to.password
+		q.Database = cmp.Or(q.Database, project.Name)
+	}
 	config := mysql.NewConfig()
 	config.User, config.Passwd, config.DBName = user, password, q.Database
 	config.Net, config.Addr = "pipe", "arbor"
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return g.dialSQL(ctx, from) }
-	config.AllowNativePasswords = true
 	config.CheckConnLiveness = false
 	config.MaxAllowedPacket = maxRowBytes
 	if r.TLS != nil || isLoopback(from) {
@@ -152,7 +166,30 @@ func (g *Gateway) queryConfig(r *http.Request, q query) (*mysql.Config, error) {
 		config.TLS = &tls.Config{InsecureSkipVerify: true}
 		config.AllowFallbackToPlaintext = true
 	}
-	return config, nil
+	var dialed atomic.Bool
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		if dialed.Swap(true) {
+			return nil, net.ErrClosed // a query has one connection
+		}
+		return conn, nil
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%w: %w", ErrQueryRequest, err)
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// secretProject is the project whose secret is one of the credentials. A token
+// is none: it may only write.
+func (g *Gateway) secretProject(user, password string) (*catalog.Project, bool) {
+	for _, key := range []string{user, password} {
+		if p, ok := g.Catalog().ProjectByToken(key); ok && p.Secret == key {
+			return p, true
+		}
+	}
+	return nil, false
 }
 
 // maxRowBytes is the longest row of an answer.
