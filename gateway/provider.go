@@ -14,9 +14,10 @@ import (
 // systemDatabase is the database of tables about arbor itself.
 const systemDatabase = "arbor"
 
-// newProjectBuckets is how many user buckets a day of a new project has: enough
-// to keep a few cores busy, few enough that a quiet project has few files.
-const newProjectBuckets = 4
+// newProjectBuckets is how many user buckets a day of a new project has. One is
+// what a single member wants: a file has one dictionary of everything, and scans
+// are spread over the days.
+const newProjectBuckets = 1
 
 // provider gives go-mysql-server its databases: the live projects and arbor. It
 // keeps nothing: what exists is what the catalog says.

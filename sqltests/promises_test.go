@@ -227,8 +227,9 @@ func TestPromiseDayClosedIntoOneFile(t *testing.T) {
 	before := contents(t, s)
 	s.Import(t, token, list(purchase("ann", "a0", day, 0), purchase("ann", "late", day, 9)))
 	s.Advance(10 * time.Minute)
-	s.Tick(t)
-	s.Tick(t)
+	s.Tick(t) // the late events become a file
+	s.Advance(10 * time.Minute)
+	s.Tick(t) // and, once no more come, part of the day's one file
 	if got := s.One(t, "SELECT COUNT(*) FROM arbor.files"); got != "1" {
 		t.Errorf("%s files after late events, want 1", got)
 	}
