@@ -356,6 +356,8 @@ func libraryError(code uint16, state, text string) *mysql.SQLError {
 	text = strings.TrimPrefix(text, "unknown error: ")
 	switch {
 	case strings.Contains(text, "syntax error"):
+		_, text, _ = strings.Cut(text, "syntax error")
+		text = "syntax error" + strings.TrimRight(text, "\n")
 		return mysql.NewSQLError(mysql.ERParseError, stateSyntax, "%s", syntaxText(text))
 	case strings.Contains(text, "multiple statements"):
 		return mysql.NewSQLError(mysql.ERParseError, stateSyntax, "%s", syntaxText(text))

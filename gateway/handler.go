@@ -89,7 +89,7 @@ func (h *handler) ComInitDB(c *mysql.Conn, database string) (err error) {
 	if wireOf(c).tooBig() {
 		return errPacketTooLarge
 	}
-	if err := h.stock.ComInitDB(c, database); err != nil {
+	if err := h.sessions.SetDB(h.base, c, database); err != nil {
 		return h.clientError(err)
 	}
 	return nil

@@ -18,33 +18,6 @@ import (
 // that has strings which differ in case alone, each of them becomes an
 // expression whose text shows its bytes.
 
-// strictParser is a parser whose statements keep such strings apart.
-type strictParser struct{ sql.Parser }
-
-// ParseSimple parses a statement.
-func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
-	s, err := p.Parser.ParseSimple(query)
-	return keepApart(s), err
-}
-
-// Parse parses the first statement of a text.
-func (p *strictParser) Parse(ctx *sql.Context, query string, multi bool) (sqlparser.Statement, string, string, error) {
-	s, parsed, rest, err := p.Parser.Parse(ctx, query, multi)
-	return keepApart(s), parsed, rest, err
-}
-
-// ParseWithOptions parses the first statement of a text.
-func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
-	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
-	return keepApart(s), parsed, rest, err
-}
-
-// ParseOneWithOptions parses the first statement of a text.
-func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
-	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
-	return keepApart(s), next, err
-}
-
 // keepApart changes a statement in place.
 func keepApart(s sqlparser.Statement) sqlparser.Statement {
 	if s == nil || !selects(s) {

@@ -23,9 +23,7 @@ import (
 
 // Version is what the server says it is. Clients read the number and expect
 // what MySQL of that number does, which the SQL library speaks for.
-const Version = "8.0.31-" + versionPostfix
-
-const versionPostfix = "arbor"
+const Version = "8.0.31-arbor"
 
 // Times of a MySQL server.
 const (
@@ -94,6 +92,7 @@ func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 		o.Listener.Close()
 		return err
 	}
+	g.readers.use(e.grants)
 	return e.serve(ctx, o)
 }
 
@@ -134,7 +133,7 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	a := analyzer.NewBuilder(o.Provider).AddOverrides(sql.EngineOverrides{
 		Builder: sql.BuilderOverrides{Parser: &strictParser{Parser: o.Parser}},
 	}).Build()
-	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{VersionPostfix: versionPostfix}), limits: o.Limits, logger: o.Logger}
+	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{}), limits: o.Limits, logger: o.Logger}
 	var err error
 	if e.grants, err = openGrants(sql.NewEmptyContext(), a.Catalog.MySQLDb, o.Grants); err != nil {
 		return nil, err
@@ -152,6 +151,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		TLS: o.TLS, RequireTLS: o.RequireTLS, MaxPacket: func() int { return o.MaxPacket },
 		LoginTimeout: loginTimeout, WriteTimeout: writeStallTimeout,
 		IdleTimeout: func() time.Duration { return idleClientTimeout },
+		Preparable:  preparable,
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)

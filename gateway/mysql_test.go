@@ -424,3 +424,9 @@ func (d *testDatabase) GetViewDefinition(*sql.Context, string) (sql.ViewDefiniti
 }
 
 func (d *testDatabase) AllViews(*sql.Context) ([]sql.ViewDefinition, error) { return nil, nil }
+
+func withMultiStatements(c *driver.Config) { c.MultiStatements = true }
+
+func (d *testDatabase) GetTriggers(*sql.Context) ([]sql.TriggerDefinition, error) { return nil, nil }
+func (d *testDatabase) CreateTrigger(*sql.Context, sql.TriggerDefinition) error   { return nil }
+func (d *testDatabase) DropTrigger(*sql.Context, string) error                    { return nil }

@@ -79,3 +79,15 @@ func TestDeferredErrors(t *testing.T) {
 	mustQuery(t, c, `SELECT 1`, "1")
 	mustQuery(t, c, `SHOW WARNINGS`, "")
 }
+
+func TestNamesThatMySQLTakes(t *testing.T) {
+	plans := rowsOf("plan", sql.Schema{column("plan", "plan", types.LongText), column("plan", "std", types.Int64)}, sql.Row{"pro", int64(3)})
+	c := startServer(t, serverOptions{tables: []*testTable{plans}}).conn(withMultiStatements)
+	mustQuery(t, c, `SELECT plan, std, 'plan' FROM plan WHERE plan = 'pro' /* plan */ GROUP BY plan, std`, "pro|3|plan")
+	mustQuery(t, c, `SELECT plan, STD(std) FROM plan WHERE plan = ? GROUP BY plan`, "pro|0", "pro")
+	mustExec(t, c, `INSERT INTO plan (plan, std) VALUES ('x', 1)`)
+	mustExec(t, c, `INSERT INTO plan (plan, std) VALUES (?, ?)`, "x", 1)
+	mustQuery(t, c, `SELECT plan FROM plan; SELECT 2`, "pro")
+	failing(t, c, `SELECT plan, FROM plan`, 1064, "syntax; syntax error at position 23 near 'plan'")
+	failing(t, c, `SELECT plan, FROM plan WHERE plan = ?`, 1064, "syntax; syntax error at position 27 near 'plan'", 1)
+}

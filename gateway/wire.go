@@ -55,7 +55,7 @@ type wire struct {
 	once     sync.Once
 
 	// What Read is in the middle of. Read is called by one goroutine at a time.
-	header  []byte // rewritten header bytes that are still to be given
+	header  []byte // rewritten bytes that are still to be given
 	body    int    // bytes of the packet that are still to be given
 	rest    int    // bytes that are to be thrown away after them
 	drop    int    // bytes that are to be thrown away now
@@ -110,6 +110,8 @@ type wireOptions struct {
 	LoginTimeout time.Duration
 	IdleTimeout  func() time.Duration
 	WriteTimeout time.Duration
+	// Preparable gives the text to prepare in place of another; nil changes none.
+	Preparable func(string) string
 	// MapError gives the code, state and text of an error that the library made.
 	MapError func(code uint16, state, text string) *mysql.SQLError
 }
@@ -187,6 +189,9 @@ func (w *wire) nextPacket() error {
 		}
 	}
 	w.source.Discard(len(h))
+	if w.preparing(length, sequence) {
+		return w.readPrepare(length, sequence)
+	}
 
 	over := w.message+length > w.options.MaxPacket()
 	w.message += length
@@ -210,6 +215,33 @@ func (w *wire) nextPacket() error {
 		w.header = append(w.header[:0], h[0], h[1], h[2], sequence-w.shift)
 		w.body = length
 	}
+	return nil
+}
+
+// maxPreparable bounds the statements that are looked at before they are prepared.
+const maxPreparable = 1 << 20
+
+// preparing reports whether the packet is a whole statement to be prepared.
+func (w *wire) preparing(length int, sequence uint8) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return sequence == 0 && w.command == mysql.ComPrepare && w.phase == wireCommand && !w.loading.Load() &&
+		length < min(maxPreparable, w.options.MaxPacket()) && w.options.Preparable != nil
+}
+
+// readPrepare gives the library a statement that it can prepare.
+func (w *wire) readPrepare(length int, sequence uint8) error {
+	b := make([]byte, length)
+	if _, err := io.ReadFull(w.source, b); err != nil {
+		return err
+	}
+	text := w.options.Preparable(string(b[1:]))
+	w.header = append(w.header[:0], 0, 0, 0, sequence, b[0])
+	w.header = finishPacket(append(w.header, text...))
+	w.message = length
+	w.mu.Lock()
+	w.sequence = sequence
+	w.mu.Unlock()
 	return nil
 }
 

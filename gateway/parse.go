@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// strictParser is a parser whose statements keep strings apart that differ in
+// case, and that takes the names which MySQL takes.
+type strictParser struct{ sql.Parser }
+
+// ParseSimple parses a statement.
+func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
+	s, err := p.Parser.ParseSimple(query)
+	if err != nil {
+		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
+			s, err := p.Parser.ParseSimple(q)
+			return s, q, err
+		})
+	}
+	return keepApart(s), err
+}
+
+// Parse parses the first statement of a text.
+func (p *strictParser) Parse(ctx *sql.Context, query string, multi bool) (sqlparser.Statement, string, string, error) {
+	return p.ParseWithOptions(ctx, query, ';', multi, sql.LoadSqlMode(ctx).ParserOptions())
+}
+
+// ParseWithOptions parses the first statement of a text.
+func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
+	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
+	if err != nil {
+		first := query
+		if multi {
+			if head, tail, splitErr := sqlparser.SplitStatement(query); splitErr == nil {
+				first, rest = head, tail
+			}
+		}
+		s, parsed, err = again(first, err, func(q string) (sqlparser.Statement, string, error) {
+			s, parsed, _, err := p.Parser.ParseWithOptions(ctx, q, delimiter, false, o)
+			return s, parsed, err
+		})
+	}
+	return keepApart(s), parsed, rest, err
+}
+
+// ParseOneWithOptions parses the first statement of a text.
+func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
+	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
+	if err != nil {
+		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
+			s, _, err := p.Parser.ParseOneWithOptions(ctx, q, o)
+			return s, q, err
+		})
+		next = len(query)
+	}
+	return keepApart(s), next, err
+}
+
+// again parses a text that did not parse, with free words in back quotes. If it
+// still does not, the error tells of the text as it was.
+func again(query string, failed error, parse func(string) (sqlparser.Statement, string, error)) (sqlparser.Statement, string, error) {
+	changed, ok := quoteFreeWords(query)
+	if !ok {
+		return nil, query, failed
+	}
+	s, parsed, err := parse(changed)
+	if err == nil {
+		return s, parsed, nil
+	}
+	return nil, query, &syntaxError{text: placeWithoutQuotes(err.Error(), query, changed)}
+}
+
+// syntaxError is an error of the parser, with the place moved.
+type syntaxError struct{ text string }
+
+// Error is what the parser said.
+func (e *syntaxError) Error() string { return e.text }
+
+var placePattern = regexp.MustCompile(`at position (\d+)`)
+
+// placeWithoutQuotes moves the place that an error names by the back quotes
+// that were put in before it.
+func placeWithoutQuotes(text, query, changed string) string {
+	m := placePattern.FindStringSubmatchIndex(text)
+	if m == nil {
+		return text
+	}
+	place, err := strconv.Atoi(text[m[2]:m[3]])
+	if err != nil || place > len(changed)+1 {
+		return text
+	}
+	added := 0
+	for i, j := 0, 0; j < place-1 && j < len(changed); j++ {
+		if i < len(query) && changed[j] == query[i] {
+			i++
+		} else {
+			added++
+		}
+	}
+	return text[:m[2]] + strconv.Itoa(place-added) + text[m[3]:]
+}
+
+// preparable gives the text that the protocol library can prepare in place of
+// query: it parses statements by itself, without a seam.
+func preparable(query string) string {
+	changed, ok := quoteFreeWords(query)
+	if !ok {
+		return query
+	}
+	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err == nil {
+		return query
+	}
+	return changed
+}

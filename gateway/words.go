@@ -1,0 +1,103 @@
+package gateway
+
+import "strings"
+
+// The grammar of the SQL library reserves words that MySQL lets columns bear,
+// plan among them. A statement that does not parse is tried again with these in
+// back quotes.
+
+// freeWords are names in MySQL and keywords in the library's grammar;
+// freeFunctions are too, unless a parenthesis follows.
+var (
+	freeWords = wordSet(`plan copy encrypted exclusive shared inplace next off yes escape format vector
+		returning transactional system_time sql_cache sql_no_cache page_checksum page_compressed
+		page_compression_level encryption_key_id itef_quotes`)
+	freeFunctions = wordSet(`std stddev stddev_pop stddev_samp variance var_pop var_samp bit_and bit_or bit_xor
+		substr substring now group_concat json_arrayagg json_objectagg`)
+)
+
+func wordSet(words string) map[string]bool {
+	set := make(map[string]bool)
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
+}
+
+// quoteFreeWords puts free words into back quotes, and reports whether there
+// were any. Strings, quoted names and comments stay as they are.
+func quoteFreeWords(text string) (string, bool) {
+	var b strings.Builder
+	copied := 0
+	for i := 0; i < len(text); {
+		switch c := text[i]; {
+		case c == '\'' || c == '"' || c == '`':
+			i = skipQuotes(text, i)
+		case c == '#' || c == '-' && strings.HasPrefix(text[i:], "-- "):
+			i = skipTo(text, i, "\n")
+		case c == '/' && strings.HasPrefix(text[i:], "/*"):
+			i = skipTo(text, i, "*/")
+		case wordByte(c):
+			end := i
+			for end < len(text) && wordByte(text[end]) {
+				end++
+			}
+			if isFree(text, i, end) {
+				b.WriteString(text[copied:i])
+				b.WriteString("`" + text[i:end] + "`")
+				copied = end
+			}
+			i = end
+		default:
+			i++
+		}
+	}
+	if copied == 0 {
+		return text, false
+	}
+	b.WriteString(text[copied:])
+	return b.String(), true
+}
+
+// isFree reports whether the word text[start:end] is a free one, and neither a
+// variable's nor a function's name.
+func isFree(text string, start, end int) bool {
+	if start > 0 && text[start-1] == '@' {
+		return false
+	}
+	word := strings.ToLower(text[start:end])
+	if freeWords[word] {
+		return true
+	}
+	return freeFunctions[word] && !strings.HasPrefix(strings.TrimLeft(text[end:], " \t\r\n"), "(")
+}
+
+func wordByte(c byte) bool {
+	return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// skipQuotes gives the place after the quotes that begin at i.
+func skipQuotes(text string, i int) int {
+	quote := text[i]
+	for i++; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote != '`':
+			i++
+		case text[i] != quote:
+		case i+1 < len(text) && text[i+1] == quote:
+			i++
+		default:
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// skipTo gives the place after the next end.
+func skipTo(text string, i int, end string) int {
+	n := strings.Index(text[i:], end)
+	if n < 0 {
+		return len(text)
+	}
+	return i + n + len(end)
+}
