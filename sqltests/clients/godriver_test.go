@@ -29,10 +29,8 @@ func TestGoSQLDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := open(t, s, "shop")
-	insert, err := db.Prepare("INSERT INTO events (event, time, distinct_id, insert_id, amount, note) VALUES (?, ?, ?, ?, ?, ?)")
-	if err == nil {
-		t.Fatal("a column that nobody has sent yet is unknown: 1054 expected")
-	}
+	const statement = "INSERT INTO events (event, time, distinct_id, insert_id, amount, note) VALUES (?, ?, ?, ?, ?, ?)"
+	_, err := db.Exec(statement, "Purchase", time.Now(), "ann", "a0", 1, "a column that nobody has sent yet")
 	var unknown *mysql.MySQLError
 	if !errors.As(err, &unknown) || unknown.Number != 1054 {
 		t.Fatalf("got %v, want error 1054", err)
@@ -40,7 +38,7 @@ func TestGoSQLDriver(t *testing.T) {
 	if _, err := db.Exec("ALTER TABLE events ADD COLUMN amount BIGINT, ADD COLUMN note TEXT"); err != nil {
 		t.Fatal(err)
 	}
-	insert, err = db.Prepare("INSERT INTO events (event, time, distinct_id, insert_id, amount, note) VALUES (?, ?, ?, ?, ?, ?)")
+	insert, err := db.Prepare(statement)
 	if err != nil {
 		t.Fatal(err)
 	}
