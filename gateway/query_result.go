@@ -140,7 +140,8 @@ func (j *jsonResult) end() error {
 	return nil
 }
 
-// csvResult writes a header and the rows as RFC 4180 has it. NULL is an empty
+// csvResult writes a header and the rows as RFC 4180 has it, but for lines that
+// end as they do on Unix. NULL is an empty
 // field or what the client wants instead, and an empty string is one in quotes.
 type csvResult struct {
 	resultBody
@@ -156,14 +157,14 @@ func (c *csvResult) columns(list []resultColumn) {
 	for i := range list {
 		c.field(i, []byte(list[i].Name))
 	}
-	c.text = append(c.text, "\r\n"...)
+	c.text = append(c.text, "\n"...)
 }
 
 func (c *csvResult) row(values []sql.RawBytes) error {
 	for i, v := range values {
 		c.field(i, v)
 	}
-	c.text = append(c.text, "\r\n"...)
+	c.text = append(c.text, "\n"...)
 	return c.flushIfFull()
 }
 
@@ -185,7 +186,7 @@ func (c *csvResult) field(i int, v []byte) {
 }
 
 func (c *csvResult) affected(rows int64) error {
-	c.text = append(strconv.AppendInt(append(c.text, "affected_rows\r\n"...), rows, 10), "\r\n"...)
+	c.text = append(strconv.AppendInt(append(c.text, "affected_rows\n"...), rows, 10), "\n"...)
 	_ = c.flush()
 	return nil
 }

@@ -59,9 +59,9 @@ func TestQuery(t *testing.T) {
 	if want := "[{event LONGTEXT} {time DATETIME}"; !strings.HasPrefix(strings.ReplaceAll(fmt.Sprint(got.Columns), "TEXT}", "LONGTEXT}"), want) && len(got.Columns) != 6 {
 		t.Errorf("columns %v", got.Columns)
 	}
-	csv := "event,time,distinct_id,amount,note,n\r\n" +
-		"buy,2026-11-22 12:00:00.000000,ann,1.5,\"a \"\"b\"\",\nü\",2\r\n" +
-		"see,2026-11-22 12:00:00.000000,\"\",,,2\r\n"
+	csv := "event,time,distinct_id,amount,note,n\n" +
+		"buy,2026-11-22 12:00:00.000000,ann,1.5,\"a \"\"b\"\",\nü\",2\n" +
+		"see,2026-11-22 12:00:00.000000,\"\",,,2\n"
 	for _, ask := range [][]string{
 		{"/query?db=shop&format=csv", sql},
 		{"/query?database=shop", sql, "Accept", "text/csv"},
@@ -72,7 +72,7 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%v: %d %q", ask, status, answer)
 		}
 	}
-	if _, answer := w.query(t, "/query?database=shop&format=csv&null=%5CN", sql); !strings.Contains(answer, "see,2026-11-22 12:00:00.000000,\"\",\\N,\\N,2\r\n") {
+	if _, answer := w.query(t, "/query?database=shop&format=csv&null=%5CN", sql); !strings.Contains(answer, "see,2026-11-22 12:00:00.000000,\"\",\\N,\\N,2\n") {
 		t.Errorf("NULL as \\N: %q", answer)
 	}
 	for _, c := range []struct {
@@ -80,7 +80,7 @@ func TestQuery(t *testing.T) {
 		status             int
 	}{
 		{"/query?database=shop", "INSERT INTO events (event, insert_id) VALUES ('a', 'x'), ('b', 'y')", `{"affected_rows":2}`, 200},
-		{"/query?database=shop&format=csv", "insert into events (event) values ('c')", "affected_rows\r\n1\r\n", 200},
+		{"/query?database=shop&format=csv", "insert into events (event) values ('c')", "affected_rows\n1\n", 200},
 		{"/query", "SELECT 1", `"rows":[` + "\n[1]],\"row_count\":1}", 200},
 		{"/query?database=shop", "SELECT event FROM events WHERE event = 'none'", `"rows":[],"row_count":0}`, 200},
 		{"/query?database=shop", "SELECT nothing FROM events", `{"error":{"code":1054,"sqlstate":"42S22","message":"`, 400},
