@@ -75,7 +75,7 @@ func (s *Stack) Close(t testing.TB) {
 	if s.Engine == nil {
 		return
 	}
-	for _, c := range []func() error{s.Cluster.Close, s.Engine.Close, s.metadata.Close} {
+	for _, c := range []func() error{s.Gateway.Close, s.Cluster.Close, s.Engine.Close, s.metadata.Close} {
 		if err := c(); err != nil {
 			t.Error(err)
 		}
