@@ -75,3 +75,13 @@ func constantColumn(text string, rows int) arrow.Array {
 	codes := []*memory.Buffer{nil, zeros}
 	return array.NewDictionaryData(array.NewDataWithDictionary(t, rows, codes, 0, 0, dictionary.Data().(*array.Data)))
 }
+
+// toDictionary gives decimals, which a file may hold as plain text, the array
+// that batches have them in.
+func toDictionary(s *array.String) arrow.Array {
+	b := newColumnBuilder(catalog.TypeDecimal, s.Len())
+	for i := range s.Len() {
+		b.append(catalog.Value{Kind: catalog.KindNumber, Text: s.Value(i)}, s.IsValid(i))
+	}
+	return b.array()
+}

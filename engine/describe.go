@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"arbor/catalog"
@@ -164,9 +165,9 @@ func describeDuplicates(ctx context.Context, d *describing, v *view) error {
 	add := func(e *event.Event, dup *duplicate) {
 		insertID := catalog.Null
 		if e.InsertID != "" {
-			insertID = text(e.InsertID)
+			insertID = text(strings.Clone(e.InsertID)) // the event's memory is used again
 		}
-		d.row(v.shard.key, text(e.Name), text(e.DistinctID), insertID, text(e.ID.String()), text(dup.of.String()), text(dup.kind.String()))
+		d.row(v.shard.key, text(strings.Clone(e.Name)), text(strings.Clone(e.DistinctID)), insertID, text(e.ID.String()), text(dup.of.String()), text(dup.kind.String()))
 	}
 	for i, f := range v.files.files {
 		c := f.cursor()

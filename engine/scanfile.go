@@ -187,7 +187,11 @@ func fileColumn(p *part, f *file, m *marks, c *exec.Column, lo, hi int) (arrow.A
 	r := f.reader
 	switch c.Source {
 	case exec.SourceProperty:
-		return r.PropertyArray(c.Property, c.Type, c.Precision, c.Scale, lo, hi)
+		a, err := r.PropertyArray(c.Property, c.Type, c.Precision, c.Scale, lo, hi)
+		if s, ok := a.(*array.String); ok && err == nil && c.Type == catalog.TypeDecimal {
+			a = toDictionary(s)
+		}
+		return a, err
 	case exec.SourceEvent:
 		return r.EventArray(lo, hi)
 	case exec.SourceTime:
