@@ -34,7 +34,7 @@ func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale
 // EventArray is the event names of rows [lo, hi): a Dictionary over String, or
 // a String where names are hardly ever repeated.
 func (r *Reader) EventArray(lo, hi int) (arrow.Array, error) {
-	return r.columns[columnEvent].array(typeKey{t: catalog.TypeString}, lo, hi)
+	return r.column(columnEvent).array(typeKey{t: catalog.TypeString}, lo, hi)
 }
 
 // TimeArray is the raw times of rows [lo, hi): Timestamps in microseconds.
@@ -54,7 +54,7 @@ func (r *Reader) TimeRawArray(lo, hi int) (arrow.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &r.columns[columnServerTime]
+	c := r.column(columnServerTime)
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
 		}
 		var last *chunk
 		for k, row := first, lo; row < hi; k++ {
-			v, err := r.columns[columnDistinctID].value(k, &last)
+			v, err := r.column(columnDistinctID).value(k, &last)
 			if err != nil {
 				return nil, err
 			}

@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"fmt"
+	"strings"
 
 	"arbor/catalog"
 )
@@ -23,6 +24,7 @@ type Builder struct {
 	events      valueBuilder
 	serverTimes valueBuilder
 	properties  map[string]*valueBuilder
+	found       []*valueBuilder // the columns of the row at hand
 	// first is the column that the row before had first: the first guess.
 	first *valueBuilder
 }
@@ -61,58 +63,75 @@ func (b *Builder) Add(r *Row) error {
 	if r.ServerTime {
 		b.serverTimes.add(row, catalog.Bool(true))
 	}
+	for i, c := range b.found {
+		c.add(row, r.Properties[i].Value)
+	}
+	return nil
+}
+
+// find puts the columns of a row's properties into found. Rows are much alike,
+// so each column remembers which one followed it: where that guess is right the
+// names need no search, and no check of their order either.
+func (b *Builder) find(r *Row) error {
+	b.found = b.found[:0]
 	guess := &b.first
 	for i := range r.Properties {
 		p := &r.Properties[i]
 		c := *guess
 		if c == nil || c.name != p.Name {
-			c = b.property(p.Name)
+			if i > 0 && r.Properties[i-1].Name >= p.Name {
+				return fmt.Errorf("property %q after %q: %w", p.Name, r.Properties[i-1].Name, ErrOrder)
+			}
+			var err error
+			if c, err = b.property(p.Name); err != nil {
+				return err
+			}
 			*guess = c
 		}
-		c.add(row, p.Value)
+		if p.Value.Kind > catalog.KindJSON {
+			return fmt.Errorf("property %q: kind %d: %w", p.Name, p.Value.Kind, ErrColumn)
+		}
+		if len(p.Value.Text) > MaxTextBytes {
+			return fmt.Errorf("property %q: %d bytes, at most %d: %w", p.Name, len(p.Value.Text), MaxTextBytes, ErrLimit)
+		}
+		b.found = append(b.found, c)
 		guess = &c.next
 	}
 	return nil
 }
 
 // property is the column of a property, a new one if need be.
-func (b *Builder) property(name string) *valueBuilder {
-	c, ok := b.properties[name]
-	if !ok {
-		c = &valueBuilder{name: string([]byte(name))}
-		b.properties[c.name] = c
+func (b *Builder) property(name string) (*valueBuilder, error) {
+	if c, ok := b.properties[name]; ok {
+		return c, nil
 	}
-	return c
+	if len(name) > MaxTextBytes {
+		return nil, fmt.Errorf("property's name of %d bytes, at most %d: %w", len(name), MaxTextBytes, ErrLimit)
+	}
+	if len(b.properties) == MaxProperties {
+		return nil, fmt.Errorf("%d properties in one file: %w", MaxProperties, ErrLimit)
+	}
+	c := &valueBuilder{name: strings.Clone(name)}
+	b.properties[c.name] = c
+	return c, nil
 }
 
-// check says what is wrong with the next row.
+// check says what is wrong with the next row, and finds its columns.
 func (b *Builder) check(r *Row) error {
-	if err := r.check(); err != nil {
-		return err
-	}
-	n := len(b.times)
-	switch {
-	case n == MaxRows:
-		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
-	case len(b.properties)+len(r.Properties) > MaxProperties && b.newProperties(r) > MaxProperties:
-		return fmt.Errorf("%d properties in one file: %w", MaxProperties, ErrLimit)
-	case n == 0:
-		return nil
-	}
-	last := Row{ID: b.ids[n-1], Time: b.times[n-1], DistinctID: b.users.last}
-	if last.Compare(r) > 0 {
-		return fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, last.DistinctID, last.Time, ErrOrder)
-	}
-	return nil
-}
-
-// newProperties is the number of properties there would be with a row.
-func (b *Builder) newProperties(r *Row) int {
-	n := len(b.properties)
-	for i := range r.Properties {
-		if _, ok := b.properties[r.Properties[i].Name]; !ok {
-			n++
+	for _, s := range [...]string{r.Name, r.DistinctID, r.InsertID} {
+		if len(s) > MaxTextBytes {
+			return fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
 		}
 	}
-	return n
+	n := len(b.times)
+	if n == MaxRows {
+		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
+	}
+	if n > 0 {
+		last := Row{ID: b.ids[n-1], Time: b.times[n-1], DistinctID: b.users.last}
+		if last.Compare(r) > 0 {
+			return fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, last.DistinctID, last.Time, ErrOrder)
+		}
+	}
+	return b.find(r)
 }

@@ -37,14 +37,14 @@ type columnInfo struct {
 	distinct  int    // entries of the dictionary, 0 without one
 	base      uint64 // of packed integers
 	width     uint8  // of codes in bytes, of packed integers in bits
-	kinds     [catalog.KindJSON + 1]int
+	kinds     [catalog.KindJSON + 1]int32
 }
 
 // values is the number of rows that have a value.
 func (c *columnInfo) values() int {
 	n := 0
 	for _, k := range c.kinds {
-		n += k
+		n += int(k)
 	}
 	return n
 }
@@ -53,7 +53,7 @@ func (c *columnInfo) values() int {
 func (c *columnInfo) uniform() (catalog.Kind, bool) {
 	total := c.values()
 	for k, n := range c.kinds {
-		if n == total && n > 0 {
+		if int(n) == total && n > 0 {
 			return catalog.Kind(k), true
 		}
 	}

@@ -10,14 +10,15 @@ import (
 // the chunks that were decoded last, and where the sparse columns have values
 // in the block at hand. It is for one goroutine; many may be open at once.
 type Cursor struct {
-	reader *Reader
-	times  *times
-	ingest *ingestIDs
-	insert *insertIDs
-	users  *users
-	dense  []*column // of properties, in the order of their names
-	sparse []*column
-	last   []*chunk // of each column, by number
+	reader  *Reader
+	times   *times
+	ingest  *ingestIDs
+	insert  *insertIDs
+	users   *users
+	columns []*column // by number
+	dense   []*column // those of properties, in the order of their names
+	sparse  []*column
+	last    []*chunk // of each column, by number
 
 	user  int // of the row read last
 	block int // that spread is about, -1 for none
@@ -47,8 +48,7 @@ func (c *Cursor) Row(i int, into *Row) error {
 		c.spread(i / BlockRows)
 	}
 	into.ID, into.Time = c.ingest.at(i), c.times.at(i)
-	r := c.reader
-	_, into.ServerTime = r.columns[columnServerTime].slot(i)
+	_, into.ServerTime = c.columns[columnServerTime].slot(i)
 	name, err := c.value(columnEvent, i)
 	if err != nil {
 		return err
@@ -77,8 +77,10 @@ func (c *Cursor) load() (err error) {
 		return err
 	}
 	c.dense, c.sparse = c.dense[:0], c.sparse[:0]
+	c.columns = make([]*column, len(r.columns))
 	for k := columnEvent; k < len(r.columns); k++ {
-		column := &r.columns[k]
+		column := r.column(k)
+		c.columns[k] = column
 		if err := column.load(); err != nil {
 			return err
 		}
@@ -97,7 +99,7 @@ func (c *Cursor) load() (err error) {
 }
 
 func (c *Cursor) value(column, slot int) (catalog.Value, error) {
-	return c.reader.columns[column].value(slot, &c.last[column])
+	return c.columns[column].value(slot, &c.last[column])
 }
 
 func (c *Cursor) distinctID(i int) (string, error) {
@@ -187,7 +189,7 @@ func (c *Cursor) properties(i int, props []catalog.Property) ([]catalog.Property
 			continue
 		}
 		for len(rest) > 0 && int(rest[0].column) < column.number {
-			if err := add(&c.reader.columns[rest[0].column], int(rest[0].slot)); err != nil {
+			if err := add(c.columns[rest[0].column], int(rest[0].slot)); err != nil {
 				return props, err
 			}
 			rest = rest[1:]
@@ -197,7 +199,7 @@ func (c *Cursor) properties(i int, props []catalog.Property) ([]catalog.Property
 		}
 	}
 	for _, v := range rest {
-		if err := add(&c.reader.columns[v.column], int(v.slot)); err != nil {
+		if err := add(c.columns[v.column], int(v.slot)); err != nil {
 			return props, err
 		}
 	}

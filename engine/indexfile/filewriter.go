@@ -209,7 +209,11 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := column(encodeColumn(b.properties[name], rows)); err != nil {
+		c := b.properties[name]
+		if len(c.codes) == 0 {
+			continue // it was met only in a row that was refused
+		}
+		if err := column(encodeColumn(c, rows)); err != nil {
 			return err
 		}
 		delete(b.properties, name)

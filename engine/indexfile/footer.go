@@ -178,7 +178,7 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 	}
 	for k := range c.kinds {
 		if mask>>k&1 != 0 {
-			c.kinds[k] = d.count("column: values of kind", rows)
+			c.kinds[k] = int32(d.count("column: values of kind", rows))
 		}
 	}
 	values := c.values()
@@ -211,14 +211,14 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 
 // fits reports whether a column that every file has holds what it should.
 func (c *columnInfo) fits(column int, f *footer) bool {
-	strings := c.kinds[catalog.KindString]
+	strings := int(c.kinds[catalog.KindString])
 	switch column {
 	case columnEvent:
 		return strings == f.rows
 	case columnServerTime:
-		return c.kinds[catalog.KindBool] == c.values()
+		return int(c.kinds[catalog.KindBool]) == c.values()
 	case columnInsertText:
-		return strings+c.kinds[catalog.KindNull] == c.values()
+		return strings+int(c.kinds[catalog.KindNull]) == c.values()
 	case columnDistinctID:
 		return strings == f.users && c.layout == layoutChunks && c.placement == placeAll
 	}

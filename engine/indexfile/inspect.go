@@ -49,7 +49,11 @@ func (c *columnInfo) describe() PropertyInfo {
 	if c.layout == layoutDictionary && c.width == 0 {
 		how = "constant"
 	}
-	return PropertyInfo{Name: c.name, Kinds: c.kinds, Distinct: c.distinct, Encoding: how + ", " + placementNames[c.placement]}
+	p := PropertyInfo{Name: c.name, Distinct: c.distinct, Encoding: how + ", " + placementNames[c.placement]}
+	for k, n := range c.kinds {
+		p.Kinds[k] = int(n)
+	}
+	return p
 }
 
 // SectionInfo describes a section of a file, for people.

@@ -3,6 +3,7 @@ package indexfile
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -136,70 +137,100 @@ func (r *Reader) placeSections(end int64) error {
 // partRef says where a part is: a section, or a range of the pool.
 type partRef struct {
 	kind     partKind
-	section  int
-	from, to int
+	pooled   bool
+	section  int32
+	from, to uint32 // in the pool
+}
+
+// columnSlot is all that a reader keeps of a column before it is used: a file
+// may have thousands that no query asks for.
+type columnSlot struct {
+	parts  []partRef
+	loaded atomic.Pointer[column]
 }
 
 // placeParts hands the parts to the columns that they belong to.
 func (r *Reader) placeParts() error {
-	r.columns = make([]column, len(r.footer.columns)+columnEvent)
-	for i := range r.columns {
-		r.columns[i].reader, r.columns[i].number = r, i
-		if i >= columnEvent {
-			c := &r.columns[i]
-			c.info = &r.footer.columns[i-columnEvent]
-			c.kind, c.uniform = c.info.uniform()
-		}
+	r.columns = make([]columnSlot, len(r.footer.columns)+columnEvent)
+	count := make([]int, len(r.columns))
+	for _, s := range r.footer.sections {
+		count[s.column]++
+	}
+	for _, p := range r.footer.pooled {
+		count[p.column]++
+	}
+	refs := make([]partRef, len(r.footer.sections)+len(r.footer.pooled))
+	for i, n := range count {
+		r.columns[i].parts, refs = refs[:0:n], refs[n:]
 	}
 	pool := -1
 	for i := range r.footer.sections {
 		s := &r.footer.sections[i]
 		if s.kind == partPool {
 			pool = i
-			continue
 		}
-		if err := r.columns[s.column].addPart(partRef{kind: s.kind, section: i, to: int(s.raw)}); err != nil {
+		if err := r.addPart(s.column, partRef{kind: s.kind, section: int32(i)}); err != nil {
 			return err
 		}
 	}
-	at := 0
+	at := int64(0)
 	for _, p := range r.footer.pooled {
-		at = int(align(int64(at), poolAlign))
-		if err := r.columns[p.column].addPart(partRef{kind: p.kind, section: pool, from: at, to: at + p.raw}); err != nil {
+		at = align(at, poolAlign)
+		ref := partRef{kind: p.kind, pooled: true, section: int32(pool), from: uint32(at), to: uint32(at) + uint32(p.raw)}
+		if err := r.addPart(p.column, ref); err != nil {
 			return err
 		}
-		at += p.raw
+		at += int64(p.raw)
 	}
-	if pool < 0 && at > 0 || pool >= 0 && int64(at) != r.footer.sections[pool].raw {
+	if pool < 0 && at > 0 || pool >= 0 && at != r.footer.sections[pool].raw || at > math.MaxUint32 {
 		return r.corrupt("footer", "length of the pool")
 	}
 	return nil
 }
 
-func (c *column) addPart(ref partRef) error {
+func (r *Reader) addPart(column int, ref partRef) error {
 	if _, known := partNames[ref.kind]; !known {
-		return c.reader.corrupt("footer", "unknown part")
+		return r.corrupt("footer", "unknown part")
 	}
+	c := &r.columns[column]
 	for _, other := range c.parts {
 		if other.kind == ref.kind {
-			return c.corrupt(ref.kind, "there twice")
+			return r.corrupt(r.partName(ref.kind, column), "there twice")
 		}
 	}
 	c.parts = append(c.parts, ref)
 	return nil
 }
 
+// column gives a column by its number.
+func (r *Reader) column(number int) *column {
+	slot := &r.columns[number]
+	if c := slot.loaded.Load(); c != nil {
+		return c
+	}
+	c := &column{reader: r, number: number, parts: slot.parts}
+	if number >= columnEvent {
+		c.info = &r.footer.columns[number-columnEvent]
+		c.kind, c.uniform = c.info.uniform()
+	}
+	if !slot.loaded.CompareAndSwap(nil, c) {
+		return slot.loaded.Load()
+	}
+	return c
+}
+
 // part gives the bytes of a part, empty if the file has none, checked and
 // decompressed.
 func (c *column) part(kind partKind) ([]byte, error) {
 	for _, ref := range c.parts {
-		if ref.kind == kind {
-			b, err := c.reader.sectionBytes(ref.section)
-			if err != nil {
-				return nil, err
-			}
-			return b[ref.from:ref.to:ref.to], nil
+		if ref.kind != kind {
+			continue
 		}
+		b, err := c.reader.sectionBytes(int(ref.section))
+		if err != nil || !ref.pooled {
+			return b, err
+		}
+		return b[ref.from:ref.to:ref.to], nil
 	}
 	return nil, nil
 }

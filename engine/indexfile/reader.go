@@ -24,7 +24,7 @@ type Reader struct {
 	data     []byte
 	footer   footer
 	sections []section
-	columns  []column // by number; columns[columnFile] has only parts
+	columns  []columnSlot // by number
 
 	times      lazy[times]
 	ingest     lazy[ingestIDs]
@@ -90,7 +90,7 @@ func (r *Reader) Cross() ([]Cross, error) {
 }
 
 // Tombstones are the encoded deletes and undos. Not to be changed.
-func (r *Reader) Tombstones() ([]byte, error) { return r.columns[columnFile].part(partTombstones) }
+func (r *Reader) Tombstones() ([]byte, error) { return r.column(columnFile).part(partTombstones) }
 
 // DuplicateCount, GroupCount and CrossCount are the lengths of the lists, known
 // without reading them.
@@ -111,7 +111,7 @@ func deref[T any](p *T) (v T) {
 
 // decodePart decodes a part of the file to its end.
 func (r *Reader) decodePart(kind partKind, decode func(*decoder)) error {
-	b, err := r.columns[columnFile].part(kind)
+	b, err := r.column(columnFile).part(kind)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (r *Reader) decodePart(kind partKind, decode func(*decoder)) error {
 
 // packedPart gives a packed array with a value for each row.
 func (r *Reader) packedPart(kind partKind, base uint64, width uint8) (packed, error) {
-	b, err := r.columns[columnFile].part(kind)
+	b, err := r.column(columnFile).part(kind)
 	if err == nil && len(b) != packedLen(r.Rows(), width) {
 		err = r.corrupt(kind.String(), "length")
 	}
@@ -159,7 +159,7 @@ func (r *Reader) loadIngestIDs() (*ingestIDs, error) {
 	codesKind := partEdgeCodes
 	if info.requests > 0 {
 		codesKind = partRequestCodes
-		b, err := r.columns[columnFile].part(partRequests)
+		b, err := r.column(columnFile).part(partRequests)
 		if err != nil {
 			return nil, err
 		}
@@ -184,11 +184,11 @@ func (r *Reader) insertColumn() (*insertIDs, error) {
 		return s, nil
 	}
 	return r.inserts.get(func() (*insertIDs, error) {
-		b, err := r.columns[columnFile].part(partPackedIDs)
+		b, err := r.column(columnFile).part(partPackedIDs)
 		if err != nil {
 			return nil, err
 		}
-		s := &insertIDs{form: r.footer.insertForm, packed: b, rest: &r.columns[columnInsertText]}
+		s := &insertIDs{form: r.footer.insertForm, packed: b, rest: r.column(columnInsertText)}
 		if s.form != FormNone && len(b) != 16*r.Rows() || s.form == FormNone && s.rest.info.values() != r.Rows() {
 			return nil, r.corrupt(partPackedIDs.String(), "length")
 		}
@@ -208,7 +208,7 @@ func (r *Reader) loadUsers() (*users, error) {
 	if err := r.decodePart(partRunLengths, func(d *decoder) { u.ends = readRunLengths(d, r.footer.users, r.Rows()) }); err != nil {
 		return nil, err
 	}
-	c := &r.columns[columnDistinctID]
+	c := r.column(columnDistinctID)
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (r *Reader) Time(i int) (int64, error) {
 
 // ServerTime reports whether row i has the server's time for want of the client's.
 func (r *Reader) ServerTime(i int) (bool, error) {
-	c := &r.columns[columnServerTime]
+	c := r.column(columnServerTime)
 	if err := c.load(); err != nil {
 		return false, err
 	}
@@ -256,7 +256,7 @@ func (r *Reader) ServerTime(i int) (bool, error) {
 
 // Event is the name of row i's event.
 func (r *Reader) Event(i int) (string, error) {
-	c := &r.columns[columnEvent]
+	c := r.column(columnEvent)
 	if err := c.load(); err != nil {
 		return "", err
 	}
@@ -309,7 +309,7 @@ func (r *Reader) user(k int, last **chunk) (distinctID string, lo, hi int, err e
 	if err != nil {
 		return "", 0, 0, err
 	}
-	v, err := r.columns[columnDistinctID].value(k, last)
+	v, err := r.column(columnDistinctID).value(k, last)
 	if k > 0 {
 		lo = int(u.ends[k-1])
 	}
@@ -336,7 +336,7 @@ func (r *Reader) FindUser(distinctID string) (k int, found bool, err error) {
 	if n < 0 {
 		return 0, false, nil
 	}
-	c, err := r.columns[columnDistinctID].chunk(n)
+	c, err := r.column(columnDistinctID).chunk(n)
 	if err != nil {
 		return 0, false, err
 	}
@@ -377,7 +377,7 @@ func (r *Reader) property(name string) *column {
 	if !ok {
 		return nil
 	}
-	return &r.columns[columnProperties+i]
+	return r.column(columnProperties + i)
 }
 
 // String names the reader for messages.

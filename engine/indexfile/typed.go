@@ -93,7 +93,7 @@ func (d *dictionary) convert(key typeKey) *typed {
 			if t.valid != nil {
 				t.valid[code] = true
 			}
-			if last.Kind != catalog.KindNull && compareTyped(key.t, last, v) > 0 {
+			if last.Kind != catalog.KindNull && compareTyped(key.t, last, v) > 0 || v.Kind == catalog.KindDouble && math.IsNaN(v.Double()) {
 				t.monotone = false
 			}
 			last = v
@@ -111,17 +111,16 @@ func (d *dictionary) convert(key typeKey) *typed {
 	return t
 }
 
-// compareTyped compares two values of a type as SQL does; a NaN is above all,
-// so that a column with one has no order.
+// compareTyped compares two values of a type as SQL does.
 func compareTyped(t catalog.Type, a, b catalog.Value) int {
 	switch {
 	case textType(t):
 		return strings.Compare(a.Text, b.Text)
 	case t == catalog.TypeDouble:
 		switch x, y := a.Double(), b.Double(); {
-		case x <= y:
+		case x < y:
 			return -1
-		case math.IsNaN(x) || math.IsNaN(y) || x > y:
+		case x > y:
 			return 1
 		}
 		return 0

@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"arbor/catalog"
 )
@@ -34,7 +35,7 @@ func (b *userBuilder) add(distinctID string) {
 		return
 	}
 	b.endRun()
-	b.last = string([]byte(distinctID))
+	b.last = strings.Clone(distinctID)
 	b.run = 1
 	b.count++
 	if len(b.chunks.ends) == 0 {
@@ -55,7 +56,7 @@ func (b *userBuilder) encode() (columnInfo, []part, part) {
 	b.endRun()
 	b.chunks.flush()
 	info := columnInfo{placement: placeAll, layout: layoutChunks, slots: b.count}
-	info.kinds[catalog.KindString] = b.count
+	info.kinds[catalog.KindString] = int32(b.count)
 	return info, []part{
 		{kind: partChunks, bytes: b.chunks.bytes},
 		{kind: partChunkIndex, bytes: b.chunks.index},

@@ -15,7 +15,7 @@ type valueBuilder struct {
 	// rows are the ordinals of the values; nil as long as every row has one.
 	rows  []uint32
 	codes []uint32
-	kinds [catalog.KindJSON + 1]int // values of each kind
+	kinds [catalog.KindJSON + 1]int32 // values of each kind
 
 	entries []valueEntry
 	texts   []byte

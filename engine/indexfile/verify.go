@@ -18,7 +18,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.columns[i].verify(); err != nil {
+		if err := r.column(i).verify(); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (c *column) verify() error {
 	if c.number == columnDistinctID {
 		rows = c.info.slots
 	}
-	var kinds [catalog.KindJSON + 1]int
+	var kinds [catalog.KindJSON + 1]int32
 	var last *chunk
 	zones := c.emptyZones()
 	err := c.rowsOf(0, rows, func(row, slot int) error {
@@ -230,12 +230,12 @@ func (r *Reader) verifyFirsts() error {
 		return err
 	}
 	for n := range u.chunks.len() {
-		c, err := r.columns[columnDistinctID].chunk(n)
+		c, err := r.column(columnDistinctID).chunk(n)
 		if err != nil {
 			return err
 		}
 		if text(c.at(c.first)) != u.firsts.at(n) {
-			return r.columns[columnDistinctID].corrupt(partFirsts, fmt.Sprintf("chunk %d", n))
+			return r.column(columnDistinctID).corrupt(partFirsts, fmt.Sprintf("chunk %d", n))
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ func (r *Reader) BlockTime(b int) (least, greatest int64, err error) {
 	if r.Blocks() == 1 {
 		return r.footer.times.least, r.footer.times.greatest, nil
 	}
-	zones, err := r.columns[columnFile].part(partTimeZones)
+	zones, err := r.column(columnFile).part(partTimeZones)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -50,7 +50,7 @@ func (r *Reader) BlockRange(b int, property string, t catalog.Type, precision, s
 
 // BlockEvent is the range of event names in block b.
 func (r *Reader) BlockEvent(b int) (Range, error) {
-	return r.columns[columnEvent].blockRange(b, typeKey{t: catalog.TypeString})
+	return r.column(columnEvent).blockRange(b, typeKey{t: catalog.TypeString})
 }
 
 func (c *column) blockRange(b int, key typeKey) (Range, error) {
