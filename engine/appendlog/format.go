@@ -27,6 +27,8 @@ const (
 	frameHeaderSize = 8
 
 	minSegmentBytes = 2 * headerSize
+	// maxFileBytes is more than any segment has.
+	maxFileBytes = MaxSegmentBytes + MaxAppendBytes
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -105,10 +107,18 @@ func decodeHeader(b []byte) (h header, err error) {
 		return h, fmt.Errorf("checksum of the header does not match: %w", ErrCorrupt)
 	case found > version:
 		return h, fmt.Errorf("version %d, and %d is the newest known: %w", found, version, ErrVersion)
-	case found == 0:
-		return h, fmt.Errorf("version 0: %w", ErrCorrupt)
+	case found == 0, !h.sound():
+		return h, fmt.Errorf("header makes no sense: %w", ErrCorrupt)
 	}
 	return h, nil
+}
+
+// sound says whether the fields can be those of a segment.
+func (h *header) sound() bool {
+	if h.previous == 0 {
+		return h.previousEnd == 0
+	}
+	return h.previous < h.id && h.previousEnd > headerSize && h.previousEnd <= maxFileBytes
 }
 
 // group is a group's header.

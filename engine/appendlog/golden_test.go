@@ -20,7 +20,7 @@ import (
 //	close     closes the log; the next command opens it again
 //	dump      the bytes of a segment, e.g. dump segment=2
 func TestGolden(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, file string) {
+	datadriven.Walk(t, "testdata/golden", func(t *testing.T, file string) {
 		m := vfs.NewMem()
 		opts := options(m)
 		opts.salt = rand.New(rand.NewPCG(1, 2)).Uint64

@@ -121,6 +121,9 @@ func (l *Log) readHeader(s *segment) error {
 	if err != nil {
 		return err
 	}
+	if size > maxFileBytes {
+		return &CorruptError{l.path(s.id), maxFileBytes, fmt.Sprintf("%d bytes are more than a segment can have", size)}
+	}
 	b := make([]byte, min(size, headerSize))
 	if n, err := s.file.ReadAt(b, 0); n < len(b) {
 		return fmt.Errorf("read %s: %w", l.path(s.id), err)
@@ -148,9 +151,6 @@ func readAll(f vfs.File, buf []byte) ([]byte, error) {
 	size, err := f.Size()
 	if err != nil {
 		return buf, err
-	}
-	if size > MaxSegmentBytes+MaxAppendBytes {
-		return buf, fmt.Errorf("%d bytes are more than a segment can have: %w", size, ErrCorrupt)
 	}
 	buf = slices.Grow(buf[:0], int(size))[:size]
 	if n, err := f.ReadAt(buf, 0); n < len(buf) {

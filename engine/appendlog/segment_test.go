@@ -221,6 +221,18 @@ func TestNewerVersion(t *testing.T) {
 	}
 }
 
+// No memory is taken for a file that cannot be one of ours.
+func TestHugeFile(t *testing.T) {
+	opts := options(vfs.OS())
+	opts.Dir = t.TempDir()
+	l, _ := open(t, opts)
+	add(t, l, "a")
+	must(t, l.active.file.Truncate(maxFileBytes+1)) // sparse
+	must(t, l.Close())
+	_, err := Open(opts, new(content).replay)
+	wantErr(t, err, ErrCorrupt)
+}
+
 // A header of another segment, whole as it is, is not this one's.
 func TestMisplacedSegment(t *testing.T) {
 	m := vfs.NewMem()
