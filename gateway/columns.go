@@ -132,6 +132,8 @@ func defaultOf(s exec.Source) *sql.ColumnDefaultValue {
 		return &sql.ColumnDefaultValue{Expr: serverTime{}, OutType: datetimeType}
 	case exec.SourceDistinctID:
 		return &sql.ColumnDefaultValue{Expr: expression.NewLiteral("", nameType), OutType: nameType, Literal: true}
+	case exec.SourceProperties:
+		return &sql.ColumnDefaultValue{Expr: expression.NewLiteral("{}", stringType), OutType: propertiesColumn.sqlType, Parenthesized: true}
 	}
 	return nil
 }
@@ -158,4 +160,46 @@ func (s serverTime) WithChildren(_ *sql.Context, children ...sql.Expression) (sq
 		return nil, sql.ErrInvalidChildrenNumber.New(s, len(children), 0)
 	}
 	return s, nil
+}
+
+// showColumns are the rows of SHOW COLUMNS and DESCRIBE. The stock ones have the
+// collation in the type, where MySQL has the type alone.
+func showColumns(schema sql.Schema, full bool) []sql.Row {
+	var rows []sql.Row
+	for _, c := range schema {
+		if c.HiddenSystem {
+			continue
+		}
+		var collation any
+		if s, ok := c.Type.(sql.StringType); ok {
+			collation = s.Collation().Name()
+		}
+		null := "NO"
+		if c.Nullable {
+			null = "YES"
+		}
+		var value any
+		extra := ""
+		switch d := c.Default; {
+		case d == nil:
+		case d.IsLiteral():
+			value, _ = d.Eval(nil, nil)
+		default:
+			value, extra = d.String(), "DEFAULT_GENERATED"
+		}
+		if full {
+			rows = append(rows, sql.Row{c.Name, typeText(c.Type), collation, null, "", value, extra, "select,insert", c.Comment})
+		} else {
+			rows = append(rows, sql.Row{c.Name, typeText(c.Type), null, "", value, extra})
+		}
+	}
+	return rows
+}
+
+// typeText is a type as MySQL shows it in a table of that collation.
+func typeText(t sql.Type) string {
+	if s, ok := t.(sql.TypeWithCollation); ok {
+		return s.StringWithTableCollation(eventsCollation)
+	}
+	return t.String()
 }

@@ -12,6 +12,7 @@ import (
 // database is a project as a MySQL database, as of the statement that asked. It
 // has the tables events and events_all, and views.
 type database struct {
+	noProcedures
 	gateway *Gateway
 	project *catalog.Project
 }
@@ -25,6 +26,9 @@ var (
 	_ sql.TableRenamer      = (*database)(nil)
 	_ sql.CollatedDatabase  = (*database)(nil)
 	_ sql.TriggerDatabase   = (*database)(nil)
+
+	_ sql.StoredProcedureDatabase = (*database)(nil)
+	_ sql.StoredProcedureDatabase = (*arborDatabase)(nil)
 )
 
 // Name is the project's name.
@@ -151,6 +155,9 @@ const onlyEvents = "a project has the tables events and events_all, and views: "
 
 // CreateTable refuses.
 func (d *database) CreateTable(_ *sql.Context, name string, _ sql.PrimaryKeySchema, _ sql.CollationID, _ string) error {
+	if isEventsTable(name) {
+		return sql.ErrTableAlreadyExists.New(name)
+	}
 	return unsupported("CREATE TABLE %s: "+onlyEvents+"INSERT properties as they come, each becomes a column of events", name)
 }
 
@@ -175,4 +182,32 @@ func (d *database) CreateTrigger(_ *sql.Context, t sql.TriggerDefinition) error 
 // DropTrigger finds none.
 func (d *database) DropTrigger(_ *sql.Context, name string) error {
 	return sql.ErrTriggerDoesNotExist.New(name)
+}
+
+// noProcedures is a database without procedures of its own: those of arbor are
+// found before a database is asked.
+type noProcedures struct{}
+
+// GetStoredProcedure finds none.
+func (noProcedures) GetStoredProcedure(*sql.Context, string) (sql.StoredProcedureDetails, bool, error) {
+	return sql.StoredProcedureDetails{}, false, nil
+}
+
+// GetStoredProcedures lists none.
+func (noProcedures) GetStoredProcedures(*sql.Context) ([]sql.StoredProcedureDetails, error) {
+	return nil, nil
+}
+
+// SaveStoredProcedure refuses.
+func (noProcedures) SaveStoredProcedure(*sql.Context, sql.StoredProcedureDetails) error {
+	return refuseProcedures()
+}
+
+// DropStoredProcedure finds none.
+func (noProcedures) DropStoredProcedure(_ *sql.Context, name string) error {
+	return sql.ErrStoredProcedureDoesNotExist.New(name)
+}
+
+func refuseProcedures() error {
+	return unsupported("arbor's procedures are built in; SELECT * FROM arbor.procedures lists them")
 }

@@ -75,7 +75,7 @@ func (g *Gateway) delete(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Del
 	if err != nil {
 		return nil, err
 	}
-	return okResult(ctx, types.NewOkResult(count)), nil
+	return answerOK(ctx, types.NewOkResult(count)), nil
 }
 
 // bind finds a target's columns in the rows below the DELETE.
@@ -350,5 +350,5 @@ func (g *Gateway) truncate(ctx *sql.Context, t *eventsTable) (sql.RowIter, error
 	if _, err := g.change(ctx, catalog.Truncate{Project: t.project.ID, ID: id, UpTo: id}); err != nil {
 		return nil, catalogError(err)
 	}
-	return okResult(ctx, types.NewOkResult(count)), nil
+	return answerOK(ctx, types.NewOkResult(count)), nil
 }

@@ -49,6 +49,12 @@ func (g *Gateway) rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 				return g.modifyColumn(ctx, t, n.Column(), n.NewColumn(), n.Order(ctx))
 			})
 		}
+	case *plan.ShowColumns:
+		if schema, ok := schemaBelow(ctx, n.Child); ok {
+			return own(n, func(*sql.Context, sql.NodeExecBuilder, sql.Row) (sql.RowIter, error) {
+				return sql.RowsToRowIter(showColumns(schema, n.Full)...), nil
+			})
+		}
 	case *plan.DescribeQuery:
 		return own(n, func(ctx *sql.Context, base sql.NodeExecBuilder, row sql.Row) (sql.RowIter, error) {
 			return g.explain(ctx, base, n, row)
@@ -81,6 +87,21 @@ func deletesEvents(n *plan.DeleteFrom) bool {
 		}
 	}
 	return false
+}
+
+// schemaBelow is the schema of one of arbor's tables.
+func schemaBelow(ctx *sql.Context, n sql.Node) (sql.Schema, bool) {
+	rt, ok := n.(*plan.ResolvedTable)
+	if !ok {
+		return nil, false
+	}
+	switch t := rt.UnderlyingTable().(type) {
+	case *eventsTable:
+		return t.schema, true
+	case *systemTable:
+		return t.Schema(ctx), true
+	}
+	return nil, false
 }
 
 // eventsBelow is the events table that a statement changes.

@@ -100,10 +100,28 @@ func (in *insertion) bind(ctx *sql.Context, n *plan.InsertInto, t *eventsTable) 
 			in.columns = append(in.columns, insertColumn{eventsColumn: t.all[i], source: f.Index()})
 		}
 	}
-	if !slices.ContainsFunc(in.columns, func(c insertColumn) bool { return c.name == firstColumns[columnEvent].name }) {
+	at := slices.IndexFunc(in.columns, func(c insertColumn) bool { return c.name == firstColumns[columnEvent].name })
+	if at < 0 || givesDefault(project.Child, in.columns[at].source) {
 		return nil, refuse(erNoDefault, "HY000", "Field 'event' doesn't have a default value")
 	}
 	return project.Child, nil
+}
+
+// givesDefault reports whether a row of VALUES says DEFAULT for a column that
+// has none.
+func givesDefault(source sql.Node, at int) bool {
+	values, ok := source.(*plan.Values)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(values.ExpressionTuples, func(row []sql.Expression) bool {
+		w, ok := row[at].(*expression.Wrapper)
+		if !ok {
+			return false
+		}
+		d, ok := w.Unwrap().(*sql.ColumnDefaultValue)
+		return ok && d == nil
+	})
 }
 
 // run takes all rows in.
@@ -349,11 +367,11 @@ func (in *insertion) result(ctx *sql.Context) sql.RowIter {
 	if !in.uncounted {
 		ok.Info = insertInfo{in.stored, in.duplicates, int64(in.warnings)}
 	}
-	return okResult(ctx, ok)
+	return answerOK(ctx, ok)
 }
 
-// okResult is the one row that becomes an OK packet.
-func okResult(ctx *sql.Context, ok types.OkResult) sql.RowIter {
+// answerOK is the one row that becomes an OK packet.
+func answerOK(ctx *sql.Context, ok types.OkResult) sql.RowIter {
 	ctx.GetLastQueryInfo().RowCount.Store(int64(ok.RowsAffected))
 	return sql.RowsToRowIter(sql.NewRow(ok))
 }

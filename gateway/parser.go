@@ -104,7 +104,9 @@ func inName(c byte) bool {
 
 // rewrite makes the system columns readable where the statement names one.
 func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, text string) error {
-	if !namesSystemColumn(text) {
+	deletes, isDelete := deleteOf(statement)
+	named := namesSystemColumn(text)
+	if !isDelete && !named {
 		return nil
 	}
 	r := &rewriter{catalog: p.gateway.Catalog()}
@@ -112,8 +114,32 @@ func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, tex
 		r.catalog = p.gateway.catalogFor(c)
 		r.database = p.gateway.databaseOf(c, text)
 	}
+	if isDelete {
+		var leaves []sqlparser.TableExpr
+		for _, t := range deletes.TableExprs {
+			leaves = appendLeaves(leaves, t, new(bool))
+		}
+		for _, leaf := range leaves {
+			if t, ok := leaf.(*sqlparser.AliasedTableExpr); ok {
+				r.mark(t)
+			}
+		}
+	}
+	if !named {
+		return nil
+	}
 	r.findCTEs(statement)
 	return r.walk(statement)
+}
+
+// deleteOf is the DELETE that a statement is or explains. It reads the system
+// columns of its tables, to know what to delete.
+func deleteOf(statement sqlparser.Statement) (*sqlparser.Delete, bool) {
+	if e, ok := statement.(*sqlparser.Explain); ok {
+		return deleteOf(e.Statement)
+	}
+	d, ok := statement.(*sqlparser.Delete)
+	return d, ok
 }
 
 // rewriter walks a statement's tree and changes it in place.

@@ -38,7 +38,7 @@ func (p *pusher) compare(e comparison, op exec.Op) translation {
 	return p.compareSides(e, e.Right(), e.Left(), flipped[op])
 }
 
-func (p *pusher) compareSides(e, side, other sql.Expression, op exec.Op) translation {
+func (p *pusher) compareSides(e comparison, side, other sql.Expression, op exec.Op) translation {
 	if day, ok := dayOf(side); ok {
 		if c, ok := p.column(day); ok && c.exec.Type == catalog.TypeDatetime {
 			return p.compareDay(c, op, other)
@@ -74,19 +74,17 @@ func (p *pusher) simple(c *eventsColumn, op exec.Op, v catalog.Value, exact bool
 	return translation{&exec.Expr{Op: op, Column: p.use(c), Values: []catalog.Value{v}}, exact}
 }
 
-// byCodePoint reports whether a comparison orders strings as their bytes are.
-func (p *pusher) byCodePoint(e sql.Expression) bool {
-	collation, _ := sql.GetCoercibility(p.ctx, e)
-	switch collation {
-	case sql.Collation_utf8mb4_bin, sql.Collation_utf8mb4_0900_bin:
-		return true
-	}
-	return false
+// byCodePoint reports whether two strings are compared as their bytes are.
+func (p *pusher) byCodePoint(left, right sql.Expression) bool {
+	leftCollation, leftRank := sql.GetCoercibility(p.ctx, left)
+	rightCollation, rightRank := sql.GetCoercibility(p.ctx, right)
+	collation, _ := sql.ResolveCoercibility(leftCollation, leftRank, rightCollation, rightRank)
+	return collation == sql.Collation_utf8mb4_bin || collation == sql.Collation_utf8mb4_0900_bin
 }
 
-func (p *pusher) compareString(c *eventsColumn, op exec.Op, v any, e, other sql.Expression) translation {
+func (p *pusher) compareString(c *eventsColumn, op exec.Op, v any, e comparison, other sql.Expression) translation {
 	s, ok := v.(string)
-	if !ok || !types.IsTextOnly(other.Type(p.ctx)) || !p.byCodePoint(e) || !utf8.ValidString(s) {
+	if !ok || !types.IsTextOnly(other.Type(p.ctx)) || !p.byCodePoint(e.Left(), e.Right()) || !utf8.ValidString(s) {
 		return nothing
 	}
 	return p.simple(c, op, catalog.String(s), true)
@@ -273,7 +271,7 @@ func (p *pusher) in(left, right sql.Expression) translation {
 // like translates the part of a pattern before its first wildcard.
 func (p *pusher) like(e *expression.Like) translation {
 	c, ok := p.column(e.LeftChild)
-	if !ok || e.Escape != nil || c.exec.Type != catalog.TypeString && c.exec.Type != catalog.TypeNull || !p.byCodePoint(e) {
+	if !ok || e.Escape != nil || c.exec.Type != catalog.TypeString && c.exec.Type != catalog.TypeNull || !p.byCodePoint(e.LeftChild, e.RightChild) {
 		return nothing
 	}
 	v, ok := p.constant(e.RightChild)

@@ -17,7 +17,10 @@ import (
 // describes. A user sees the rows of the projects that it has a privilege in.
 
 // arborDatabase is the database arbor.
-type arborDatabase struct{ gateway *Gateway }
+type arborDatabase struct {
+	noProcedures
+	gateway *Gateway
+}
 
 var (
 	_ sql.ReadOnlyDatabase = (*arborDatabase)(nil)

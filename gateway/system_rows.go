@@ -40,7 +40,7 @@ func columnRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 	var rows []sql.Row
 	eachProject(ctx, g, false, func(p *catalog.Project) {
 		for _, c := range p.Columns {
-			rows = append(rows, sql.Row{p.Name, c.Name, c.Property, sqlType(c.Type, c.Precision, c.Scale).String(), flag(c.Pinned)})
+			rows = append(rows, sql.Row{p.Name, c.Name, c.Property, typeText(sqlType(c.Type, c.Precision, c.Scale)), flag(c.Pinned)})
 		}
 	})
 	return rows, nil
