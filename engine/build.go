@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"arbor/catalog"
+	"arbor/engine/appendlog"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 )
@@ -63,7 +64,7 @@ func (b *build) run(ctx context.Context) (*file, error) {
 	for _, step := range steps {
 		if err := step.do(ctx); err != nil {
 			b.discard()
-			return nil, fmt.Errorf("%s: %w", step.what, err)
+			return nil, fmt.Errorf("%s: %w", step.what, b.suspect(err))
 		}
 	}
 	f, err := openFile(b.engine.fs, b.view.shard.dir, b.name, b.view.shard.key)
@@ -71,6 +72,20 @@ func (b *build) run(ctx context.Context) (*file, error) {
 		b.view.shard.addLitter(b.name.String())
 	}
 	return f, err
+}
+
+// suspect raises the alarm for errors that say that a build went wrong, rather
+// than the disk or the context.
+func (b *build) suspect(err error) error {
+	wrong := errors.Is(err, indexfile.ErrOrder) || errors.Is(err, indexfile.ErrLimit) || errors.Is(err, indexfile.ErrColumn)
+	if wrong && !errors.Is(err, ErrUnproven) {
+		err = fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	if errors.Is(err, ErrUnproven) {
+		b.engine.metrics.Unproven.Add(1)
+		b.engine.alarms.raise(alarmUnproven, b.view.shard.key, b.newName(), err.Error())
+	}
+	return err
 }
 
 // open reads the logged batches, or opens the files, to give their rows in order.
@@ -146,7 +161,7 @@ func (b *build) meta() indexfile.Meta {
 		Tombstones: b.marks.encode(), LogCut: b.cut().encode(), CreatedBy: b.engine.opts.CreatedBy,
 	}
 	for _, r := range b.refs {
-		name := fmt.Sprintf("%012d.log", r.segment)
+		name := appendlog.SegmentName(r.segment)
 		if !slices.Contains(m.Sources, name) {
 			m.Sources = append(m.Sources, name)
 		}

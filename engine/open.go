@@ -161,5 +161,29 @@ func (e *Engine) openLog(ctx context.Context) error {
 			e.alarms.raise(alarmLog, catalog.ShardKey{}, f.File, fmt.Sprintf("%d bytes from byte %d on: %s", f.Bytes, f.Offset, f.Reason))
 		}
 	}
+	return e.compareCuts()
+}
+
+// compareCuts holds the log against what the indexed files say of it: a segment
+// that is shorter than what was indexed from it has lost its end, and with it,
+// perhaps, what was not indexed yet.
+func (e *Engine) compareCuts() error {
+	ends := map[uint64]int64{}
+	for _, s := range e.log.Segments() {
+		ends[s.ID] = s.Bytes
+	}
+	for _, s := range e.allShards() {
+		upTo := s.indexedTo()
+		end, there := ends[upTo.segment]
+		if !there || end >= upTo.offset {
+			continue
+		}
+		file := path.Join(e.logDir(), appendlog.SegmentName(upTo.segment))
+		message := fmt.Sprintf("%s ends at byte %d, and shard %s was indexed from it up to byte %d", file, end, s.key, upTo.offset)
+		e.alarms.raise(alarmLog, s.key, file, message)
+		if !e.opts.OpenDamagedLog {
+			return fmt.Errorf("%s: %w", message, appendlog.ErrCorrupt)
+		}
+	}
 	return nil
 }

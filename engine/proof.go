@@ -18,12 +18,10 @@ import (
 // its sources hold: the records' digest, their order, and the duplicates, which
 // are counted in another way than the build's. In 2016 nobody did, and a day of
 // data was lost. If anything differs the file is not used, the sources stay, and
-// an alarm is raised.
+// an alarm is raised, see suspect.
 func (b *build) prove(ctx context.Context) error {
 	err := b.reread(ctx)
 	if err != nil && ctx.Err() == nil {
-		b.engine.metrics.Unproven.Add(1)
-		b.engine.alarms.raise(alarmUnproven, b.view.shard.key, b.newName(), err.Error())
 		return fmt.Errorf("%w: %w", ErrUnproven, err)
 	}
 	return err

@@ -107,6 +107,13 @@ func (s *shard) covers(pos appendlog.Position) bool {
 	return s.cut.covers(pos)
 }
 
+// indexedTo is up to where the log is in the shard's files.
+func (s *shard) indexedTo() cut {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut
+}
+
 // lastCut is right behind the last batch that is published now.
 func (s *shard) lastCut() (upTo cut) {
 	s.mu.Lock()

@@ -551,4 +551,3 @@ func (m *marks) take(found []duplicate, detail bool) {
 func sortDuplicates(d []duplicate) {
 	slices.SortFunc(d, func(a, b duplicate) int { return cmp.Compare(a.ordinal, b.ordinal) })
 }
-
