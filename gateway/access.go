@@ -58,6 +58,19 @@ func (a *access) CheckTable(ctx *sql.Context, state sql.AuthorizationQueryState,
 	return err
 }
 
+// leaveAccess leaves it to the executor who may run a statement, for those that
+// everyone may run in part: clients see and end what is their own.
+func leaveAccess(s sqlparser.Statement) {
+	switch s := s.(type) {
+	case *sqlparser.Kill:
+		s.Auth.AuthType = sqlparser.AuthType_IGNORE
+	case *sqlparser.Show:
+		if s.Auth.AuthType == sqlparser.AuthType_PROCESS {
+			s.Auth.AuthType = sqlparser.AuthType_IGNORE
+		}
+	}
+}
+
 func deniedDatabase(ctx *sql.Context, auth sqlparser.AuthInformation) string {
 	if len(auth.TargetNames) > 0 && auth.TargetNames[0] != "" {
 		return auth.TargetNames[0]

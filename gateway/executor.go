@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
@@ -57,7 +59,11 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	case *plan.CachedResults:
 		x.count(ctx, &n.UnaryNode)
 	case *plan.ShowProcessList:
-		return x.processList(ctx, n)
+		return x.ownClients(ctx, n, row)
+	case *plan.ResolvedTable:
+		if strings.EqualFold(n.Name(), "processlist") && n.Database() != nil && n.Database().Name() == sql.InformationSchemaDatabaseName {
+			return x.ownClients(ctx, n, row)
+		}
 	}
 	return nil, nil
 }
@@ -152,25 +158,18 @@ func (r *releasing) Close(ctx *sql.Context) error {
 	return r.RowIter.Close(ctx)
 }
 
-// processList shows the clients: all of them to those who may see them, else
-// the client's own.
-func (x *executor) processList(ctx *sql.Context, n *plan.ShowProcessList) (sql.RowIter, error) {
-	all, err := x.stock.Build(ctx, n, nil)
-	if err != nil {
-		return nil, err
+// ownClients shows the clients: all of them to those who may see them, else the
+// client's own.
+func (x *executor) ownClients(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	all, err := x.stock.Build(ctx, n, row)
+	if err != nil || x.has(ctx, sql.PrivilegeType_Process) {
+		return all, err
 	}
-	if x.has(ctx, sql.PrivilegeType_Process) {
-		return all, nil
-	}
+	user := slices.IndexFunc(n.Schema(ctx), func(c *sql.Column) bool { return strings.EqualFold(c.Name, "user") })
 	rows, err := sql.RowIterToRows(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	var own []sql.Row
-	for _, row := range rows {
-		if len(row) > 1 && row[1] == ctx.Session.Client().User {
-			own = append(own, row)
-		}
-	}
-	return sql.RowsToRowIter(own...), nil
+	rows = slices.DeleteFunc(rows, func(r sql.Row) bool { return r[user] != ctx.Session.Client().User })
+	return sql.RowsToRowIter(rows...), nil
 }

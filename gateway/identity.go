@@ -20,6 +20,8 @@ import (
 
 // keepApart changes a statement in place.
 func keepApart(s sqlparser.Statement) sqlparser.Statement {
+	chooseLogin(s)
+	leaveAccess(s)
 	if s == nil || !selects(s) {
 		return s
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
 // Limits of logins.
@@ -64,6 +65,24 @@ func (l *logins) AuthMethods() []mysql.AuthMethod {
 // DefaultAuthMethodDescription is what the server offers before it knows the user.
 func (l *logins) DefaultAuthMethodDescription() mysql.AuthMethodDescription {
 	return mysql.CachingSha2Password
+}
+
+// chooseLogin lets users whose statement names no method log in by
+// caching_sha2_password, MySQL's own choice. The SQL library chooses the old one.
+func chooseLogin(s sqlparser.Statement) {
+	choose := func(a *sqlparser.Authentication) {
+		if a != nil && a.Plugin == "" && a.Password != "" {
+			a.Plugin = string(mysql.CachingSha2Password)
+		}
+	}
+	switch s := s.(type) {
+	case *sqlparser.CreateUser:
+		for i := range s.Users {
+			choose(s.Users[i].Auth1)
+		}
+	case *sqlparser.DDL: // ALTER USER
+		choose(s.Authentication)
+	}
 }
 
 // scramble gives the 20 random bytes that the client's answer depends on.

@@ -2,12 +2,17 @@ package gateway
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	gosql "database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"slices"
 	"strings"
@@ -135,6 +140,10 @@ func (t *testTable) PartitionRows(*sql.Context, sql.Partition) (sql.RowIter, err
 
 func (t *testTable) Inserter(*sql.Context) sql.RowInserter { return &testInserter{t} }
 
+func (t *testTable) Updater(*sql.Context) sql.RowUpdater { return &testInserter{t} }
+
+func (i *testInserter) Update(*sql.Context, sql.Row, sql.Row) error { return nil }
+
 type testPartition struct{}
 
 func (testPartition) Key() []byte { return []byte("only") }
@@ -228,20 +237,28 @@ type serverOptions struct {
 
 func startServer(t *testing.T, o serverOptions) *testServer {
 	t.Helper()
-	s := &testServer{t: t, provider: &testProvider{names: []string{"test"}, tables: map[string]*testTable{}},
-		grants: o.grants, log: &testLog{}, done: make(chan error, 1)}
-	if s.grants == nil {
-		s.grants = &memoryGrants{}
+	provider := &testProvider{names: []string{"test"}, tables: map[string]*testTable{}}
+	if o.grants == nil {
+		o.grants = &memoryGrants{}
 	}
 	for _, table := range o.tables {
-		s.provider.tables[table.name] = table
+		provider.tables[table.name] = table
 	}
-	var err error
-	s.engine, err = newSQLEngine(sqlEngineOptions{Provider: s.provider, Grants: s.grants, Limits: o.limits,
-		Logger: slog.New(slog.NewTextHandler(s.log, nil))})
+	log := &testLog{}
+	engine, err := newSQLEngine(sqlEngineOptions{Provider: provider, Grants: o.grants, Limits: o.limits,
+		Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := serveEngine(t, engine, o)
+	s.provider, s.grants, s.log = provider, o.grants, log
+	return s
+}
+
+// serveEngine serves an engine over a loopback socket.
+func serveEngine(t *testing.T, engine *sqlEngine, o serverOptions) *testServer {
+	t.Helper()
+	s := &testServer{t: t, engine: engine, done: make(chan error, 1)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -430,3 +447,21 @@ func withMultiStatements(c *driver.Config) { c.MultiStatements = true }
 func (d *testDatabase) GetTriggers(*sql.Context) ([]sql.TriggerDefinition, error) { return nil, nil }
 func (d *testDatabase) CreateTrigger(*sql.Context, sql.TriggerDefinition) error   { return nil }
 func (d *testDatabase) DropTrigger(*sql.Context, string) error                    { return nil }
+
+// testTLS makes a certificate that nobody has signed.
+func testTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+func (d *testDatabase) GetCollation(*sql.Context) sql.CollationID        { return sql.Collation_Default }
+func (d *testDatabase) SetCollation(*sql.Context, sql.CollationID) error { return nil }

@@ -57,10 +57,7 @@ type wire struct {
 	// What Read is in the middle of. Read is called by one goroutine at a time.
 	header  []byte // rewritten bytes that are still to be given
 	body    int    // bytes of the packet that are still to be given
-	rest    int    // bytes that are to be thrown away after them
-	drop    int    // bytes that are to be thrown away now
 	more    bool   // the message goes on in the next packet
-	cut     bool   // the rest of the message is to be thrown away
 	message int    // bytes of the message so far
 
 	// What Write is in the middle of. Write is called by one goroutine at a time.
@@ -149,17 +146,9 @@ func (w *wire) Read(p []byte) (int, error) {
 			n := copy(p, w.header)
 			w.header = w.header[n:]
 			return n, nil
-		case w.drop > 0:
-			n, err := w.source.Discard(w.drop)
-			w.drop -= n
-			if err != nil {
-				return 0, err
-			}
 		case w.body > 0:
 			n, err := w.source.Read(p[:min(len(p), w.body)])
-			if w.body -= n; w.body == 0 {
-				w.drop, w.rest = w.rest, 0
-			}
+			w.body -= n
 			return n, err
 		default:
 			if err := w.nextPacket(); err != nil {
@@ -175,47 +164,84 @@ func (w *wire) nextPacket() error {
 	if err != nil {
 		return err
 	}
-	length := int(h[0]) | int(h[1])<<8 | int(h[2])<<16
-	sequence := h[3]
+	length, sequence := packetLength(h[:]), h[3]
 	if secured, err := w.greeting(length, sequence); secured || err != nil {
 		return err
 	}
 	continued := w.more
 	w.more = length == mysql.MaxPacketSize
 	if !continued {
-		w.message, w.cut = 0, false
-		if err := w.startMessage(length, sequence); err != nil {
+		w.message = 0
+		keep, err := w.startMessage(length, sequence)
+		if err != nil {
+			return err
+		}
+		if !keep {
+			w.source.Discard(len(h))
+			_, err := w.discard(length)
 			return err
 		}
 	}
 	w.source.Discard(len(h))
-	if w.preparing(length, sequence) {
+	if !continued && w.preparing(length, sequence) {
 		return w.readPrepare(length, sequence)
 	}
 
-	over := w.message+length > w.options.MaxPacket()
+	if w.message+length > w.options.MaxPacket() {
+		return w.cutMessage(length, sequence, continued)
+	}
 	w.message += length
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sequence = sequence
-	switch {
-	case w.cut: // nothing of it is seen
-		w.shift++
-		w.drop = length
-	case over && continued: // the message ends here
-		w.header = append(w.header[:0], 0, 0, 0, sequence-w.shift)
-		w.drop = length
-		w.cut, w.oversize = true, true
-	case over: // only the command is seen
-		w.header = append(w.header[:0], 1, 0, 0, sequence-w.shift)
-		w.body, w.drop = 1, 0
-		w.rest = length - 1
-		w.cut, w.oversize = true, true
-	default:
-		w.header = append(w.header[:0], h[0], h[1], h[2], sequence-w.shift)
-		w.body = length
-	}
+	w.header = append(w.header[:0], h[0], h[1], h[2], sequence-w.shift)
+	w.body = length
 	return nil
+}
+
+// cutMessage throws away what is left of a message that is too long, beginning
+// with the packet whose header has been read, and then lets the library see an
+// end: of its command alone, or of what it has seen of it.
+func (w *wire) cutMessage(length int, sequence uint8, continued bool) error {
+	w.header = append(w.header[:0], 0, 0, 0, 0)
+	if !continued {
+		command, err := w.source.ReadByte()
+		if err != nil {
+			return err
+		}
+		w.header = finishPacket(append(w.header, command))
+		length--
+	}
+	packets, err := w.discard(length)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.oversize = true
+	w.header[3] = sequence - w.shift
+	w.shift += packets
+	w.sequence = sequence + packets
+	return nil
+}
+
+// discard throws away the rest of a message, and counts the packets after this one.
+func (w *wire) discard(length int) (packets uint8, err error) {
+	for {
+		if _, err := w.source.Discard(length); err != nil {
+			return 0, err
+		}
+		if !w.more {
+			return packets, nil
+		}
+		var h [4]byte
+		if _, err := io.ReadFull(w.source, h[:]); err != nil {
+			return 0, err
+		}
+		packets++
+		length = packetLength(h[:])
+		w.more = length == mysql.MaxPacketSize
+	}
 }
 
 // maxPreparable bounds the statements that are looked at before they are prepared.
@@ -365,20 +391,21 @@ func (w *wire) TLS() *tls.Conn {
 	return t
 }
 
-// startMessage looks at the beginning of a message of the client.
-func (w *wire) startMessage(length int, sequence uint8) error {
+// startMessage looks at the beginning of a message of the client. It reports
+// whether the library shall see it.
+func (w *wire) startMessage(length int, sequence uint8) (keep bool, err error) {
 	w.mu.Lock()
 	command := w.phase == wireCommand && sequence == 0 && !w.loading.Load()
 	w.mu.Unlock()
 	if !command {
-		return nil
+		return true, nil
 	}
 	if length == 0 {
-		return errHandshake
+		return false, errHandshake
 	}
 	b, err := w.source.Peek(4 + min(length, 6))
 	if err != nil {
-		return err
+		return false, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -398,9 +425,9 @@ func (w *wire) startMessage(length int, sequence uint8) error {
 		// It has no answer, so what is too much is kept from the library and
 		// the execution that it is for is refused.
 		w.longData += length
-		w.cut = w.longData > w.options.MaxPacket()
+		return w.longData <= w.options.MaxPacket(), nil
 	}
-	return nil
+	return true, nil
 }
 
 // authenticated begins the phase of commands.
