@@ -32,18 +32,17 @@ func (m *Model) Describe(ctx context.Context, table string) (*exec.Table, error)
 func (m *Model) describeShard(table string, shard catalog.ShardKey, records []Record) [][]catalog.Value {
 	switch table {
 	case "shards":
-		events, damaged := physical(records)
-		return [][]catalog.Value{{catalog.Int(0), catalog.Int(0), catalog.Int(int64(len(events) + len(damaged))), catalog.Bool(false)}}
+		return [][]catalog.Value{{catalog.Int(0), catalog.Int(0), catalog.Int(int64(m.Balance(shard).Accepted)), catalog.Bool(false)}}
 	case "digests":
 		d := Digest(records)
 		return [][]catalog.Value{{catalog.Int(int64(d.Count)), catalog.String(d.String())}}
 	case "balance":
-		b := m.balance(shard, records)
+		b := m.Balance(shard)
 		return [][]catalog.Value{ints(b.Accepted, b.Visible, b.Retry, b.Conflict, b.Deleted, b.Quarantined)}
 	case "duplicates":
 		var rows [][]catalog.Value
-		for _, r := range m.answer(shard.Project, records, catalog.IngestID{}, nil).Rows {
-			if r.Duplicate() {
+		for _, r := range m.Answer(shard.Project, catalog.IngestID{}, nil).Rows {
+			if r.Shard == shard && r.Duplicate() {
 				rows = append(rows, []catalog.Value{
 					catalog.String(r.Event.Name), catalog.String(r.Event.DistinctID), textOrNull(r.Event.InsertID),
 					catalog.String(r.Event.ID.String()), catalog.String(r.DupOf.String()), catalog.String(r.Kind)})
@@ -70,24 +69,41 @@ type Balance struct {
 
 // Balance is that of a shard now.
 func (m *Model) Balance(shard catalog.ShardKey) Balance {
-	return m.balance(shard, ofShard(m.Records(), shard))
-}
-
-func (m *Model) balance(shard catalog.ShardKey, records []Record) Balance {
-	answer := m.answer(shard.Project, records, catalog.IngestID{}, nil)
-	events, damaged := physical(records)
-	b := Balance{Accepted: len(events) + len(damaged), Deleted: answer.Deleted, Quarantined: answer.Quarantined}
+	answer := m.Answer(shard.Project, catalog.IngestID{}, nil)
+	var b Balance
 	for _, r := range answer.Rows {
-		switch r.Kind {
-		case "":
-			b.Visible++
-		case KindRetry:
+		switch {
+		case r.Shard != shard:
+		case r.Kind == KindRetry:
 			b.Retry++
-		case KindConflict:
+		case r.Kind == KindConflict:
 			b.Conflict++
+		default:
+			b.Visible++
 		}
 	}
+	ofThis := func(rows []Row) (count int) {
+		for _, r := range rows {
+			if r.Shard == shard {
+				count++
+			}
+		}
+		return count
+	}
+	b.Deleted, b.Quarantined = ofThis(answer.Deleted), ofThis(answer.Quarantined)
+	b.Accepted = accepted(ofShard(m.Records(), shard))
 	return b
+}
+
+// accepted counts the events of a shard's records, physical repeats once.
+func accepted(records []Record) int {
+	forms := map[string]bool{}
+	for _, r := range records {
+		if r.Event != nil {
+			forms[Bytes(r.Event)] = true
+		}
+	}
+	return len(forms)
 }
 
 // Digest is the digest of a shard's records, physical repeats once.

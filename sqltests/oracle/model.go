@@ -23,6 +23,7 @@ type Model struct {
 	mu      sync.RWMutex // guards what follows
 	catalog *catalog.Catalog
 	records []Record
+	answers map[question]Answer // of this catalog and these records
 }
 
 // New returns a Model without records.
@@ -30,7 +31,7 @@ func New(c *catalog.Catalog) *Model {
 	if c == nil {
 		c = &catalog.Catalog{}
 	}
-	return &Model{Rule: Visible, BatchRows: 1000, catalog: c}
+	return &Model{Rule: Visible, BatchRows: 1000, catalog: c, answers: map[question]Answer{}}
 }
 
 // SetCatalog makes c the catalog in force.
@@ -38,6 +39,7 @@ func (m *Model) SetCatalog(c *catalog.Catalog) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.catalog = c
+	clear(m.answers)
 }
 
 // Catalog is the catalog in force.
@@ -61,9 +63,7 @@ func (m *Model) Append(ctx context.Context, records [][]byte) error {
 		}
 		added = append(added, Records(b)...)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.records = append(m.records, added...)
+	m.Add(added...)
 	return nil
 }
 
@@ -72,6 +72,7 @@ func (m *Model) Add(records ...Record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.records = append(m.records, records...)
+	clear(m.answers)
 }
 
 // Records returns all that was ever added, in that order.
@@ -106,28 +107,47 @@ func decode(record []byte) (*event.Batch, error) {
 }
 
 // Answer is what a query of the project would see; a zero asOf means now, a
-// nil policy the policies in force.
+// nil policy the policies in force. Callers must not change it.
 func (m *Model) Answer(project catalog.ProjectID, asOf catalog.IngestID, policy *catalog.Policy) Answer {
+	q := question{project: project, asOf: asOf, standing: policy == nil}
+	if policy != nil {
+		q.policy = *policy
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	answer, ok := m.answers[q]
+	if !ok {
+		answer = m.answer(q)
+		m.answers[q] = answer
+	}
+	return answer
+}
+
+// question is what Answer is asked.
+type question struct {
+	project  catalog.ProjectID
+	asOf     catalog.IngestID
+	standing bool // by the policies in force, else by policy
+	policy   catalog.Policy
+}
+
+// answer applies the rule. The caller holds mu.
+func (m *Model) answer(q question) Answer {
+	policyOf := func(catalog.Day) catalog.Policy { return catalog.DefaultPolicy }
+	var truncations []catalog.Truncation
+	if p, ok := m.catalog.ProjectByID(q.project); ok {
+		policyOf, truncations = p.Policy, p.Truncations
+	}
+	if !q.standing {
+		policyOf = func(catalog.Day) catalog.Policy { return q.policy }
+	}
 	var records []Record
-	for _, r := range m.Records() {
-		if r.Shard.Project == project {
+	for _, r := range m.records {
+		if r.Shard.Project == q.project {
 			records = append(records, r)
 		}
 	}
-	return m.answer(project, records, asOf, policy)
-}
-
-// answer applies the rule to some of a project's records.
-func (m *Model) answer(project catalog.ProjectID, records []Record, asOf catalog.IngestID, policy *catalog.Policy) Answer {
-	policyOf := func(catalog.Day) catalog.Policy { return catalog.DefaultPolicy }
-	var truncations []catalog.Truncation
-	if p, ok := m.Catalog().ProjectByID(project); ok {
-		policyOf, truncations = p.Policy, p.Truncations
-	}
-	if policy != nil {
-		policyOf = func(catalog.Day) catalog.Policy { return *policy }
-	}
-	return m.Rule(records, policyOf, truncations, asOf)
+	return m.Rule(records, policyOf, truncations, q.asOf)
 }
 
 // Duplicates counts the events of the records that are duplicates now.
@@ -156,16 +176,6 @@ func (m *Model) Index(ctx context.Context, project catalog.ProjectID, closeDays 
 
 // Close does nothing.
 func (m *Model) Close() error { return nil }
-
-// projects lists the projects that have records, sorted.
-func (m *Model) projects() []catalog.ProjectID {
-	var projects []catalog.ProjectID
-	for _, r := range m.Records() {
-		projects = append(projects, r.Shard.Project)
-	}
-	slices.Sort(projects)
-	return slices.Compact(projects)
-}
 
 // Properties is the `properties` column: the event's properties as one JSON
 // object.

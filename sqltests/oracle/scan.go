@@ -18,7 +18,8 @@ import (
 // cannot count on one.
 func (m *Model) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 	answer := m.Answer(f.Project, f.AsOf, f.Policy)
-	stats := exec.ScanStats{RowsLogged: int64(len(answer.Rows) + answer.Deleted + answer.Quarantined), RowsDeleted: int64(answer.Deleted)}
+	stats := exec.ScanStats{RowsDeleted: int64(len(answer.Deleted))}
+	stats.RowsLogged = int64(len(answer.Rows) + len(answer.Deleted) + len(answer.Quarantined))
 	stats.Shards = len(shardsOf(m.Records()))
 	var rows [][]catalog.Value
 	for _, row := range answer.Rows {

@@ -48,8 +48,8 @@ func (r Row) Duplicate() bool { return r.Kind != "" }
 // Answer is what Visible says.
 type Answer struct {
 	Rows        []Row // by shard and ingest id
-	Deleted     int   // events hidden by a delete or a truncation
-	Quarantined int   // events that share their ingest id with a different event
+	Deleted     []Row // hidden by a delete or a truncation
+	Quarantined []Row // share their ingest id with a different event
 }
 
 // Visible says what a query sees of a project's records. It depends on the set
@@ -71,13 +71,14 @@ func Visible(records []Record, policyOf func(catalog.Day) catalog.Policy, trunca
 		damaged = keep(damaged, func(e *event.Event) bool { return e.ID.Compare(asOf) <= 0 })
 
 		// Deletes apply before survivors are chosen.
-		alive := keep(events, func(e *event.Event) bool {
-			return !isDeleted(e, of, asOf) && !isTruncated(e, truncations, asOf)
-		})
+		targets := deletedIDs(of, asOf)
+		isDeleted := func(e *event.Event) bool { return targets[e.ID] || isTruncated(e, truncations, asOf) }
+		deleted := keep(events, isDeleted)
+		alive := keep(events, func(e *event.Event) bool { return !isDeleted(e) })
 
 		answer.Rows = append(answer.Rows, survivors(shard, alive, policyOf(shard.Day))...)
-		answer.Deleted += len(events) - len(alive)
-		answer.Quarantined += len(damaged)
+		answer.Deleted = append(answer.Deleted, alone(shard, deleted)...)
+		answer.Quarantined = append(answer.Quarantined, alone(shard, damaged)...)
 	}
 	return answer
 }
@@ -114,6 +115,15 @@ func survivors(shard catalog.ShardKey, events []*event.Event, policy catalog.Pol
 		}
 	}
 	slices.SortFunc(rows, func(a, b Row) int { return byID(a.Event, b.Event) })
+	return rows
+}
+
+// alone makes rows of events that are no duplicates.
+func alone(shard catalog.ShardKey, events []*event.Event) []Row {
+	var rows []Row
+	for _, e := range events {
+		rows = append(rows, Row{Shard: shard, Event: e})
+	}
 	return rows
 }
 
@@ -197,15 +207,17 @@ func physical(records []Record) (events, damaged []*event.Event) {
 	return events, damaged
 }
 
-// isDeleted reports whether a delete in force at asOf names the event.
-func isDeleted(e *event.Event, records []Record, asOf catalog.IngestID) bool {
+// deletedIDs are the ids that deletes in force at asOf name.
+func deletedIDs(records []Record, asOf catalog.IngestID) map[catalog.IngestID]bool {
+	deleted := map[catalog.IngestID]bool{}
 	for _, r := range records {
-		d := r.Delete
-		if d != nil && d.ID.Compare(asOf) <= 0 && slices.Contains(d.Targets, e.ID) && !isUndone(d, records, asOf) {
-			return true
+		if d := r.Delete; d != nil && d.ID.Compare(asOf) <= 0 && !isUndone(d, records, asOf) {
+			for _, target := range d.Targets {
+				deleted[target] = true
+			}
 		}
 	}
-	return false
+	return deleted
 }
 
 // isUndone reports whether the delete was taken back by asOf.

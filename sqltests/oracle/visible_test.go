@@ -224,11 +224,11 @@ func show(a Answer) string {
 		}
 		parts = append(parts, s)
 	}
-	if a.Deleted > 0 {
-		parts = append(parts, fmt.Sprintf("deleted=%d", a.Deleted))
+	if n := len(a.Deleted); n > 0 {
+		parts = append(parts, fmt.Sprintf("deleted=%d", n))
 	}
-	if a.Quarantined > 0 {
-		parts = append(parts, fmt.Sprintf("quarantined=%d", a.Quarantined))
+	if n := len(a.Quarantined); n > 0 {
+		parts = append(parts, fmt.Sprintf("quarantined=%d", n))
 	}
 	return strings.Join(parts, " ")
 }
