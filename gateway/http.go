@@ -117,16 +117,15 @@ func (g *Gateway) serve(w *answer, r *http.Request, to route) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	to.origin.allow(h, r)
-	if r.Method == http.MethodOptions {
-		h.Set("Allow", strings.Join(append(slices.Clone(to.methods), http.MethodOptions), ", "))
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
 	var err error
-	if slices.Contains(to.methods, r.Method) {
+	switch {
+	case slices.Contains(to.methods, r.Method):
 		err = to.serve(g, w, r)
-	} else {
-		h.Set("Allow", strings.Join(append(slices.Clone(to.methods), http.MethodOptions), ", "))
+	case r.Method == http.MethodOptions:
+		h.Set("Allow", allowed(to.methods))
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		h.Set("Allow", allowed(to.methods))
 		err = fmt.Errorf("%w: %s wants %s", ErrMethod, r.URL.Path, strings.Join(to.methods, " or "))
 	}
 	if err == nil {
@@ -147,6 +146,11 @@ func (g *Gateway) serve(w *answer, r *http.Request, to route) {
 		h.Set("Connection", "close")
 	}
 	to.refuse(w, r, err)
+}
+
+// allowed is the Allow header of a path.
+func allowed(methods []string) string {
+	return strings.Join(append(slices.Clone(methods), http.MethodOptions), ", ")
 }
 
 // recovered answers a request whose handler panicked: the client learns that

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -196,10 +197,12 @@ func TestPanicIsNotShown(t *testing.T) {
 func TestServeHTTP(t *testing.T) {
 	w := newHTTPWorld(t, Options{})
 	w.project(t, "shop")
-	base, stop := w.serve(t)
-	answer, err := http.Get(base + "/track?data=" + strings.Repeat("a", maxHeaderBytes+8<<10))
-	if err != nil || answer.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("long header: %v, %v", answer, err)
+	base, stop := w.serve(t, nil)
+	for size, want := range map[int]int{maxHeaderBytes: http.StatusBadRequest, maxHeaderBytes + 8<<10: http.StatusRequestHeaderFieldsTooLarge} {
+		answer, err := http.Get(base + "/track?data=" + strings.Repeat("a", size))
+		if err != nil || answer.StatusCode != want {
+			t.Errorf("a request line of %d bytes: %v, %v; want %d", size, answer, err, want)
+		}
 	}
 	body, sender := io.Pipe()
 	done := make(chan error)
@@ -237,8 +240,24 @@ func TestServeHTTP(t *testing.T) {
 	}
 }
 
+// TLS works with what main gives: a configuration with a certificate.
+func TestServeHTTPS(t *testing.T) {
+	w := newHTTPWorld(t, Options{})
+	lender := httptest.NewTLSServer(nil) // lends its certificate
+	defer lender.Close()
+	base, _ := w.serve(t, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS12})
+	answer, err := lender.Client().Get(strings.Replace(base, "http:", "https:", 1) + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || answer.TLS == nil {
+		t.Errorf("status %d, TLS %v", answer.StatusCode, answer.TLS)
+	}
+}
+
 // serve runs ServeHTTP on a port; stop ends it.
-func (w *httpWorld) serve(t testing.TB) (base string, stop func() error) {
+func (w *httpWorld) serve(t testing.TB, config *tls.Config) (base string, stop func() error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -246,7 +265,9 @@ func (w *httpWorld) serve(t testing.TB) (base string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.gateway.ServeHTTP(ctx, HTTPOptions{Listener: l, Grace: 10 * time.Second}) }()
+	go func() {
+		ended <- w.gateway.ServeHTTP(ctx, HTTPOptions{Listener: l, TLS: config, Grace: 10 * time.Second})
+	}()
 	var err2 error
 	stopped := false
 	stop = func() error {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -197,18 +198,16 @@ func (g *Gateway) importProject(r *http.Request) (*catalog.Project, error) {
 	return nil, fmt.Errorf("%w: send a project's token or secret as the Basic user name; SELECT name, token FROM arbor.projects lists them", ErrUnauthorized)
 }
 
-// isOther reports whether a project_id, a number or a name, is that of another
+// isOther reports whether a project_id, a name or a number, is that of another
 // project. What is no project of ours, such as an id at Mixpanel, is not.
 func (g *Gateway) isOther(id string, project *catalog.Project) bool {
-	if named, ok := g.Catalog().Project(id); ok {
+	c := g.Catalog()
+	if named, ok := c.Project(id); ok {
 		return named.ID != project.ID
 	}
-	for _, p := range g.Catalog().Projects {
-		if p.DroppedAt == 0 && fmt.Sprint(p.ID) == id {
-			return p.ID != project.ID
-		}
-	}
-	return false
+	number, err := strconv.ParseUint(id, 10, 32)
+	numbered, ok := c.ProjectByID(catalog.ProjectID(number))
+	return err == nil && ok && numbered.DroppedAt == 0 && numbered.ID != project.ID
 }
 
 // shares parts a batch by its events' tokens, those without one by the fallback.

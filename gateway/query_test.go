@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"arbor/catalog"
 	"arbor/engine/event"
 )
@@ -146,6 +148,7 @@ func TestQueryAuthentication(t *testing.T) {
 // A query takes the same way whether a MySQL port is served or not, and ends
 // with the server.
 func TestQueryBesideTheMySQLPort(t *testing.T) {
+	before := goleak.IgnoreCurrent()
 	w := newHTTPWorld(t, Options{})
 	if status, answer := w.query(t, "/query", "SELECT 1"); status != 200 {
 		t.Fatalf("before the port: %d %s", status, answer)
@@ -168,6 +171,14 @@ func TestQueryBesideTheMySQLPort(t *testing.T) {
 	if status, answer := w.query(t, "/query", "SELECT 1"); status != http.StatusServiceUnavailable {
 		t.Errorf("after the port: %d %s", status, answer)
 	}
+	if err := w.gateway.Close(); err != nil {
+		t.Error(err)
+	}
+	if status, answer := w.query(t, "/query", "SELECT 1"); status != http.StatusServiceUnavailable {
+		t.Errorf("after Close: %d %s", status, answer)
+	}
+	// The cluster, which the test closes later, runs nothing of its own here.
+	goleak.VerifyNone(t, before)
 }
 
 // An answer streams: its first rows are there before its last, a client that
