@@ -168,18 +168,18 @@ func dump(t *testing.T, r *Reader) string {
 	return out.String()
 }
 
-var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v1.arbor anew; only before version 1 is out")
+var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v1.idx anew; only before version 1 is out")
 
 // TestVersion1 reads a file that was written when the format was young.
 func TestVersion1(t *testing.T) {
 	rows := version1Rows(1700)
 	if *rewriteFile {
-		write(t, vfs.OS(), "v1.arbor", rows, version1Meta())
-		if err := os.Rename("v1.arbor", "testdata/v1.arbor"); err != nil {
+		write(t, vfs.OS(), "v1.idx", rows, version1Meta())
+		if err := os.Rename("v1.idx", "testdata/v1.idx"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r, err := Open(vfs.OS(), "testdata/v1.arbor")
+	r, err := Open(vfs.OS(), "testdata/v1.idx")
 	if err != nil {
 		t.Fatal(err)
 	}
