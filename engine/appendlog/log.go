@@ -17,10 +17,10 @@
 //	│ group · group · group …                                                          │
 //	└──────────────────────────────────────────────────────────────────────────────────┘
 //	group
-//	┌────────┬──────────┬─────────────┬────────┬─────┬─────────────────────────┬──────┐
-//	│ "\xa7grp"│ body bytes │ durable end │ frames │ sum │ frame · frame … (body)  │ 0xff │
-//	│ 4      │ 4        │ 8           │ 4      │ 4   │                         │ 1    │
-//	└────────┴──────────┴─────────────┴────────┴─────┴─────────────────────────┴──────┘
+//	┌───────────┬────────────┬─────────────┬────────┬─────┬───────────────────┬──────┐
+//	│ "\xa7grp" │ body bytes │ durable end │ frames │ sum │ body: frame · …   │ 0xff │
+//	│ 4         │ 4          │ 8           │ 4      │ 4   │                   │ 1    │
+//	└───────────┴────────────┴─────────────┴────────┴─────┴───────────────────┴──────┘
 //	frame
 //	┌────────┬─────┬──────────────────┐
 //	│ length │ sum │ payload          │
@@ -55,16 +55,12 @@
 package appendlog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
-
-	"arbor/engine/vfs"
 )
 
 // Errors of a log. Those of the file system are wrapped beside them.
@@ -75,7 +71,8 @@ var (
 	ErrTooLarge = errors.New("too large for the log")
 	// ErrBroken is returned by every append after a sync that failed: what the
 	// disk holds is then unknown, and a second sync would lie. Open the log
-	// again in a new process.
+	// again; what it then holds beyond the last append that succeeded may be in
+	// the kernel's memory only, until the machine itself has started again.
 	ErrBroken = errors.New("log is broken until it is opened again: a sync failed")
 	// ErrCorrupt is returned for bytes that are not what was written. It comes
 	// as a *CorruptError.
@@ -87,65 +84,6 @@ var (
 	// ErrNotSealed is returned by Retire for the segment that is written to.
 	ErrNotSealed = errors.New("segment is still written to")
 )
-
-// Limits and defaults.
-const (
-	// DefaultSegmentBytes is the length at which a segment is sealed.
-	DefaultSegmentBytes = 64 << 20
-	// MaxSegmentBytes bounds Options.SegmentBytes: Open reads a segment whole.
-	MaxSegmentBytes = 1 << 30
-	// DefaultMaxFrameBytes bounds a payload.
-	DefaultMaxFrameBytes = 64 << 20
-	// MaxAppendBytes bounds what one Append writes, with its frame headers: it
-	// is one group, and held in memory.
-	MaxAppendBytes = 256 << 20
-	// maxGroupBytes is where a group takes no more callers. A larger one would
-	// make them wait longer and save little of the sync's price.
-	maxGroupBytes = 4 << 20
-)
-
-// Options say where a log is and how it is cut.
-type Options struct {
-	// FS and Dir hold the segments. Open makes the directory.
-	FS  vfs.FS
-	Dir string
-	// SegmentBytes is the length that a segment does not pass, unless a single
-	// append is longer. 0 means DefaultSegmentBytes.
-	SegmentBytes int64
-	// MaxFrameBytes bounds a payload. 0 means DefaultMaxFrameBytes. Longer ones
-	// that the log holds already are read all the same.
-	MaxFrameBytes int
-	// Quarantine opens a log in spite of damage: what can be read is replayed,
-	// and what cannot is in Findings and stays in its file.
-	Quarantine bool
-	// Logger is told of what was left out or is damaged. nil means the default.
-	Logger *slog.Logger
-
-	// salt and now are fixed in tests that look at bytes.
-	salt func() uint64
-	now  func() time.Time
-}
-
-func (o *Options) validate() error {
-	o.SegmentBytes = cmp.Or(o.SegmentBytes, DefaultSegmentBytes)
-	o.MaxFrameBytes = cmp.Or(o.MaxFrameBytes, DefaultMaxFrameBytes)
-	o.Logger = cmp.Or(o.Logger, slog.Default())
-	if o.now == nil {
-		o.now = time.Now
-	}
-	if o.salt == nil {
-		o.salt = randomSalt
-	}
-	switch {
-	case o.FS == nil:
-		return errors.New("appendlog: no file system")
-	case o.SegmentBytes < minSegmentBytes || o.SegmentBytes > MaxSegmentBytes:
-		return fmt.Errorf("appendlog: segments of %d bytes; from %d to %d can be", o.SegmentBytes, minSegmentBytes, MaxSegmentBytes)
-	case o.MaxFrameBytes < 1 || o.MaxFrameBytes > MaxAppendBytes-groupOverhead-frameHeaderSize:
-		return fmt.Errorf("appendlog: frames of %d bytes; from 1 to %d can be", o.MaxFrameBytes, MaxAppendBytes-groupOverhead-frameHeaderSize)
-	}
-	return nil
-}
 
 // Position is the place of a payload in the log.
 type Position struct {
@@ -166,32 +104,6 @@ type SegmentInfo struct {
 	// Sealed is set when nothing will be appended to it any more.
 	Sealed bool
 }
-
-// Finding is a stretch of a segment that Open could not take as it is.
-type Finding struct {
-	// Segment and File name it; Offset and Bytes are the stretch.
-	Segment       uint64
-	File          string
-	Offset, Bytes int64
-	// Damaged tells bytes that were acknowledged, or may have been, from the torn
-	// end of a group that nobody was told was written.
-	Damaged bool
-	Reason  string
-}
-
-// CorruptError is damage at a place. It is an ErrCorrupt.
-type CorruptError struct {
-	File   string
-	Offset int64
-	Reason string
-}
-
-func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%s at byte %d: %s: %v", e.File, e.Offset, e.Reason, ErrCorrupt)
-}
-
-// Unwrap makes errors.Is(err, ErrCorrupt) true.
-func (e *CorruptError) Unwrap() error { return ErrCorrupt }
 
 // Log is an open log. All its methods may be called from many goroutines.
 type Log struct {

@@ -152,6 +152,9 @@ func readAll(f vfs.File, buf []byte) ([]byte, error) {
 	if err != nil {
 		return buf, err
 	}
+	if size > maxFileBytes {
+		return buf, fmt.Errorf("%d bytes are more than a segment can have: %w", size, ErrCorrupt)
+	}
 	buf = slices.Grow(buf[:0], int(size))[:size]
 	if n, err := f.ReadAt(buf, 0); n < len(buf) {
 		return buf, fmt.Errorf("after %d bytes: %w", n, err)
