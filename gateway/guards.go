@@ -12,6 +12,9 @@ import (
 // refuse gives an error for a node that must not run: because the client may
 // not, where the SQL library does not ask, or because it would be done wrongly.
 func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
+	if s := sessionOf(ctx); s != nil && writes(n) {
+		s.wrote = true
+	}
 	switch n := n.(type) {
 	case *plan.Set:
 		return x.refuseSet(ctx, n)
@@ -27,9 +30,6 @@ func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 		return x.refuseInsert(ctx, n)
 	case *plan.Kill:
 		return x.refuseKill(ctx, n)
-	}
-	if s := sessionOf(ctx); s != nil && writes(n) {
-		s.wrote = true
 	}
 	return nil
 }

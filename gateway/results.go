@@ -28,6 +28,8 @@ type output struct {
 	send mysql.ResultSpoolFn
 	// more is set when another statement follows.
 	more bool
+	// set says that the statement is a SET, which begins no transaction.
+	set bool
 	// first is called before the first part is sent.
 	first func()
 	// begun is set when something has been sent.
@@ -49,6 +51,9 @@ func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) e
 	}
 	if err != nil {
 		return err
+	}
+	if o.set && !ctx.GetIgnoreAutoCommit() {
+		ctx.SetTransaction(nil)
 	}
 	if err := setStatus(ctx, o.conn); err != nil {
 		return err

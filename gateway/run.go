@@ -105,7 +105,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 	}
 	out.more = rest != ""
 	if s := sessionOf(ctx); s != nil {
-		if err := s.admit(stmt); err != nil {
+		if err := s.admit(ctx, stmt); err != nil {
 			return "", err
 		}
 		if st.prepared != nil {
@@ -121,17 +121,28 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		defer timer.Stop()
 	}
 	schema, iter, _, err := h.engine.QueryWithBindings(ctx, text, stmt, bindings, &sql.QueryFlags{})
+	_, out.set = stmt.(*sqlparser.Set)
 	if err != nil {
+		if out.set && sql.ErrColumnNotFound.Is(err) {
+			err = sql.ErrUnknownSystemVariable.New(quoted("", "")(err.Error()))
+		}
 		return "", err
 	}
 	return rest, out.result(ctx, schema, iter)
 }
 
-// admit refuses what a session may not hold more of.
-func (s *session) admit(stmt sqlparser.Statement) error {
-	if _, ok := stmt.(*sqlparser.Prepare); ok && len(s.named) >= MaxPreparedStatements {
-		return mysql.NewSQLError(codeTooManyStatements, stateSyntax,
-			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
+// admit refuses what a session may not hold more of, or may not do now.
+func (s *session) admit(ctx *sql.Context, stmt sqlparser.Statement) error {
+	switch stmt.(type) {
+	case *sqlparser.Prepare:
+		if len(s.named) >= MaxPreparedStatements {
+			return mysql.NewSQLError(codeTooManyStatements, stateSyntax,
+				"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
+		}
+	case *sqlparser.Insert, *sqlparser.Update, *sqlparser.Delete, *sqlparser.DDL, *sqlparser.DBDDL, *sqlparser.Load:
+		if tx := ctx.GetTransaction(); tx != nil && tx.IsReadOnly() {
+			return sql.ErrReadOnlyTransaction.New()
+		}
 	}
 	return nil
 }
