@@ -225,6 +225,10 @@ func encodeBody(t testing.TB, how string, body []byte) []byte {
 		return append([]byte("data="), body...)
 	case "verbose":
 		return append(body, "&verbose=1"...)
+	case "pykey":
+		return append(body, "&verbose=1&ip=0&api_key=token-shop"...)
+	case "pywrong":
+		return append(body, "&verbose=1&ip=0&api_key=wrong"...)
 	case "quoted": // the body is a Go string
 		text, err := strconv.Unquote(string(bytes.TrimSpace(body)))
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 // buffers that go from request to request.
 type collection struct {
 	body, plain []byte
+	texts       [][]byte
 	decoder     track.Decoder
 	loan        loan
 	// parameters are those of the URL and of the form.
@@ -42,7 +43,7 @@ func (c *collection) end() {
 	if cap(c.body) > keptBufferBytes || cap(c.plain) > keptBufferBytes {
 		return // and so do the decoder's buffers, which grow with them
 	}
-	c.parameters, c.form = nil, false
+	c.parameters, c.texts, c.form = nil, nil, false
 	collections.Put(c)
 }
 
@@ -50,7 +51,10 @@ func (c *collection) end() {
 func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
 	defer c.end()
-	batch, err := c.read(r, false)
+	if err := c.open(r); err != nil {
+		return err
+	}
+	batch, err := c.decode(false)
 	if err != nil {
 		return err
 	}
@@ -72,20 +76,21 @@ func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 
 // serveImport takes events for the project of the request's credentials.
 func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
-	project, err := g.importProject(r)
-	if err != nil {
-		drain(r.Body)
-		return err
-	}
 	c := g.beginCollection()
 	defer c.end()
-	strict := isSet(r.URL.Query(), "strict")
-	batch, err := c.read(r, strict)
+	if err := c.open(r); err != nil {
+		return err
+	}
+	project, err := g.importProject(r, c.parameters)
 	if err != nil {
 		return err
 	}
-	o := IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key")}
-	o.RequireInsertID = strict
+	strict := isSet(c.parameters, "strict")
+	batch, err := c.decode(strict)
+	if err != nil {
+		return err
+	}
+	o := IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key"), RequireInsertID: strict}
 	done, err := g.take(r.Context(), []share{{project, batch.Events, batch.Indexes}}, o)
 	if err != nil {
 		return err
@@ -100,22 +105,22 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// read reads a request's events, whatever form they have.
-func (c *collection) read(r *http.Request, strict bool) (*track.Batch, error) {
+// open reads a request, whatever form it has, down to the JSON texts in it.
+func (c *collection) open(r *http.Request) (err error) {
 	c.parameters = r.URL.Query()
 	r.Form = c.parameters // for the answer, should it be an error
-	var texts [][]byte
-	var err error
 	if data, ok := c.parameters["data"]; ok {
-		texts, err = c.readURL(data)
+		c.texts, err = c.readURL(data)
 	} else {
-		texts, err = c.readBody(r)
+		c.texts, err = c.readBody(r)
 	}
-	if err != nil {
-		return nil, err
-	}
+	return err
+}
+
+// decode reads the events of the texts.
+func (c *collection) decode(strict bool) (*track.Batch, error) {
 	size := 0
-	for _, text := range texts {
+	for _, text := range c.texts {
 		size += len(text)
 	}
 	if size > maxTextBytes {
@@ -125,7 +130,7 @@ func (c *collection) read(r *http.Request, strict bool) (*track.Batch, error) {
 	if err := c.loan.grow(size); err != nil {
 		return nil, err
 	}
-	return c.decoder.Decode(texts, track.Options{MaxRecords: maxRecords, Strict: strict})
+	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict})
 }
 
 // readURL reads the data parameters of a GET.
@@ -159,7 +164,9 @@ func (c *collection) readBody(r *http.Request) (texts [][]byte, err error) {
 		return nil, err
 	}
 	texts, form, err := track.Unwrap(plain, maxTextBytes)
-	c.form = form != nil
+	if c.form = form != nil; c.form {
+		c.parameters.Set("data", "") // its value is in the texts
+	}
 	for name, values := range form {
 		c.parameters[name] = append(c.parameters[name], values...)
 	}
@@ -179,18 +186,17 @@ func checkEncoding(declared string, body []byte) error {
 }
 
 // importProject is the project that a request's credentials open: its token or
-// secret as the Basic user name or password, or as api_key. A project_id must
-// agree with it.
-func (g *Gateway) importProject(r *http.Request) (*catalog.Project, error) {
+// secret as the Basic user name or password, or as api_key, in the URL or in the
+// form. A project_id must agree with it.
+func (g *Gateway) importProject(r *http.Request, parameters url.Values) (*catalog.Project, error) {
 	user, password, _ := r.BasicAuth()
-	query := r.URL.Query()
 	c := g.Catalog()
-	for _, key := range []string{user, password, query.Get("api_key")} {
+	for _, key := range []string{user, password, parameters.Get("api_key")} {
 		project, ok := c.ProjectByToken(key)
 		if !ok {
 			continue
 		}
-		if id := query.Get("project_id"); id != "" && g.isOther(id, project) {
+		if id := parameters.Get("project_id"); id != "" && g.isOther(id, project) {
 			return nil, fmt.Errorf("%w: project_id %q is not the project of this token, %d", ErrUnauthorized, clip(id), project.ID)
 		}
 		return project, nil

@@ -131,9 +131,10 @@ func refuseTrack(w http.ResponseWriter, r *http.Request, err error) {
 	writeTrack(w, parameters, status, reply)
 }
 
-// refuseImport writes an error as the clients of /import expect it.
+// refuseImport writes an error as the clients of /import expect it: those that
+// send a data field, as those of /track.
 func refuseImport(w http.ResponseWriter, r *http.Request, err error) {
-	if r.URL.Query().Has("data") {
+	if r.Form.Has("data") {
 		refuseTrack(w, r, err)
 		return
 	}
