@@ -255,3 +255,6 @@ func showExpr(x *exec.Expr, columns []exec.Column) string {
 	}
 	return op + "(" + strings.Join(parts, ", ") + ")"
 }
+
+// verify is check as an act.
+func (r *run) verify(*rand.Rand) error { return r.check() }

@@ -119,7 +119,13 @@ func live(ctx context.Context, open newSubject, ops []op) (history *run, err err
 	for i, o := range ops {
 		rng := rand.New(rand.NewPCG(o.seed, 1))
 		r.logf("%d: %s", i, o.kind)
-		if err := r.do(o, rng); err != nil {
+		if err := r.do(o, rng); err != nil && r.subject.Failed() {
+			// A log that could not be synced takes nothing until it is opened again.
+			r.detail("%v", err)
+			if err := r.recover(rng); err != nil {
+				return r, fmt.Errorf("op %d (%s), opened again: %w", i, o.kind, err)
+			}
+		} else if err != nil {
 			return r, fmt.Errorf("op %d (%s): %w", i, o.kind, err)
 		}
 		if err := r.compare(rng); err != nil {

@@ -122,17 +122,19 @@ func (r rules) visible(records []oracle.Record, policyOf func(catalog.Day) catal
 				same = same[:1]
 			case r.is("damage is not hidden"):
 			case r.is("damage is counted once"):
-				answer.Quarantined++
+				answer.Quarantined = append(answer.Quarantined, same[0].Row)
 				continue
 			default:
-				answer.Quarantined += len(same)
+				for _, s := range same {
+					answer.Quarantined = append(answer.Quarantined, s.Row)
+				}
 				continue
 			}
 		}
 		for _, s := range same {
 			s.deleted = deleted[key{s.Shard, s.Event.ID}] || r.truncated(s.Event.ID, truncations, then)
 			if s.deleted {
-				answer.Deleted++
+				answer.Deleted = append(answer.Deleted, s.Row)
 				if !r.is("survivors are chosen before deletes") && !r.is("a delete takes the whole group") {
 					continue
 				}

@@ -32,6 +32,9 @@ type subject interface {
 	Fail(rng *rand.Rand) string
 	// Heal ends what Fail began.
 	Heal()
+	// Failed reports whether an operation on files has failed since the subject
+	// was opened: it may refuse to write until it is opened again.
+	Failed() bool
 	// Crashed reports whether the machine stopped.
 	Crashed() bool
 	// Opened reports whether the subject runs: it does not after Reopen failed.
@@ -80,5 +83,6 @@ func (s *modelSubject) Reopen(context.Context) error                         { r
 func (s *modelSubject) Crash(context.Context, *rand.Rand) error              { return s.err("crash") }
 func (s *modelSubject) Fail(*rand.Rand) string                               { return "nothing fails" }
 func (s *modelSubject) Heal()                                                {}
+func (s *modelSubject) Failed() bool                                         { return false }
 func (s *modelSubject) Crashed() bool                                        { return false }
 func (s *modelSubject) Opened() bool                                         { return true }

@@ -26,7 +26,7 @@ var (
 	// moments are offsets inside a day in microseconds.
 	moments = []int64{0, 1, 999, 1000, 43_200_000_000, 43_200_000_001, 43_200_001_000, catalog.DayMicros - 1, catalog.DayMicros - 1000}
 
-	propertyNames = []string{"plan", "n", "$os", "Plan", "mp_country_code", "list", "when", "é 🌱", "p q.r"}
+	propertyNames = []string{"", "plan", "n", "$os", "Plan", "mp_country_code", "list", "when", "é 🌱", "p q.r"}
 	values        = []catalog.Value{
 		catalog.Null, catalog.Bool(true), catalog.Bool(false),
 		catalog.Int(0), catalog.Int(1), catalog.Int(-1), catalog.Int(1 << 53), catalog.Int(-1 << 63), catalog.Int(1<<63 - 1),

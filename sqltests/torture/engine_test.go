@@ -1,0 +1,147 @@
+package torture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"arbor/catalog"
+	"arbor/cluster"
+	"arbor/engine"
+	"arbor/engine/vfs"
+)
+
+// member is the engine, the catalog's log and the cluster of one between them,
+// as main opens them, on a disk in memory that can fail and be crashed.
+type member struct {
+	*cluster.Cluster
+	engine   *engine.Engine
+	metadata *cluster.Metadata
+	disk     *vfs.Mem
+	faulty   *vfs.Faulty
+	options  engine.Options
+	// fired is set once an operation has failed, failed if that was since the
+	// member was opened; crashed, once the machine stands still.
+	fired, failed, crashed atomic.Bool
+	// unsynced are the shares of what was not synced that a crash may leave.
+	unsynced []float64
+}
+
+// engineOptions are those of all engines under test: nothing happens by itself,
+// and segments are so small that histories fill many.
+func engineOptions(now func() time.Time) engine.Options {
+	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
+}
+
+func openEngine(ctx context.Context, now func() time.Time) (subject, error) {
+	return openOn(ctx, vfs.NewMem(), engineOptions(now))
+}
+
+// openOn opens a member on what a disk holds.
+func openOn(ctx context.Context, disk *vfs.Mem, options engine.Options) (*member, error) {
+	m := &member{disk: disk, options: options, unsynced: []float64{0, 0.5, 1}}
+	return m, m.open(ctx)
+}
+
+func (m *member) open(ctx context.Context) (err error) {
+	if m.faulty == nil {
+		m.faulty = vfs.NewFaulty(m.disk)
+	}
+	m.options.FS = m.faulty
+	if m.metadata, err = cluster.OpenMetadata(m.faulty, "data/catalog", m.options.Logger); err != nil {
+		return err
+	}
+	m.options.Catalog = m.metadata.Catalog()
+	if m.engine, err = engine.Open(ctx, m.options); err != nil {
+		return err
+	}
+	m.Cluster = cluster.New(m.metadata, m.engine)
+	m.failed.Store(false)
+	return nil
+}
+
+// Opened reports whether there is anybody to ask.
+func (m *member) Opened() bool { return m.Cluster != nil }
+
+// Close closes what is open.
+func (m *member) Close() error {
+	var errs []error
+	if m.Cluster != nil {
+		errs = append(errs, m.Cluster.Close())
+	}
+	if m.engine != nil {
+		errs = append(errs, m.engine.Close())
+	}
+	if m.metadata != nil {
+		errs = append(errs, m.metadata.Close())
+	}
+	m.Cluster, m.engine, m.metadata = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Change is Cluster.Change.
+func (m *member) Change(ctx context.Context, change catalog.Change) error {
+	_, err := m.Cluster.Change(ctx, change)
+	return err
+}
+
+// Tick is Engine.Tick.
+func (m *member) Tick(ctx context.Context) error { return m.engine.Tick(ctx) }
+
+// Reopen closes and opens. Closing may fail only where files did.
+func (m *member) Reopen(ctx context.Context) error {
+	if err := m.Close(); err != nil && !m.failed.Load() {
+		return fmt.Errorf("close: %w", err)
+	}
+	return m.open(ctx)
+}
+
+// Crash takes the disk away from the engine that runs.
+func (m *member) Crash(ctx context.Context, rng *rand.Rand) error {
+	before := m.disk
+	m.disk = before.CrashClone(rng, m.unsynced[rng.IntN(len(m.unsynced))])
+	_ = m.Close() // the old engine goes on, on the old disk; nobody listens
+	m.faulty = nil
+	m.crashed.Store(false)
+	return m.open(ctx)
+}
+
+// The ways in which a disk failm.
+var diskErrors = []error{vfs.ErrCrashed, vfs.ErrCrashed, syscall.EIO, syscall.ENOSPC}
+
+func (m *member) Fail(rng *rand.Rand) string {
+	k := 1 + rng.Int64N([]int64{3, 12, 60}[rng.IntN(3)])
+	err := diskErrors[rng.IntN(len(diskErrors))]
+	once := rng.IntN(2) == 0
+	m.FailAt(k, err, once)
+	return fmt.Sprintf("operation %d from now: %v, once=%v", k, err, once)
+}
+
+// FailAt has the k-th operation from now fail, and all after it unless once.
+func (m *member) FailAt(k int64, err error, once bool) {
+	k += m.faulty.Operations()
+	m.faulty.Inject(func(o vfs.Op) error {
+		if o.N < k || once && o.N > k {
+			return nil
+		}
+		m.fired.Store(true)
+		m.failed.Store(true)
+		m.crashed.Store(errors.Is(err, vfs.ErrCrashed))
+		return err
+	})
+}
+
+func (m *member) Heal()         { m.faulty.Inject(nil) }
+func (m *member) Failed() bool  { return m.failed.Load() }
+func (m *member) Crashed() bool { return m.crashed.Load() }
+
+// TestHistories is the heart of it.
+func TestHistories(t *testing.T) {
+	survey(t, openEngine, *firstSeed, *histories)
+}
