@@ -20,6 +20,10 @@ type HTTPOptions struct {
 	Listener net.Listener
 	// TLS is nil for plain HTTP.
 	TLS *tls.Config
+	// MaxConnections is how many clients are connected at once; 0 means
+	// DefaultMaxHTTPConnections. It is at most half of the files that the process
+	// may have open.
+	MaxConnections int
 	// Grace is how long requests may take to end once the context has ended.
 	Grace time.Duration
 }
@@ -48,10 +52,11 @@ func (g *Gateway) ServeHTTP(ctx context.Context, o HTTPOptions) error {
 		stopped <- err
 	})
 	var err error
+	clients := newHTTPListener(o.Listener, o.MaxConnections, o.TLS != nil)
 	if o.TLS != nil {
-		err = server.ServeTLS(o.Listener, "", "")
+		err = server.ServeTLS(clients, "", "")
 	} else {
-		err = server.Serve(o.Listener)
+		err = server.Serve(clients)
 	}
 	if !ended() { // the context ended: Serve returned because of that
 		if err := <-stopped; err != nil {

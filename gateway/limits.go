@@ -43,7 +43,7 @@ const (
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
-	idleTimeout       = 2 * time.Minute
+	idleTimeout       = time.Minute
 	// storeTimeout bounds the wait for the events of a request to be durable.
 	storeTimeout = 30 * time.Second
 	// writeTimeout bounds each write of an answer.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -206,19 +208,28 @@ func TestServeHTTP(t *testing.T) {
 	}
 	body, sender := io.Pipe()
 	done := make(chan error)
+	reading := make(chan bool) // the server has begun to read the body
 	go func() {
-		answer, err := http.Post(base+"/track", "application/json", body)
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+			Got100Continue: func() { close(reading) },
+		}), http.MethodPost, base+"/track", body)
+		if err != nil {
+			done <- err
+			return
+		}
+		r.Header.Set("Expect", "100-continue")
+		client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+		answer, err := client.Do(r)
 		if err == nil && answer.StatusCode != 200 {
 			err = fmt.Errorf("status %d", answer.StatusCode)
 		}
+		client.CloseIdleConnections()
 		done <- err
 	}()
 	text := paddedEvent(1000)
+	<-reading
 	if _, err := sender.Write(text[:500]); err != nil { // the request is under way
 		t.Fatal(err)
-	}
-	for w.gateway.bodies.used.Load() == 0 { // and the server has begun to read it
-		time.Sleep(time.Millisecond)
 	}
 	stopped := make(chan error)
 	go func() { stopped <- stop() }()
@@ -237,6 +248,67 @@ func TestServeHTTP(t *testing.T) {
 	}
 	if len(w.model.Records()) != 1 {
 		t.Errorf("%d events", len(w.model.Records()))
+	}
+}
+
+// A client past the limit of connections is told to come back, and is let in when
+// another one has left.
+func TestHTTPConnectionLimit(t *testing.T) {
+	w := newHTTPWorld(t, Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited := newHTTPListener(l, 2, false)
+	left := make(chan bool, 8)
+	server := &http.Server{Handler: w.gateway.HTTPHandler(), ConnState: func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed { // which is told after the connection is closed
+			left <- true
+		}
+	}}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(limited) }()
+	ask := func(c net.Conn) (*http.Response, error) {
+		if _, err := c.Write([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			return nil, err
+		}
+		return http.ReadResponse(bufio.NewReader(c), nil)
+	}
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	var open []net.Conn
+	for range 2 {
+		c := dial()
+		if answer, err := ask(c); err != nil || answer.StatusCode != 200 {
+			t.Fatalf("within the limit: %v, %v", answer, err)
+		}
+		open = append(open, c)
+	}
+	third := dial()
+	answer, err := http.ReadResponse(bufio.NewReader(third), nil)
+	if err != nil || answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "5" {
+		t.Errorf("past the limit: %v, %v", answer, err)
+	}
+	third.Close()
+	open[0].Close()
+	<-left
+	c := dial()
+	if answer, err := ask(c); err != nil || answer.StatusCode != 200 {
+		t.Errorf("after one has left: %v, %v", answer, err)
+	}
+	c.Close()
+	open[1].Close()
+	server.Close()
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+	if n := limited.open.Load(); n != 0 {
+		t.Errorf("%d connections are still counted", n)
 	}
 }
 
