@@ -1,0 +1,278 @@
+package track
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// The names that Mixpanel gives to what is not a property of the event itself.
+const (
+	keyTime       = "time"
+	keyDistinctID = "distinct_id"
+	keyInsertID   = "$insert_id"
+	keyToken      = "token"
+)
+
+// reading is a record while it is read.
+type reading struct {
+	decoder *Decoder
+	start   int // of the record's properties in the decoder's
+	event   event.Event
+	named   bool // it has an event name
+	// What of the properties is not a property: the last of each that came.
+	given struct{ time, distinctID, insertID, token catalog.Value }
+	// The first thing that was wrong, with whose field.
+	field, problem string
+}
+
+// refuse notes what is wrong, unless something was before.
+func (r *reading) refuse(field, format string, args ...any) {
+	if r.problem == "" {
+		r.field, r.problem = field, fmt.Sprintf(format, args...)
+	}
+}
+
+// read moves over the record's object.
+func (r *reading) read() {
+	s := &r.decoder.scanner
+	s.i++ // '{'
+	if s.peek() == '}' {
+		s.i++
+		return
+	}
+	for {
+		if !s.expect('"', "a key in quotes") {
+			return
+		}
+		key, _ := s.str()
+		if !s.expect(':', "':'") {
+			return
+		}
+		c := s.peek()
+		switch key {
+		case "event":
+			r.name(c)
+		case "properties":
+			r.properties(c)
+		default:
+			s.skipValue()
+		}
+		if s.err != nil {
+			return
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+		case '}':
+			s.i++
+			return
+		default:
+			s.failHere("',' or '}'")
+			return
+		}
+	}
+}
+
+// name reads the event's name.
+func (r *reading) name(c byte) {
+	s := &r.decoder.scanner
+	if c != '"' {
+		s.skipValue()
+		r.refuse("event", "'event' is not a string; name what happened")
+		return
+	}
+	s.i++
+	name, valid := s.str()
+	if !valid {
+		r.refuse("event", "'event' is not valid UTF-8")
+	}
+	r.event.Name, r.named = name, true
+}
+
+// properties reads the record's properties. Given twice, the last ones count.
+func (r *reading) properties(c byte) {
+	d, s := r.decoder, &r.decoder.scanner
+	d.properties = d.properties[:r.start]
+	r.given.time, r.given.distinctID, r.given.insertID, r.given.token = catalog.Null, catalog.Null, catalog.Null, catalog.Null
+	if c != '{' {
+		s.skipValue()
+		r.refuse("properties", "'properties' is not an object")
+		return
+	}
+	s.i++
+	if s.peek() == '}' {
+		s.i++
+		return
+	}
+	for {
+		if !s.expect('"', "a key in quotes") {
+			return
+		}
+		key, valid := s.str()
+		if !s.expect(':', "':'") {
+			return
+		}
+		if !valid {
+			r.refuse("properties", "a property's name is not valid UTF-8")
+		}
+		value := r.value(key)
+		if s.err != nil {
+			return
+		}
+		switch key {
+		case keyTime:
+			r.given.time = value
+		case keyDistinctID:
+			r.given.distinctID = value
+		case keyInsertID:
+			r.given.insertID = value
+		case keyToken:
+			r.given.token = value
+		default:
+			d.properties = append(d.properties, catalog.Property{Name: key, Value: value})
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+		case '}':
+			s.i++
+			return
+		default:
+			s.failHere("',' or '}'")
+			return
+		}
+	}
+}
+
+// value reads the value of the property key.
+func (r *reading) value(key string) catalog.Value {
+	s := &r.decoder.scanner
+	switch c := s.peek(); c {
+	case '"':
+		s.i++
+		text, valid := s.str()
+		if !valid {
+			r.refuse(property(key), "'%s' is invalid: the string is not valid UTF-8", property(key))
+		}
+		return catalog.String(text)
+	case '{', '[':
+		text, depth, valid := s.container()
+		if !valid {
+			r.refuse(property(key), "'%s' is invalid: it holds a string that is not valid UTF-8", property(key))
+		}
+		if depth > event.MaxDepth {
+			r.refuse(property(key), "'%s' is nested %d deep, at most %d are allowed; flatten it or send it as a string", property(key), depth, event.MaxDepth)
+		}
+		return catalog.JSON(text)
+	case 't':
+		s.literal("true")
+		return catalog.Bool(true)
+	case 'f':
+		s.literal("false")
+		return catalog.Bool(false)
+	case 'n':
+		s.literal("null")
+		return catalog.Null
+	default:
+		if c != '-' && (c < '0' || c > '9') {
+			s.failHere("a value")
+			return catalog.Null
+		}
+		return s.number()
+	}
+}
+
+// property is a property's name as errors write it, cut to a readable length.
+func property(key string) string {
+	const most = 64
+	if len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return "properties." + key
+}
+
+// id reads a user's or an event's id: a string, or a number as it was written.
+func (r *reading) id(key string, v catalog.Value) string {
+	switch v.Kind {
+	case catalog.KindNull:
+		return ""
+	case catalog.KindString, catalog.KindNumber:
+		return v.Text
+	case catalog.KindInt, catalog.KindDouble:
+		return string(v.AppendJSON(nil))
+	}
+	r.refuse(property(key), "'%s' is invalid: it must be a string", property(key))
+	return ""
+}
+
+// time reads the event's time.
+func (r *reading) time(v catalog.Value) int64 {
+	if v.Kind == catalog.KindNull {
+		return 0
+	}
+	t, problem := parseTime(v)
+	if problem != "" {
+		r.refuse(property(keyTime), "'%s' is invalid: %s", property(keyTime), problem)
+	}
+	return t
+}
+
+// finish adds the record to the batch, as an event or as a failure.
+func (r *reading) finish() {
+	d, e, given := r.decoder, &r.event, &r.given
+	e.InsertID = r.id(keyInsertID, given.insertID)
+	e.DistinctID = r.id(keyDistinctID, given.distinctID)
+	e.Time = r.time(given.time)
+	e.ServerTime = given.time.Kind == catalog.KindNull
+	switch {
+	case !r.named:
+		r.refuse("event", "'event' is missing; name what happened")
+	case e.Name == "":
+		r.refuse("event", "'event' is empty; name what happened")
+	case given.token.Kind != catalog.KindString && given.token.Kind != catalog.KindNull:
+		r.refuse(property(keyToken), "'%s' is invalid: it must be a string", property(keyToken))
+	case d.options.Strict && e.ServerTime:
+		r.refuse(property(keyTime), "'%s' is missing; send seconds or milliseconds since 1970 UTC", property(keyTime))
+	case d.options.Strict && given.distinctID.Kind == catalog.KindNull:
+		r.refuse(property(keyDistinctID), "'%s' is missing; send \"\" for an event of no user", property(keyDistinctID))
+	}
+	if r.problem != "" {
+		d.properties = d.properties[:r.start]
+		d.fail(e.InsertID, r.field, r.problem)
+		return
+	}
+	d.properties = sortProperties(d.properties, r.start)
+	e.Properties = d.properties[r.start:len(d.properties):len(d.properties)]
+	b := &d.batch
+	b.Events = append(b.Events, *e)
+	b.Tokens = append(b.Tokens, given.token.Text)
+	b.Indexes = append(b.Indexes, uint32(b.Records-1))
+}
+
+// sortProperties sorts those from start on by name; of equal names the last
+// stays.
+func sortProperties(all []catalog.Property, start int) []catalog.Property {
+	p := all[start:]
+	increasing := true
+	for i := 1; i < len(p) && increasing; i++ {
+		increasing = p[i-1].Name < p[i].Name
+	}
+	if increasing {
+		return all
+	}
+	slices.SortStableFunc(p, func(a, b catalog.Property) int { return cmp.Compare(a.Name, b.Name) })
+	n := 0
+	for i := range p {
+		if i+1 < len(p) && p[i].Name == p[i+1].Name {
+			continue
+		}
+		p[n] = p[i]
+		n++
+	}
+	return all[:start+n]
+}
