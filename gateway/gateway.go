@@ -6,6 +6,7 @@ package gateway
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"arbor/catalog"
@@ -23,6 +24,8 @@ type Gateway struct {
 	bodies  budget
 	pipes   pipes
 	readers readers
+	// collections are those of HTTP requests that have ended, kept for their buffers.
+	collections sync.Pool
 
 	estimates estimates
 }

@@ -250,7 +250,7 @@ func BenchmarkIngest(b *testing.B) {
 	w.storage("odd") // appending costs nothing and says so
 	p := w.project(b, "shop")
 	c := w.gateway.beginCollection()
-	defer c.end()
+	defer w.gateway.endCollection(c)
 	text := sampleLines(events)
 	for _, decoded := range []bool{false, true} {
 		name := "checked"

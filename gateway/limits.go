@@ -33,8 +33,9 @@ const (
 	// DefaultMaxInflightBytes bounds the memory that the requests being read and
 	// decoded take together.
 	DefaultMaxInflightBytes = 256 << 20
-	// keptBufferBytes is the largest buffer that is kept between requests.
-	keptBufferBytes = 1 << 20
+	// keptBufferBytes is how much the buffers of one request may have to be kept
+	// for the next: those of a full request of usual events.
+	keptBufferBytes = 6 << 20
 	// bodyStep is the least that a body's buffer grows by.
 	bodyStep = 64 << 10
 )

@@ -1,14 +1,16 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
+	"unsafe"
 
+	"arbor/engine/event"
 	"arbor/gateway/track"
 )
 
@@ -26,29 +28,31 @@ type collection struct {
 	form bool
 }
 
-var collections = sync.Pool{New: func() any { return new(collection) }}
-
 // beginCollection takes a collection from the pool.
 func (g *Gateway) beginCollection() *collection {
-	c := collections.Get().(*collection)
+	c, ok := g.collections.Get().(*collection)
+	if !ok {
+		c = new(collection)
+	}
 	c.loan = loan{budget: &g.bodies}
 	return c
 }
 
-// end gives the collection back. Nothing that its decoder gave may be used after.
-func (c *collection) end() {
+// endCollection gives a collection back. Nothing that its decoder gave may be
+// used after.
+func (g *Gateway) endCollection(c *collection) {
 	c.loan.end()
-	if cap(c.body) > keptBufferBytes || cap(c.plain) > keptBufferBytes {
-		return // and so do the decoder's buffers, which grow with them
+	if cap(c.body)+cap(c.plain)+c.decoder.Footprint() > keptBufferBytes {
+		return
 	}
 	c.parameters, c.texts, c.form = nil, nil, false
-	collections.Put(c)
+	g.collections.Put(c)
 }
 
 // serveTrack takes events whose own tokens say which project they are for.
 func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
-	defer c.end()
+	defer g.endCollection(c)
 	if err := c.open(r); err != nil {
 		return err
 	}
@@ -75,7 +79,7 @@ func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 // serveImport takes events for the project of the request's credentials.
 func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
-	defer c.end()
+	defer g.endCollection(c)
 	if err := c.open(r); err != nil {
 		return err
 	}
@@ -117,15 +121,17 @@ func (c *collection) open(r *http.Request) (err error) {
 
 // decode reads the events of the texts.
 func (c *collection) decode(strict bool) (*track.Batch, error) {
-	size := 0
+	size, values := 0, 0
 	for _, text := range c.texts {
 		size += len(text)
+		values += bytes.Count(text, []byte{':'})
 	}
 	if size > maxTextBytes {
 		return nil, fmt.Errorf("%w: its events have %d bytes as JSON, at most %d are allowed; send smaller batches", track.ErrTooLarge, size, maxTextBytes)
 	}
-	// Decoded events take about as much again as their text.
-	if err := c.loan.grow(size); err != nil {
+	// Decoded and encoded events take as much again as their text, and each value
+	// its place, of which a hostile text can have very many.
+	if err := c.loan.grow(size + values*int(unsafe.Sizeof(event.Property{}))); err != nil {
 		return nil, err
 	}
 	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict})

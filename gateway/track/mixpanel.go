@@ -3,8 +3,10 @@ package track
 import (
 	"bytes"
 	"fmt"
+	"unsafe"
 
 	"arbor/catalog"
+	"arbor/engine/event"
 )
 
 // Decoder reads Mixpanel's events,
@@ -48,6 +50,14 @@ func (d *Decoder) Decode(texts [][]byte, o Options) (*Batch, error) {
 		return nil, fmt.Errorf("%w: send a JSON array of events, or one JSON object a line", ErrEmpty)
 	}
 	return b, nil
+}
+
+// Footprint is about how many bytes the decoder's buffers have.
+func (d *Decoder) Footprint() int {
+	b := &d.batch
+	return cap(d.scanner.arena) + cap(d.scanner.stack) + cap(d.properties)*int(unsafe.Sizeof(catalog.Property{})) +
+		cap(b.Events)*int(unsafe.Sizeof(event.Event{})) + cap(b.Tokens)*int(unsafe.Sizeof("")) +
+		cap(b.Indexes)*4 + cap(b.Failed)*int(unsafe.Sizeof(RecordError{}))
 }
 
 // text reads the records of the scanner's text.
