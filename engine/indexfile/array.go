@@ -142,28 +142,58 @@ func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
 		return nil, err
 	}
 	indices := make([]int32, hi-lo)
-	b := newTextBuilder(0, 0)
+	first, k := 0, 0
 	if lo < hi {
-		first, err := r.UserOf(lo)
-		if err != nil {
+		if first, err = r.UserOf(lo); err != nil {
 			return nil, err
 		}
-		var last *chunk
-		for k, row := first, lo; row < hi; k++ {
-			v, err := r.column(columnDistinctID).value(k, &last)
-			if err != nil {
-				return nil, err
-			}
-			b.texts = append(b.texts, v.Text...)
-			if err := b.end(true); err != nil {
-				return nil, err
-			}
+		k = first
+		for row := lo; row < hi; k++ {
 			for end := min(int(u.ends[k]), hi); row < end; row++ {
 				indices[row-lo] = int32(k - first)
 			}
 		}
 	}
-	return dictionaryArray(4, memory.NewBufferBytes(raw(indices)), nil, b.data(), hi-lo, 0), nil
+	ids, err := r.column(columnDistinctID).slotTexts(first, k)
+	if err != nil {
+		return nil, err
+	}
+	return dictionaryArray(4, memory.NewBufferBytes(raw(indices)), nil, ids.data(), hi-lo, 0), nil
+}
+
+// slotTexts are the texts of the slots [lo, hi), whole chunks at a time. All
+// values of the column are texts.
+func (c *column) slotTexts(lo, hi int) (*textBuilder, error) {
+	b := newTextBuilder(hi-lo, 0)
+	if lo == hi {
+		return b, nil
+	}
+	var parts []*chunk
+	size := 0
+	for n := c.chunks.find(lo); n < c.chunks.len() && c.chunks.first(n) < hi; n++ {
+		part, err := c.chunk(n)
+		if err != nil {
+			return nil, err
+		}
+		parts, size = append(parts, part), size+len(part.texts)
+	}
+	b.texts = make([]byte, 0, size)
+	for _, part := range parts {
+		from, to := max(lo-part.first, 0), min(hi-part.first, len(part.ends))
+		start := uint32(0)
+		if from > 0 {
+			start = part.ends[from-1]
+		}
+		shift := int32(len(b.texts)) - int32(start)
+		b.texts = append(b.texts, part.texts[start:part.ends[to-1]]...)
+		if len(b.texts) > MaxArrayBytes {
+			return nil, b.tooLong()
+		}
+		for _, end := range part.ends[from:to] {
+			b.offsets = append(b.offsets, int32(end)+shift)
+		}
+	}
+	return b, nil
 }
 
 // PropertiesArray is all properties of each of the rows [lo, hi) as a JSON
@@ -198,7 +228,7 @@ func newTextBuilder(n, size int) *textBuilder {
 
 func (b *textBuilder) end(valid bool) error {
 	if len(b.texts) > MaxArrayBytes {
-		return fmt.Errorf("%d bytes of text in one array, ask for fewer rows: %w", len(b.texts), ErrLimit)
+		return b.tooLong()
 	}
 	n := len(b.offsets) - 1
 	if !valid && b.valid == nil {
@@ -217,6 +247,10 @@ func (b *textBuilder) end(valid bool) error {
 	}
 	b.offsets = append(b.offsets, int32(len(b.texts)))
 	return nil
+}
+
+func (b *textBuilder) tooLong() error {
+	return fmt.Errorf("%d bytes of text in one array, ask for fewer rows: %w", len(b.texts), ErrLimit)
 }
 
 func (b *textBuilder) data() *array.Data {

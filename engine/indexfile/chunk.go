@@ -4,22 +4,27 @@ import (
 	"encoding/binary"
 	"sort"
 
+	"github.com/klauspost/compress/zstd"
+
 	"arbor/catalog"
 )
 
 // Texts that are too many and too different for a dictionary are kept in the
 // order of their slots, in chunks that are compressed one by one:
 //
-//	chunk   the length of each text (varint), then the texts
-//	index   16 bytes a chunk: its first slot (4), its length as texts and
-//	        lengths (4), where it ends among the chunks (8)
+//	chunk   a head for each text (varint): its length<<2 | how it ends; then
+//	        the texts
+//	index   16 bytes a chunk: its first slot (4), its length as heads and
+//	        texts (4), where it ends among the chunks (8)
 //
-// In a column of several kinds each text is a cell: its kind (1 byte), then its
-// 8 bytes of Bits or its text. A chunk is compressed if it is shorter on disk
-// than its length.
+// A text that ends in a UUID or in 32 hexadecimal digits, in lower case, has
+// the 16 bytes that they stand for in their place: no compression comes as
+// near, and none is as fast to undo. In a column of several kinds each text is a
+// cell: its kind (1 byte), then its 8 bytes of Bits or its text. A chunk is
+// compressed if it is shorter on disk than its length.
 
-// chunkBytes is about how much a chunk holds, unless one text is longer, and
-// chunkSlots how many texts at most; maxChunk is what the two can come to.
+// chunkBytes is about how much text a chunk holds, unless one text is longer,
+// and chunkSlots how many texts at most; maxChunk is what the two can come to.
 const (
 	chunkBytes = 64 << 10
 	chunkSlots = 8192
@@ -28,42 +33,78 @@ const (
 
 const chunkEntry = 16
 
+// tail says how a text ends. The numbers are on disk: append only.
+type tail uint8
+
+const (
+	tailPlain tail = 0
+	tailUUID  tail = 1
+	tailHex   tail = 2
+)
+
+// tailForms are the forms that packID and appendID call them, and tailLens
+// their lengths in a text.
+var (
+	tailForms = [...]Form{tailUUID: FormUUID, tailHex: FormHex}
+	tailLens  = [...]int{tailUUID: 36, tailHex: 32}
+)
+
+// splitTail finds how a text ends, with the bytes that its end stands for.
+func splitTail(packed *[16]byte, s string) tail {
+	for t := tailUUID; t <= tailHex; t++ {
+		if n := len(s) - tailLens[t]; n >= 0 && packID(packed, s[n:]) == tailForms[t] {
+			return t
+		}
+	}
+	return tailPlain
+}
+
 // chunkWriter makes chunks of texts.
 type chunkWriter struct {
 	bytes []byte // chunks done
 	index []byte
-	ends  []uint32 // of the texts of the chunk at hand
-	texts []byte
-	size  int // a chunk is cut at this many bytes
+	size  int // a chunk is cut at this many bytes of text
 	slots int // added so far
-	raw   []byte
+
+	encoder *zstd.Encoder
+
+	// Of the chunk at hand:
+	heads []byte
+	texts []byte
+	first int // its first slot
+	long  int // its texts' length, as they were added
 }
 
 func (w *chunkWriter) add(s string) {
-	w.texts = append(w.texts, s...)
-	w.ends = append(w.ends, uint32(len(w.texts)))
+	var packed [16]byte
+	t := splitTail(&packed, s)
+	w.heads = binary.AppendUvarint(w.heads, uint64(len(s))<<2|uint64(t))
+	if t == tailPlain {
+		w.texts = append(w.texts, s...)
+	} else {
+		w.texts = append(w.texts, s[:len(s)-tailLens[t]]...)
+		w.texts = append(w.texts, packed[:]...)
+	}
+	w.long += len(s)
 	w.slots++
-	if len(w.texts) >= w.size || len(w.ends) == chunkSlots {
+	if w.long >= w.size || w.slots-w.first == chunkSlots {
 		w.flush()
 	}
 }
 
+// empty reports whether the next text begins a chunk.
+func (w *chunkWriter) empty() bool { return w.slots == w.first }
+
 func (w *chunkWriter) flush() {
-	if len(w.ends) == 0 {
+	if w.empty() {
 		return
 	}
-	w.raw = w.raw[:0]
-	last := uint32(0)
-	for _, end := range w.ends {
-		w.raw = binary.AppendUvarint(w.raw, uint64(end-last))
-		last = end
-	}
-	w.raw = append(w.raw, w.texts...)
-	w.bytes, _ = compress(w.bytes, w.raw)
-	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(w.slots-len(w.ends)))
-	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(len(w.raw)))
+	w.heads = append(w.heads, w.texts...)
+	w.bytes, _ = compress(w.encoder, w.bytes, w.heads)
+	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(w.first))
+	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(len(w.heads)))
 	w.index = binary.LittleEndian.AppendUint64(w.index, uint64(len(w.bytes)))
-	w.ends, w.texts = w.ends[:0], w.texts[:0]
+	w.heads, w.texts, w.first, w.long = w.heads[:0], w.texts[:0], w.slots, 0
 }
 
 // chunks reads them.
@@ -131,20 +172,50 @@ func (c *chunks) decode(k int) (*chunk, error) {
 		return nil, err
 	}
 	out := &chunk{first: c.first(k), ends: make([]uint32, c.first(k+1)-c.first(k))}
-	end := uint64(0)
-	for i := range out.ends {
-		n, size := binary.Uvarint(b)
-		if size <= 0 || n > uint64(len(b)) {
-			return nil, errFrame
+	return out, out.read(b)
+}
+
+// read takes heads and texts apart: first it finds where each text ends once
+// it is whole, and checks that; then it makes the tails whole, if there are any.
+func (c *chunk) read(b []byte) error {
+	stored, long := uint64(0), uint64(0)
+	heads := b
+	for i := range c.ends {
+		head, size := binary.Uvarint(b)
+		n, t := head>>2, tail(head&3)
+		if size <= 0 || n > maxChunk || t > tailHex || t != tailPlain && n < uint64(tailLens[t]) {
+			return errFrame
 		}
-		b, end = b[size:], end+n
-		out.ends[i] = uint32(end)
+		b, long = b[size:], long+n
+		if t != tailPlain {
+			n += 16 - uint64(tailLens[t])
+		}
+		stored += n
+		c.ends[i] = uint32(long)
 	}
-	if end != uint64(len(b)) {
-		return nil, errFrame
+	if stored != uint64(len(b)) || long > maxChunk {
+		return errFrame
 	}
-	out.texts = b
-	return out, nil
+	if stored == long {
+		c.texts = b
+		return nil
+	}
+	c.texts = make([]byte, 0, long)
+	for range c.ends {
+		head, size := binary.Uvarint(heads)
+		heads = heads[size:]
+		n := int(head >> 2)
+		t := tail(head & 3)
+		if t == tailPlain {
+			c.texts, b = append(c.texts, b[:n]...), b[n:]
+			continue
+		}
+		n -= tailLens[t]
+		c.texts = append(c.texts, b[:n]...)
+		c.texts = appendID(c.texts, tailForms[t], (*[16]byte)(b[n:]))
+		b = b[n+16:]
+	}
+	return nil
 }
 
 // holds reports whether the chunk has a slot.

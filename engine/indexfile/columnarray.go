@@ -150,6 +150,14 @@ func (c *column) integerArray(lo, hi int) arrow.Array {
 
 // textArray converts row by row to a String array.
 func (c *column) textArray(key typeKey, lo, hi int) (arrow.Array, error) {
+	if c.uniform && c.kind == catalog.KindString && c.info.placement == placeAll && c.info.layout == layoutChunks &&
+		(key.t == catalog.TypeString || key.t == catalog.TypeNull) {
+		b, err := c.slotTexts(lo, hi)
+		if err != nil {
+			return nil, err
+		}
+		return b.array(), nil
+	}
 	b := newTextBuilder(hi-lo, 0)
 	var last *chunk
 	next := lo

@@ -242,7 +242,7 @@ func lessNumber(a, b catalog.Value) bool {
 }
 
 func (b *valueBuilder) encodeChunks(info *columnInfo) []part {
-	w := chunkWriter{size: chunkBytes}
+	w := chunkWriter{size: chunkBytes, encoder: zstdEncoder()}
 	_, uniform := info.uniform()
 	var cell []byte
 	add := func(code uint32) {

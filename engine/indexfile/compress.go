@@ -18,16 +18,11 @@ var encodingNames = [...]string{encodingRaw: "raw", encodingZstd: "zstd"}
 // zstdWindow bounds the memory that reading or writing a frame takes.
 const zstdWindow = 4 << 20
 
+// zstdEncoder gives the encoder of sections and chunks, zstdQuick that of
+// distinct ids: they are in every file, and trying harder gains nothing on them.
 var (
-	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false),
-			zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true),
-			zstd.WithSingleSegment(true)) // so that each frame says how long it is
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	})
+	zstdEncoder = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedDefault) })
+	zstdQuick   = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedFastest) })
 	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxFileBytes))
 		if err != nil {
@@ -37,6 +32,16 @@ var (
 	})
 )
 
+func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false),
+		zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true),
+		zstd.WithSingleSegment(true)) // so that each frame says how long it is
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+}
+
 // minCompressed and maxCompressed are the lengths between which compressing is
 // tried. The latter bounds what reading a section allocates.
 const (
@@ -45,9 +50,9 @@ const (
 )
 
 // compress appends b to dst, compressed if that saves an eighth.
-func compress(dst, b []byte) ([]byte, uint8) {
+func compress(e *zstd.Encoder, dst, b []byte) ([]byte, uint8) {
 	if len(b) >= minCompressed && len(b) <= maxCompressed {
-		out := zstdEncoder().EncodeAll(b, dst)
+		out := e.EncodeAll(b, dst)
 		if n := len(out) - len(dst); n < len(b)-len(b)/8 {
 			return out, encodingZstd
 		}

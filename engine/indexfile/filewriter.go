@@ -76,7 +76,7 @@ func (w *fileWriter) section(column int, p part) error {
 	s := sectionInfo{kind: p.kind, column: column, raw: int64(len(p.bytes))}
 	stored := p.bytes
 	if p.cold {
-		stored, s.encoding = compress(nil, p.bytes)
+		stored, s.encoding = compress(zstdEncoder(), nil, p.bytes)
 	}
 	s.stored, s.checksum = int64(len(stored)), xxh3.Hash(stored)
 	w.footer.sections = append(w.footer.sections, s)
@@ -106,7 +106,7 @@ func (w *fileWriter) finish() error {
 		}
 	}
 	plain := w.footer.append(nil)
-	stored, encoding := compress(nil, plain)
+	stored, encoding := compress(zstdEncoder(), nil, plain)
 	at := align(w.offset, sectionAlign)
 	if len(plain) > maxFooter {
 		return fmt.Errorf("footer of %d bytes, at most %d: %w", len(plain), maxFooter, ErrLimit)

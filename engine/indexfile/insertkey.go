@@ -85,24 +85,36 @@ func packID(b *[16]byte, id string) Form {
 
 // appendID writes the id that packID packed in this form.
 func appendID(dst []byte, form Form, b *[16]byte) []byte {
-	digits := lowerDigits
+	pairs := &lowerPairs
 	if form == FormUUIDUpper || form == FormHexUpper {
-		digits = upperDigits
+		pairs = &upperPairs
 	}
-	dashed := form == FormUUID || form == FormUUIDUpper
-	for i, x := range b {
-		if dashed && (i == 4 || i == 6 || i == 8 || i == 10) {
-			dst = append(dst, '-')
+	var out [36]byte
+	if form == FormHex || form == FormHexUpper {
+		for i, x := range b {
+			binary.LittleEndian.PutUint16(out[2*i:], pairs[x])
 		}
-		dst = append(dst, digits[x>>4], digits[x&15])
+		return append(dst, out[:32]...)
 	}
-	return dst
+	out[8], out[13], out[18], out[23] = '-', '-', '-', '-'
+	for i, x := range b {
+		binary.LittleEndian.PutUint16(out[pairAt[i]:], pairs[x])
+	}
+	return append(dst, out[:]...)
 }
 
-const (
-	lowerDigits = "0123456789abcdef"
-	upperDigits = "0123456789ABCDEF"
-)
+// pairAt is where the digits of each byte are in a UUID.
+var pairAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// lowerPairs and upperPairs hold a byte's two digits as they lie in memory.
+var lowerPairs, upperPairs = digitPairs("0123456789abcdef"), digitPairs("0123456789ABCDEF")
+
+func digitPairs(digits string) (t [256]uint16) {
+	for i := range t {
+		t[i] = uint16(digits[i>>4]) | uint16(digits[i&15])<<8
+	}
+	return t
+}
 
 // unhex holds a byte's value as a hexadecimal digit, and above it its class: 0
 // for 0–9, 1 for a–f, 2 for A–F, 4 for what is no digit.

@@ -26,7 +26,7 @@ type userBuilder struct {
 	count   int
 }
 
-func (b *userBuilder) init() { b.chunks.size = userChunkBytes }
+func (b *userBuilder) init() { b.chunks.size, b.chunks.encoder = userChunkBytes, zstdQuick() }
 
 // add takes the next row's user.
 func (b *userBuilder) add(distinctID string) {
@@ -38,7 +38,7 @@ func (b *userBuilder) add(distinctID string) {
 	b.last = strings.Clone(distinctID)
 	b.run = 1
 	b.count++
-	if len(b.chunks.ends) == 0 {
+	if b.chunks.empty() {
 		b.firsts = append(b.firsts, b.last)
 	}
 	b.chunks.add(b.last)

@@ -97,6 +97,29 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
+// BenchmarkRewrite builds a file from the rows of another, as closing a day does.
+func BenchmarkRewrite(b *testing.B) {
+	r := openDay(b, 2000)
+	b.ReportAllocs()
+	defer perRow(b, r.Rows())()
+	for b.Loop() {
+		builder := indexfile.NewBuilder(indexfile.BuilderOptions{Rows: r.Rows()})
+		c := r.Cursor()
+		var row indexfile.Row
+		for i := range r.Rows() {
+			if err := c.Row(i, &row); err != nil {
+				b.Fatal(err)
+			}
+			if err := builder.Add(&row); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := builder.Write(vfs.NewMem(), ".", "file", indexfile.Meta{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkRow(b *testing.B) {
 	r := openDay(b, 2000)
 	b.Run("cursor", func(b *testing.B) {
