@@ -224,3 +224,14 @@ func TestQueryStreams(t *testing.T) {
 	leave()
 	answer.Body.Close()
 }
+
+// BenchmarkQuery is what a small question over HTTP costs: a login, a statement
+// and an answer.
+func BenchmarkQuery(b *testing.B) {
+	w := newHTTPWorld(b, Options{})
+	for b.Loop() {
+		if status, answer := w.query(b, "/query", "SELECT 1"); status != 200 {
+			b.Fatal(status, answer)
+		}
+	}
+}
