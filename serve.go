@@ -95,7 +95,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
 
 	err = serveGateway(ctx, g, o, mysqlListener, httpListener, tlsConfig)
-	return errors.Join(err, member.Close())
+	return errors.Join(err, g.Close(), member.Close())
 }
 
 // serveGateway runs both ports until ctx ends or one of them fails.

@@ -54,9 +54,21 @@ func New(o Options) *Gateway {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
 	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now)}
+	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.metrics = newMetrics(g)
 	return g
+}
+
+// stampAfterTruncations keeps a clock that was set back from stamping new events
+// into the time that a TRUNCATE hides.
+func (g *Gateway) stampAfterTruncations() {
+	for _, p := range g.Catalog().Projects {
+		for _, t := range p.Truncations {
+			g.stamper.Raise(t.UpTo)
+			g.stamper.Raise(t.ID)
+		}
+	}
 }
 
 // Close ends what the Gateway started by itself. The servers end by their own

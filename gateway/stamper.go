@@ -27,6 +27,13 @@ func NewStamper(now func() time.Time) *Stamper {
 	return &Stamper{now: now, edge: binary.BigEndian.Uint32(b[:])}
 }
 
+// Raise makes every later stamp greater than id.
+func (s *Stamper) Raise(id catalog.IngestID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, id.Time)
+}
+
 // Stamp gives the id of one request: its Index is 0, and the request's records
 // take the same Time and Edge with their places as Index.
 func (s *Stamper) Stamp() catalog.IngestID {

@@ -312,3 +312,17 @@ func TestPromiseBalance(t *testing.T) {
 	s.Reopen(t)
 	balance("5\t2\t0\t0\t3\t0")
 }
+
+// A clock that is set back does not stamp new events into what a TRUNCATE hides.
+func TestTruncateUnderAClockSetBack(t *testing.T) {
+	s := stack.New(t)
+	token := s.Project(t, "shop")
+	s.Import(t, token, list(purchase("ann", "a1", stack.Start, 1)))
+	s.Rows(t, "TRUNCATE TABLE shop.events")
+	s.Advance(-24 * time.Hour)
+	s.Reopen(t)
+	s.Import(t, token, list(purchase("bob", "b1", stack.Start.Add(-25*time.Hour), 2)))
+	if got := s.Rows(t, "SELECT distinct_id FROM shop.events"); !slices.Equal(got, []string{"bob"}) {
+		t.Errorf("got %q, want the event that came after the truncation", got)
+	}
+}
