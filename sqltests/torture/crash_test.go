@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"arbor/catalog"
 	"arbor/engine/vfs"
 )
 
@@ -18,6 +19,23 @@ var crashAll = flag.Bool("crashall", false, "crash at every operation with nothi
 type scene struct {
 	name string
 	act  func(*run, *rand.Rand) error
+}
+
+// script is a play: its scenes, where they take place, and the salt of what is
+// random in them.
+type script struct {
+	name   string
+	world  world
+	salt   uint64
+	scenes []scene
+}
+
+// scripts are performed in turn. The salts differ so that scenes meet different
+// events.
+var scripts = []script{
+	{"the life of a day", oneDay, 3, play},
+	{"another day", oneDay, 4, play},
+	{"a project is purged", twoProjects, 5, purgePlay},
 }
 
 // play goes through everything that writes: appends, deletes, undo, indexing by
@@ -49,15 +67,40 @@ var play = []scene{
 	{"empty the trash again", func(r *run, _ *rand.Rand) error { return r.later(100 * time.Hour) }},
 }
 
+// purgePlay drops a project for good while another, whose records share the
+// log's segments with it, goes on.
+var purgePlay = []scene{
+	{"append", (*run).append},
+	{"append", (*run).append},
+	{"append", (*run).append},
+	{"index", indexAll},
+	{"append", (*run).append},
+	{"append", (*run).append},
+	{"drop", func(r *run, _ *rand.Rand) error {
+		return r.change(catalog.DropProject{ID: 2, At: r.now.UnixMicro()})
+	}},
+	{"append to the other", (*run).append},
+	{"purge", func(r *run, _ *rand.Rand) error { return r.change(catalog.PurgeProject{ID: 2}) }},
+	{"clean up", cleanUp},
+	{"append to the other", (*run).append},
+	{"close the day", closeAll},
+	{"empty the trash", func(r *run, _ *rand.Rand) error { return r.later(longAfter) }},
+	{"reopen", (*run).reopen},
+	{"append to the other", (*run).append},
+	{"clean up again", cleanUp},
+}
+
+func cleanUp(r *run, _ *rand.Rand) error { return r.later(time.Second) }
+
 func indexAll(r *run, _ *rand.Rand) error { return r.subject.Index(r.ctx, 0, false) }
 func closeAll(r *run, _ *rand.Rand) error { return r.subject.Index(r.ctx, 0, true) }
 
-// perform plays with the k-th operation failing (0: none) and reports whether
+// perform performs a script with the k-th operation failing (0: none) and reports whether
 // the play was long enough for it. When a scene suffers from it, the engine is
 // opened again, and holds what it acknowledged and perhaps what it did not. At
 // the end everything is indexed, and still equal.
-func perform(ctx context.Context, k int64, fault error, once bool, unsynced float64) (failed bool, history *run, err error) {
-	r, err := begin(ctx, openEngine, oneDay)
+func perform(ctx context.Context, script script, k int64, fault error, once bool, unsynced float64) (failed bool, history *run, err error) {
+	r, err := begin(ctx, openEngine, script.world)
 	if err != nil {
 		return false, r, err
 	}
@@ -67,8 +110,8 @@ func perform(ctx context.Context, k int64, fault error, once bool, unsynced floa
 	if k > 0 {
 		s.FailAt(k, fault, once)
 	}
-	for i, scene := range play {
-		rng := rand.New(rand.NewPCG(uint64(i), 3))
+	for i, scene := range script.scenes {
+		rng := rand.New(rand.NewPCG(uint64(i), script.salt))
 		r.logf("%d: %s", i, scene.name)
 		err := scene.act(r, rng)
 		switch suffers := s.fired.Load() && !failed; {
@@ -86,7 +129,7 @@ func perform(ctx context.Context, k int64, fault error, once bool, unsynced floa
 		}
 	}
 	s.Heal() // the play was too short for operation k
-	for _, finish := range []func(*run, *rand.Rand) error{(*run).compareAll, closeAll, (*run).compareAll, (*run).reopen, (*run).compareAll, (*run).compareFiles} {
+	for _, finish := range []func(*run, *rand.Rand) error{(*run).compareAll, cleanUp, closeAll, (*run).compareAll, (*run).reopen, (*run).compareAll, (*run).oneFileEach} {
 		if err := finish(r, rand.New(rand.NewPCG(uint64(k), 4))); err != nil {
 			return failed, r, fmt.Errorf("at the end: %w", err)
 		}
@@ -94,23 +137,28 @@ func perform(ctx context.Context, k int64, fault error, once bool, unsynced floa
 	return failed, r, nil
 }
 
-// everyOperation performs the play with operation 1, 2, 3 … failing, until it
-// ends before.
+// everyOperation performs the scripts with operation 1, 2, 3 … failing, until
+// each ends before.
 func everyOperation(t *testing.T, fault error, once bool, unsynced func(k int64) []float64) {
-	if _, history, err := perform(t.Context(), 0, nil, false, 0); err != nil {
-		t.Fatalf("without any fault: %v\n%s", err, history)
-	}
-	for k := int64(1); ; k++ {
-		for _, u := range unsynced(k) {
-			failed, history, err := perform(t.Context(), k, fault, once, u)
-			if err != nil {
-				t.Fatalf("operation %d, %v, once=%v, unsynced=%v: %v\n\n%s", k, fault, once, u, err, history)
+	for _, script := range scripts {
+		t.Run(script.name, func(t *testing.T) {
+			t.Parallel()
+			if _, history, err := perform(t.Context(), script, 0, nil, false, 0); err != nil {
+				t.Fatalf("without any fault: %v\n%s", err, history)
 			}
-			if !failed {
-				t.Logf("the play has %d operations on files", k-1)
-				return
+			for k := int64(1); ; k++ {
+				for _, u := range unsynced(k) {
+					failed, history, err := perform(t.Context(), script, k, fault, once, u)
+					if err != nil {
+						t.Fatalf("operation %d, %v, once=%v, unsynced=%v: %v\n\n%s", k, fault, once, u, err, history)
+					}
+					if !failed {
+						t.Logf("%d operations on files", k-1)
+						return
+					}
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -141,7 +189,7 @@ func TestDiskFullAtEveryOperation(t *testing.T) {
 
 // compareAll compares the contents and the tables, without queries at random.
 func (r *run) compareAll(rng *rand.Rand) error {
-	for _, p := range r.catalog.Projects[:r.world.projects] {
+	for _, p := range r.catalog.Projects {
 		if err := r.compareScan(everything(rng, p.ID, true)); err != nil {
 			return err
 		}
@@ -157,3 +205,6 @@ func (r *run) compareAll(rng *rand.Rand) error {
 	}
 	return r.check()
 }
+
+// oneFileEach is compareFiles as an act.
+func (r *run) oneFileEach(*rand.Rand) error { return r.compareFiles() }

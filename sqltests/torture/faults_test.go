@@ -149,6 +149,7 @@ func (f fault) happens(t *testing.T, indexed bool) error {
 		}
 	}
 	f.make(wrong, m.disk, t)
+	m.fired.Store(true)
 	act := f.act
 	if act == nil {
 		act = indexAll
@@ -167,7 +168,7 @@ func (f fault) happens(t *testing.T, indexed bool) error {
 		return fmt.Errorf("after the fault: %w", err)
 	}
 	*wrong = engine.Faults{}
-	for i, act := range []func(*run, *rand.Rand) error{closeAll, (*run).compareAll, (*run).compareFiles, (*run).reopen, (*run).compareAll} {
+	for i, act := range []func(*run, *rand.Rand) error{closeAll, (*run).compareAll, (*run).oneFileEach, (*run).reopen, (*run).compareAll} {
 		if err := act(r, rng); err != nil {
 			return fmt.Errorf("afterwards, act %d: %w", i, err)
 		}

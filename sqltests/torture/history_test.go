@@ -110,13 +110,13 @@ var projects = []catalog.CreateProject{
 type newSubject func(ctx context.Context, now func() time.Time) (subject, error)
 
 // live runs the ops of a history and compares after each.
-func live(ctx context.Context, open newSubject, ops []op) (history *run, err error) {
-	r, err := begin(ctx, open, everywhere)
+func live(ctx context.Context, open newSubject, s story) (history *run, err error) {
+	r, err := begin(ctx, open, s.world)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = r.end(recover(), err) }()
-	for i, o := range ops {
+	for i, o := range s.ops {
 		rng := rand.New(rand.NewPCG(o.seed, 1))
 		r.logf("%d: %s", i, o.kind)
 		if err := r.do(o, rng); err != nil && r.subject.Failed() {

@@ -32,7 +32,7 @@ func TestMutants(t *testing.T) {
 func mustBeCaught(t *testing.T, open newSubject) {
 	t.Helper()
 	for seed := range uint64(mutantSeeds) {
-		if _, err := live(t.Context(), open, makeOps(seed, 25)); err != nil {
+		if _, err := live(t.Context(), open, story{seed, everywhere, makeOps(seed, 25)}); err != nil {
 			t.Logf("caught in history %d: %s", seed, strings.SplitN(err.Error(), "\n", 2)[0])
 			return
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func (r *run) project(rng *rand.Rand) *catalog.Project {
-	return r.catalog.Projects[rng.IntN(3)/2%r.world.projects]
+	return r.catalog.Projects[rng.IntN(3)/2%min(r.world.projects, len(r.catalog.Projects))]
 }
 
 // encode makes the record of a batch.
@@ -54,9 +54,23 @@ func (r *run) request(rng *rand.Rand, p *catalog.Project, events []event.Event) 
 	return records, nil
 }
 
+// describe is an event for a person.
 func describe(e *event.Event) string {
-	s := oracle.Bytes(e)
-	return s[:min(len(s), 300)]
+	short := func(s string) string {
+		if len(s) > 40 {
+			return fmt.Sprintf("%q… (%d bytes)", s[:20], len(s))
+		}
+		return fmt.Sprintf("%q", s)
+	}
+	at := fmt.Sprintf("%s+%dµs", catalog.DayOf(e.Time), e.Time-catalog.DayOf(e.Time).Start())
+	if e.ServerTime {
+		at += " by the server"
+	}
+	properties := oracle.Properties(e)
+	if len(properties) > 200 {
+		properties = properties[:200] + "…"
+	}
+	return fmt.Sprintf("%s event %s of %s, insert id %s, at %s %s", e.ID, short(e.Name), short(e.DistinctID), short(e.InsertID), at, properties)
 }
 
 // accept appends records and, once they are acknowledged, believes in them.
@@ -359,7 +373,7 @@ func (r *run) close(rng *rand.Rand) error {
 	if err := r.subject.Index(r.ctx, project, true); err != nil || project != 0 {
 		return err
 	}
-	return r.compareFiles(rng)
+	return r.compareFiles()
 }
 
 func (r *run) someProjects(rng *rand.Rand) catalog.ProjectID {
@@ -368,14 +382,26 @@ func (r *run) someProjects(rng *rand.Rand) catalog.ProjectID {
 
 // tick lets time pass and the engine do what is due.
 func (r *run) tick(rng *rand.Rand) error {
-	return r.later([]time.Duration{time.Millisecond, time.Second, 2 * time.Minute, time.Hour, 26 * time.Hour, 100 * time.Hour}[rng.IntN(6)])
+	return r.later([]time.Duration{time.Millisecond, time.Second, 2 * time.Minute, time.Hour, 26 * time.Hour, longAfter}[rng.IntN(6)])
 }
 
 func (r *run) later(d time.Duration) error {
 	r.now = r.now.Add(d)
 	r.detail("%s later", d)
-	return r.subject.Tick(r.ctx)
+	if err := r.subject.Tick(r.ctx); err != nil || d < longAfter || r.subject.Failed() {
+		return err
+	}
+	// Days are closed after what they have in logs was indexed and, where they
+	// had been closed before, late events have stopped coming.
+	r.now = r.now.Add(time.Hour)
+	if err := r.subject.Tick(r.ctx); err != nil {
+		return err
+	}
+	return r.compareFiles()
 }
+
+// longAfter is when all days are over, with any grace that histories set.
+const longAfter = 100 * time.Hour
 
 func (r *run) reopen(rng *rand.Rand) error {
 	if err := r.subject.Reopen(r.ctx); err != nil {

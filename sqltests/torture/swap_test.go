@@ -86,13 +86,48 @@ func (i *interrupted) Scan(ctx context.Context, f *exec.Fragment, yield func(*ex
 	})
 }
 
+// TestScanGivenUp ends scans in the middle, by an error and by the context: that
+// is what the scan returns, and nothing of it is left.
+func TestScanGivenUp(t *testing.T) {
+	r, err := begin(t.Context(), openEngine, everywhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 13))
+	for _, act := range []func(*run, *rand.Rand) error{(*run).append, (*run).append, indexAll, (*run).append} {
+		r.logf("act")
+		if err := act(r, rng); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enough := errors.New("enough")
+	f := everything(rng, 1, true)
+	if _, err := r.subject.Scan(r.ctx, f, func(*exec.Batch) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("yield returned %v, the scan %v", enough, err)
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	if _, err := r.subject.Scan(ctx, f, func(*exec.Batch) error { cancel(); return nil }); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled in yield, the scan returned %v", err)
+	}
+	if _, err := r.subject.Scan(ctx, f, func(*exec.Batch) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before, the scan returned %v", err)
+	}
+	if err := r.subject.Append(ctx, [][]byte{r.sent[0].bytes}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before, append returned %v", err)
+	}
+	if err := r.end(nil, r.compareAll(rng)); err != nil {
+		t.Error(err)
+	}
+}
+
 // How much TestScansBesideWrites does: the writers go on until there were enough
 // scans beside them.
 const (
 	writers     = 2
 	scanners    = 2
 	enoughScans = 60
-	maxRequests = 1500 // of a writer
+	minRequests = 150 // of a writer
+	maxRequests = 1500
 )
 
 // traffic is what writers have begun to send and have been told is durable. A
@@ -125,7 +160,7 @@ func TestScansBesideWrites(t *testing.T) {
 	sent := &traffic{began: map[int]event.Batch{}, acked: map[int]event.Batch{}}
 	var writing, working sync.WaitGroup
 	done := make(chan struct{})
-	errs := make(chan error, writers+scanners+1)
+	errs := make(chan error, writers+scanners+2)
 	for w := range writers {
 		writing.Go(func() { errs <- sent.write(ctx, s, w) })
 	}
@@ -136,9 +171,10 @@ func TestScansBesideWrites(t *testing.T) {
 		n := 0
 		errs <- untilDone(done, func() error {
 			n++
-			return errors.Join(s.Index(ctx, 0, n%3 == 0), s.Tick(ctx))
+			return s.Index(ctx, 0, n%3 == 0)
 		})
 	})
+	working.Go(func() { errs <- untilDone(done, func() error { return s.Tick(ctx) }) })
 	writing.Wait()
 	close(done)
 	working.Wait()
@@ -192,7 +228,7 @@ func (c *traffic) write(ctx context.Context, s subject, writer int) error {
 		}
 		c.mu.Lock()
 		c.acked[number] = b
-		enough := c.scans >= enoughScans
+		enough := c.scans >= enoughScans && n >= minRequests
 		c.mu.Unlock()
 		if enough {
 			return nil

@@ -3,10 +3,12 @@ package torture
 import (
 	"context"
 	"flag"
+	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -18,21 +20,37 @@ var (
 	onlyOps   = flag.String("ops", "", "run only these operations of a history, by number, as 0,3,7")
 )
 
-// opsOf is the history of a seed, cut to what -ops asks for.
-func opsOf(t *testing.T, seed uint64) []op {
-	all := makeOps(seed, *length)
+// story is a history that has not happened yet.
+type story struct {
+	seed  uint64
+	world world
+	ops   []op
+}
+
+// storyOf is the story of a seed, cut to what -ops asks for. One in three takes
+// place on one day, where more events meet in fewer shards; one in ten is long.
+func storyOf(seed uint64) (story, error) {
+	s := story{seed: seed, world: everywhere}
+	if seed%3 == 0 {
+		s.world = oneDay
+	}
+	count := *length
+	if seed%10 == 0 {
+		count *= 4
+	}
+	all := makeOps(seed, count)
 	if *onlyOps == "" {
-		return all
+		s.ops = all
+		return s, nil
 	}
-	var ops []op
-	for _, s := range strings.Split(*onlyOps, ",") {
-		i, err := strconv.Atoi(s)
+	for _, text := range strings.Split(*onlyOps, ",") {
+		i, err := strconv.Atoi(text)
 		if err != nil || i < 0 || i >= len(all) {
-			t.Fatalf("-ops: %q is not an operation of a history of %d", s, len(all))
+			return s, fmt.Errorf("-ops: %q is not an operation of a history of %d", text, len(all))
 		}
-		ops = append(ops, all[i])
+		s.ops = append(s.ops, all[i])
 	}
-	return ops
+	return s, nil
 }
 
 // survey lives through histories on all cores and reports the first that fails,
@@ -43,12 +61,18 @@ func survey(t *testing.T, open newSubject, first uint64, count int) {
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
 	var once sync.Once
+	var ops atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for seed := range seeds {
-				ops := opsOf(t, seed)
-				if _, err := live(t.Context(), open, ops); err != nil {
-					once.Do(func() { report(t, open, seed, ops, err) })
+				s, err := storyOf(seed)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				ops.Add(int64(len(s.ops)))
+				if _, err := live(t.Context(), open, s); err != nil {
+					once.Do(func() { report(t, open, s, err) })
 				}
 			}
 		})
@@ -61,41 +85,45 @@ func survey(t *testing.T, open newSubject, first uint64, count int) {
 	}
 	close(seeds)
 	wg.Wait()
-	t.Logf("%d histories of %d operations, seeds %d to %d, in %s", count, *length, first, first+uint64(count)-1, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d histories, seeds %d to %d, of %d operations together, in %s", count, first, first+uint64(count)-1, ops.Load(), time.Since(began).Round(time.Millisecond))
 }
 
 // report shrinks a failing history and prints it with the command that repeats
 // it.
-func report(t *testing.T, open newSubject, seed uint64, ops []op, err error) {
+func report(t *testing.T, open newSubject, s story, err error) {
 	t.Helper()
-	small, smallErr := shrink(t.Context(), open, ops, err)
-	all := makeOps(seed, *length)
+	all := s.ops
+	small, smallErr := shrink(t.Context(), open, s, err)
 	var numbers []string
-	for next, o := 0, 0; next < len(small); o++ {
-		if all[o] == small[next] {
+	for next, o := 0, 0; next < len(small.ops); o++ {
+		if all[o] == small.ops[next] {
 			numbers = append(numbers, strconv.Itoa(o))
 			next++
 		}
 	}
+	if *onlyOps != "" {
+		numbers = []string{"…"} // of those asked for
+	}
 	history, _ := live(t.Context(), open, small)
 	t.Errorf("history %d: %v\n\nshrunk to %d operations:\n%s\n\n%v\n\nagain: go test ./sqltests/torture -run '^%s$' -seed=%d -histories=1 -length=%d -ops=%s",
-		seed, err, len(small), history, smallErr, t.Name(), seed, *length, strings.Join(numbers, ","))
+		s.seed, err, len(small.ops), history, smallErr, t.Name(), s.seed, *length, strings.Join(numbers, ","))
 }
 
 // shrinkTime bounds how long a failing history is made smaller.
 const shrinkTime = 20 * time.Second
 
 // shrink drops operations, last first, for as long as the history fails.
-func shrink(ctx context.Context, open newSubject, ops []op, err error) ([]op, error) {
+func shrink(ctx context.Context, open newSubject, s story, err error) (story, error) {
 	deadline := time.Now().Add(shrinkTime)
 	for again := true; again; {
 		again = false
-		for i := len(ops) - 1; i >= 0 && time.Now().Before(deadline); i-- {
-			fewer := append(append([]op{}, ops[:i]...), ops[i+1:]...)
+		for i := len(s.ops) - 1; i >= 0 && time.Now().Before(deadline); i-- {
+			fewer := s
+			fewer.ops = append(append([]op{}, s.ops[:i]...), s.ops[i+1:]...)
 			if _, e := live(ctx, open, fewer); e != nil {
-				ops, err, again = fewer, e, true
+				s, err, again = fewer, e, true
 			}
 		}
 	}
-	return ops, err
+	return s, err
 }

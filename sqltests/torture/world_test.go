@@ -65,8 +65,9 @@ type world struct {
 // everywhere is the world of most histories; oneDay has so few shards that a
 // test can stop at each operation on their files.
 var (
-	everywhere = world{days: days, projects: 2}
-	oneDay     = world{days: []catalog.Day{20_000}, projects: 1}
+	everywhere  = world{days: days, projects: 2}
+	oneDay      = world{days: []catalog.Day{20_000}, projects: 1}
+	twoProjects = world{days: []catalog.Day{20_000}, projects: 2}
 )
 
 // fresh draws an event without an ingest id.
