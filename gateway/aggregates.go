@@ -121,12 +121,8 @@ func (a *aggregate) NewWindowFunction(ctx *sql.Context) (sql.WindowFunction, err
 		return nil, err
 	}
 	w := &aggregateWindow{buffer: newAggregateBuffer(ctx, a, child)}
-	switch {
-	case a.window == nil:
-	case a.window.Frame != nil:
+	if a.window != nil && a.window.Frame != nil {
 		w.framer, err = a.window.Frame.NewFramer(a.window)
-	case len(a.window.OrderBy) > 0:
-		w.framer = &runningFramer{order: a.window.OrderBy}
 	}
 	return w, err
 }

@@ -52,7 +52,9 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return x.distinct(ctx, n, row)
 	case *plan.SetOp:
 		return x.setOp(ctx, n, row)
-	case *plan.Sort, *plan.TopN, *plan.Window:
+	case *plan.Window:
+		return x.counted(ctx, framed(ctx, n), row)
+	case *plan.Sort, *plan.TopN:
 		return x.counted(ctx, n, row)
 	case *plan.HashLookup:
 		x.count(ctx, &n.UnaryNode)

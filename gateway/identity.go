@@ -18,53 +18,6 @@ import (
 // that has strings which differ in case alone, each of them becomes an
 // expression whose text shows its bytes.
 
-// keepApart changes a statement in place.
-func keepApart(s sqlparser.Statement) sqlparser.Statement {
-	chooseLogin(s)
-	leaveAccess(s)
-	if s == nil || !selects(s) {
-		return s
-	}
-	joinConcatenated(s)
-	var found stringsSeen
-	walkSelects(reflect.ValueOf(&s).Elem(), false, found.add)
-	if found.confusable() {
-		walkSelects(reflect.ValueOf(&s).Elem(), false, func(v reflect.Value, l *sqlparser.SQLVal) {
-			if v.Kind() == reflect.Interface && v.CanSet() && found.confuses(l) {
-				v.Set(reflect.ValueOf(exact(l)))
-			}
-		})
-	}
-	return s
-}
-
-// joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the SQL library
-// takes the first expression only.
-func joinConcatenated(s sqlparser.Statement) {
-	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
-		if g, ok := n.(*sqlparser.GroupConcatExpr); ok && len(g.Exprs) > 1 {
-			g.Exprs = sqlparser.SelectExprs{&sqlparser.AliasedExpr{
-				Expr: &sqlparser.FuncExpr{Name: sqlparser.NewColIdent("concat"), Exprs: g.Exprs},
-			}}
-		}
-		return true, nil
-	}, s)
-}
-
-// selects reports whether a statement holds a SELECT; the values of an INSERT
-// may be many and need not be looked at.
-func selects(s sqlparser.Statement) bool {
-	switch s := s.(type) {
-	case sqlparser.SelectStatement, *sqlparser.Explain, *sqlparser.DDL, *sqlparser.Update, *sqlparser.Delete,
-		*sqlparser.Set, *sqlparser.Call, *sqlparser.BeginEndBlock:
-		return true
-	case *sqlparser.Insert:
-		_, ok := s.Rows.(sqlparser.SelectStatement)
-		return ok
-	}
-	return false
-}
-
 // stringsSeen are the strings of a statement that are part of a text by which
 // something is known: by their text in lower case, the first exact one.
 type stringsSeen struct {
@@ -74,9 +27,13 @@ type stringsSeen struct {
 	constants int
 }
 
-func (f *stringsSeen) add(_ reflect.Value, l *sqlparser.SQLVal) {
-	if l.Type == sqlparser.ValArg {
+func (f *stringsSeen) add(l *sqlparser.SQLVal) {
+	switch l.Type {
+	case sqlparser.ValArg:
 		f.unknown++
+		return
+	case sqlparser.StrVal:
+	default:
 		return
 	}
 	if f.exact == nil {
@@ -98,58 +55,24 @@ func (f *stringsSeen) confusable() bool {
 
 // confuses reports whether a string must be kept apart from others.
 func (f *stringsSeen) confuses(l *sqlparser.SQLVal) bool {
-	return l.Type == sqlparser.ValArg || f.unknown > 0 || f.confused[strings.ToLower(string(l.Val))]
+	switch l.Type {
+	case sqlparser.ValArg:
+		return true
+	case sqlparser.StrVal:
+		return f.unknown > 0 || f.confused[strings.ToLower(string(l.Val))]
+	}
+	return false
 }
 
-// walkSelects visits the strings and placeholders in the parts of each SELECT
-// that the library knows by their text: not FROM, WHERE and LIMIT. The parser's
-// own walk leaves out some branches.
-func walkSelects(v reflect.Value, inside bool, visit func(reflect.Value, *sqlparser.SQLVal)) {
-	switch v.Kind() {
-	case reflect.Interface:
-		if v.IsNil() {
-			return
+// keepApart changes a statement in place.
+func (f *stringsSeen) keepApart(s sqlparser.Statement) {
+	w := syntaxWalk{expr: func(e sqlparser.Expr, inside bool) sqlparser.Expr {
+		if l, ok := e.(*sqlparser.SQLVal); ok && l != nil && inside && f.confuses(l) {
+			return exact(l)
 		}
-		if l, ok := v.Interface().(*sqlparser.SQLVal); ok {
-			if inside && l != nil && (l.Type == sqlparser.StrVal || l.Type == sqlparser.ValArg) {
-				visit(v, l)
-			}
-			return
-		}
-		walkSelects(v.Elem(), inside, visit)
-	case reflect.Pointer:
-		if v.IsNil() {
-			return
-		}
-		if s, ok := v.Interface().(*sqlparser.Select); ok {
-			walkSelect(s, inside, visit)
-			return
-		}
-		walkSelects(v.Elem(), inside, visit)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				walkSelects(v.Field(i), inside, visit)
-			}
-		}
-	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		for i := range v.Len() {
-			walkSelects(v.Index(i), inside, visit)
-		}
-	}
-}
-
-// walkSelect visits a SELECT. One that stands in such a part is such a part.
-func walkSelect(s *sqlparser.Select, inside bool, visit func(reflect.Value, *sqlparser.SQLVal)) {
-	for _, part := range []any{&s.SelectExprs, &s.GroupBy, &s.Having, &s.OrderBy, &s.Window} {
-		walkSelects(reflect.ValueOf(part).Elem(), true, visit)
-	}
-	for _, part := range []any{&s.With, &s.From, &s.Where} {
-		walkSelects(reflect.ValueOf(part).Elem(), inside, visit)
-	}
+		return nil
+	}}
+	w.walk(reflect.ValueOf(s), false)
 }
 
 // exact is a string or placeholder whose text, once it is planned, shows its bytes.

@@ -23,7 +23,7 @@ func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
 			return s, q, err
 		})
 	}
-	return keepApart(s), err
+	return mend(s, false), err
 }
 
 // Parse parses the first statement of a text.
@@ -46,10 +46,11 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 			return s, parsed, err
 		})
 	}
-	return keepApart(s), parsed, rest, err
+	return mend(s, false), parsed, rest, err
 }
 
-// ParseOneWithOptions parses the first statement of a text.
+// ParseOneWithOptions parses the first statement of a text, which PREPARE names:
+// it is here that its placeholders can be seen.
 func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
 	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
 	if err != nil {
@@ -59,7 +60,7 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 		})
 		next = len(query)
 	}
-	return keepApart(s), next, err
+	return mend(s, true), next, err
 }
 
 // again parses a text that did not parse, with free words in back quotes. If it

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -116,6 +117,9 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 	if err != nil {
 		return "", err
 	}
+	if hasEscape(st.bindings) {
+		mend(stmt, true)
+	}
 	if limit := executionLimit(ctx, stmt); limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer timer.Stop()
@@ -198,6 +202,17 @@ func bindingExprs(bindings map[string]*querypb.BindVariable) (map[string]sqlpars
 		}
 	}
 	return exprs, nil
+}
+
+// hasEscape reports whether a placeholder's value may be a pattern with an
+// escape character.
+func hasEscape(bindings map[string]*querypb.BindVariable) bool {
+	for _, b := range bindings {
+		if bytes.IndexByte(b.Value, '\\') >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // loadInfile asks the client for a file and notes that it is being sent.

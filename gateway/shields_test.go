@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -90,4 +91,67 @@ func TestNamesThatMySQLTakes(t *testing.T) {
 	mustQuery(t, c, `SELECT plan FROM plan; SELECT 2`, "pro")
 	failing(t, c, `SELECT plan, FROM plan`, 1064, "syntax; syntax error at position 23 near 'plan'")
 	failing(t, c, `SELECT plan, FROM plan WHERE plan = ?`, 1064, "syntax; syntax error at position 27 near 'plan'", 1)
+}
+
+func TestWindowFrames(t *testing.T) {
+	points := rowsOf("points", sql.Schema{column("points", "g", types.LongText), column("points", "x", types.Int64)},
+		sql.Row{"a", int64(1)}, sql.Row{"a", int64(3)}, sql.Row{"b", int64(3)}, sql.Row{"b", int64(4)}, sql.Row{"b", int64(7)}, sql.Row{"a", nil})
+	c := startServer(t, serverOptions{tables: []*testTable{points}}).conn()
+	frame := func(over, want string) {
+		t.Helper()
+		got, err := rowsText(t, c, `SELECT COUNT(*) OVER w, COALESCE(SUM(x) OVER w, '-'), COALESCE(MIN(x) OVER w, '-'), COALESCE(FIRST_VALUE(x) OVER w, '-'), COALESCE(LAST_VALUE(x) OVER w, '-')
+			FROM points WINDOW w AS (`+over+`) ORDER BY x IS NULL, x, g`)
+		if got = strings.ReplaceAll(got, "\n", " "); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want\n%s", over, got, err, want)
+		}
+	}
+	// rows: a1 a3 b3 b4 b7 aNULL
+	frame("ORDER BY x", "2|1|1|-|1 4|7|1|-|3 4|7|1|-|3 5|11|1|-|4 6|18|1|-|7 1|-|-|-|-")
+	frame("ORDER BY x DESC", "5|18|1|7|1 4|17|3|7|3 4|17|3|7|3 2|11|4|7|4 1|7|7|7|7 6|18|1|7|-")
+	frame("ORDER BY x, g", "2|1|1|-|1 3|4|1|-|3 4|7|1|-|3 5|11|1|-|4 6|18|1|-|7 1|-|-|-|-")
+	frame("PARTITION BY g ORDER BY x DESC", "2|4|1|3|1 1|3|3|3|3 3|14|3|7|3 2|11|4|7|4 1|7|7|7|7 3|4|1|3|-")
+	frame("ORDER BY x RANGE BETWEEN 1 PRECEDING AND CURRENT ROW", "1|1|1|1|1 2|6|3|3|3 2|6|3|3|3 3|10|3|3|4 1|7|7|7|7 1|-|-|-|-")
+	frame("ORDER BY x DESC RANGE BETWEEN 1 PRECEDING AND 2 FOLLOWING", "1|1|1|1|1 4|11|1|4|1 4|11|1|4|1 3|10|3|4|3 1|7|7|7|7 1|-|-|-|-")
+	frame("ORDER BY x RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING", "5|18|1|1|7 4|17|3|3|7 4|17|3|3|7 2|11|4|4|7 1|7|7|7|7 6|18|1|-|7")
+	frame("ORDER BY x RANGE BETWEEN 1 FOLLOWING AND 3 FOLLOWING", "3|10|3|3|4 1|4|4|4|4 1|4|4|4|4 1|7|7|7|7 0|-|-|-|- 1|-|-|-|-")
+	frame("ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", "2|1|1|-|1 2|4|1|1|3 2|6|3|3|3 2|7|3|3|4 2|11|4|4|7 1|-|-|-|-")
+	frame("", "6|18|1|1|- 6|18|1|1|- 6|18|1|1|- 6|18|1|1|- 6|18|1|1|- 6|18|1|1|-")
+	failing(t, c, `SELECT SUM(x) OVER (ORDER BY g, x RANGE 1 PRECEDING) FROM points`, 3587, "")
+}
+
+func TestLikeWithEscapes(t *testing.T) {
+	names := rowsOf("names", sql.Schema{column("names", "s", types.LongText)},
+		sql.Row{"a_b"}, sql.Row{"axb"}, sql.Row{`a\_b`}, sql.Row{"10%"}, sql.Row{"100"}, sql.Row{"A_b"})
+	c := startServer(t, serverOptions{tables: []*testTable{names}}).conn()
+	for _, test := range []struct{ pattern, want string }{
+		{`a\_b`, "a_b"}, {`a\_%`, "a_b"}, {`10\%`, "10%"}, {`10\%%`, "10%"}, {`10%`, "10%\n100"}, {`a_b`, "a_b\naxb"}, {`a%`, "a_b\naxb\na\\_b"}, {`a\\%`, `a\_b`},
+	} {
+		mustQuery(t, c, `SELECT s FROM names WHERE s LIKE '`+strings.ReplaceAll(test.pattern, `\`, `\\`)+`'`, test.want)
+		mustQuery(t, c, `SELECT s FROM names WHERE s LIKE ?`, test.want, test.pattern)
+		mustExec(t, c, `SET @p = '`+strings.ReplaceAll(test.pattern, `\`, `\\`)+`'`)
+		mustQuery(t, c, `SELECT s FROM names WHERE s LIKE @p`, test.want)
+		mustQuery(t, c, `SELECT s FROM names WHERE s LIKE CONCAT(@p, '')`, test.want)
+		mustExec(t, c, `PREPARE p FROM 'SELECT s FROM names WHERE s LIKE ?'`)
+		mustQuery(t, c, `EXECUTE p USING @p`, test.want)
+	}
+	mustQuery(t, c, `SELECT COUNT(*) FROM names WHERE s NOT LIKE 'a\\_%'`, "5")
+	mustQuery(t, c, `SELECT s FROM names WHERE s LIKE 'a|_b' ESCAPE '|'`, "a_b")
+}
+
+func TestIntegersDoNotStartOver(t *testing.T) {
+	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
+	for _, q := range []string{`SELECT 9223372036854775807 + 1`, `SELECT n + 9223372036854775807 FROM words`, `SELECT n * 9223372036854775807 FROM words`,
+		`SELECT -9223372036854775807 - n - n FROM words`, `SELECT COUNT(*) FROM words WHERE n + 9223372036854775807 > 0`,
+		`SELECT CAST(1 AS UNSIGNED) - CAST(2 AS UNSIGNED)`, `SELECT 18446744073709551615 * 2`, `SELECT n * ? FROM words`} {
+		var args []any
+		if strings.Contains(q, "?") {
+			args = []any{int64(9223372036854775807)}
+		}
+		failing(t, c, q, 1690, "value is out of range in", args...)
+	}
+	mustQuery(t, c, `SELECT n + 1, n - 1, n * 3, n + 0.5, d * 2, f + 1, n + NULL, k + 1, -n FROM words WHERE n = 1`, "2|0|3|1.5|2.20|1.5|NULL|1|-1")
+	mustQuery(t, c, `SELECT 9223372036854775806 + 1, -9223372036854775807 - 1, 4611686018427387904 * -2, (1 + 2) * 3 / 4, 1 + 2.50 * 2 - 0.1`, "9223372036854775807|-9223372036854775808|-9223372036854775808|2.2500|5.90")
+	mustQuery(t, c, `SELECT CAST('2026-01-31' AS DATETIME) + INTERVAL 1 DAY, SUM(n * 2 + 1), SUM(n) + 1, SUM(n) * AVG(n) FROM words`, "2026-02-01 00:00:00|17|8|16.3331")
+	mustQuery(t, c, `SELECT (1/3 + 1) * 2, (n + 1) / 3 * 2 + 0.1, 1 + n / 3 - 0.25 FROM words WHERE n = 1`, "2.6667|1.4333|1.0833")
+	mustQuery(t, c, `SELECT SUM(n + 1) FROM words GROUP BY k = 'A', n + 1 HAVING SUM(n + 1) > 2 ORDER BY n + 1`, "3\n5")
 }

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+)
+
+// mend changes a parsed statement, in place, where the SQL library would take it
+// for something else than MySQL does. With placeholders set it does so for the
+// values that placeholders may get, too.
+func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
+	if s == nil {
+		return s
+	}
+	chooseLogin(s)
+	leaveAccess(s)
+	if !selects(s) {
+		return s
+	}
+	var found stringsSeen
+	arithmetic := false
+	look := syntaxWalk{node: func(n any, inside bool) {
+		switch n := n.(type) {
+		case *sqlparser.GroupConcatExpr:
+			joinConcatenated(n)
+		case *sqlparser.ComparisonExpr:
+			nameEscape(n, placeholders)
+		case *sqlparser.BinaryExpr:
+			arithmetic = arithmetic || checkable(n)
+		case *sqlparser.SQLVal:
+			if inside {
+				found.add(n)
+			}
+		}
+	}}
+	look.walk(reflect.ValueOf(s), false)
+	if found.confusable() {
+		found.keepApart(s)
+	}
+	if arithmetic {
+		checkArithmetic(s)
+	}
+	return s
+}
+
+// selects reports whether a statement holds a SELECT or a condition; the values
+// of an INSERT may be many and need not be looked at.
+func selects(s sqlparser.Statement) bool {
+	switch s := s.(type) {
+	case sqlparser.SelectStatement, *sqlparser.Explain, *sqlparser.DDL, *sqlparser.Update, *sqlparser.Delete,
+		*sqlparser.Set, *sqlparser.Call, *sqlparser.BeginEndBlock:
+		return true
+	case *sqlparser.Insert:
+		_, ok := s.Rows.(sqlparser.SelectStatement)
+		return ok
+	}
+	return false
+}
+
+// joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the library
+// takes the first expression only.
+func joinConcatenated(g *sqlparser.GroupConcatExpr) {
+	if len(g.Exprs) < 2 {
+		return
+	}
+	g.Exprs = sqlparser.SelectExprs{&sqlparser.AliasedExpr{
+		Expr: &sqlparser.FuncExpr{Name: sqlparser.NewColIdent("concat"), Exprs: g.Exprs},
+	}}
+}
+
+// nameEscape names the escape character of a LIKE whose pattern may have one.
+// Where none is named, the library makes comparisons of strings out of simple
+// patterns, and leaves the escape characters in them.
+func nameEscape(c *sqlparser.ComparisonExpr, placeholders bool) {
+	if c.Escape != nil || c.Operator != sqlparser.LikeStr && c.Operator != sqlparser.NotLikeStr {
+		return
+	}
+	if l, ok := c.Right.(*sqlparser.SQLVal); ok {
+		if l.Type == sqlparser.ValArg && !placeholders || l.Type == sqlparser.StrVal && !strings.Contains(string(l.Val), `\`) {
+			return
+		}
+	}
+	c.Escape = sqlparser.NewStrVal([]byte(`\`))
+}
