@@ -61,11 +61,9 @@ func (g *Gateway) delete(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Del
 	if len(n.Returning) > 0 {
 		return nil, unsupported("DELETE … RETURNING: SELECT the events first")
 	}
-	d := &deletion{gateway: g}
-	for _, target := range n.GetDeleteTargets() {
-		if err := d.bind(ctx, n, target); err != nil {
-			return nil, err
-		}
+	d, err := g.bindDelete(ctx, n)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := base.Build(ctx, readOnly(ctx, n, d), outer)
 	if err != nil {
@@ -76,6 +74,17 @@ func (g *Gateway) delete(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Del
 		return nil, err
 	}
 	return answerOK(ctx, types.NewOkResult(count)), nil
+}
+
+// bindDelete finds the tables that a DELETE deletes from.
+func (g *Gateway) bindDelete(ctx *sql.Context, n *plan.DeleteFrom) (*deletion, error) {
+	d := &deletion{gateway: g}
+	for _, target := range n.GetDeleteTargets() {
+		if err := d.bind(ctx, n, target); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // bind finds a target's columns in the rows below the DELETE.

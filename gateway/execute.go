@@ -14,8 +14,10 @@ func (g *Gateway) rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 		return nil, err
 	}
 	switch n := n.(type) {
+	case *plan.Project, *plan.GroupBy:
+		return narrow(ctx, n)
 	case *plan.Filter:
-		return pushFilter(ctx, n)
+		return pushFilter(ctx, n, &pusher{})
 	case *plan.Limit:
 		return pushLimit(ctx, n)
 	case *plan.InsertInto:

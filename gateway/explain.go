@@ -27,17 +27,19 @@ func (g *Gateway) explain(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.De
 	if n.Format.Analyze && !n.IsReadOnly() {
 		return nil, unsupported("EXPLAIN ANALYZE of a statement that changes something; EXPLAIN shows its plan")
 	}
-	child, err := g.pushedPlan(ctx, n.Child)
-	if err != nil {
-		return nil, err
-	}
+	child := n.Child
 	if n.Format.Analyze {
+		var err error
 		if child, err = watched(ctx, child); err != nil {
 			return nil, err
 		}
 		if err := exhaust(ctx, base, child, outer); err != nil {
 			return nil, err
 		}
+	}
+	child, err := g.pushedPlan(ctx, child)
+	if err != nil {
+		return nil, err
 	}
 	shown, scans, err := g.showScans(ctx, child)
 	if err != nil {
@@ -111,17 +113,53 @@ func eachNode(ctx *sql.Context, n sql.Node, change func(sql.Node) (sql.Node, err
 	return out, err
 }
 
-// pushedPlan is the plan with all that pushdown does while it is executed.
+// pushedPlan is the plan as pushdown makes it while it is executed.
 func (g *Gateway) pushedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	n, err := narrowedPlan(ctx, n)
+	if err != nil {
+		return nil, err
+	}
 	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
 		switch n := n.(type) {
 		case *plan.Filter:
-			return pushFilter(ctx, n)
+			return pushFilter(ctx, n, &pusher{byName: true})
 		case *plan.Limit:
 			return pushLimit(ctx, n)
+		case *plan.DeleteFrom:
+			if !deletesEvents(n) {
+				return n, nil
+			}
+			d, err := g.bindDelete(ctx, n)
+			if err != nil {
+				return nil, err
+			}
+			return n.WithChildren(ctx, readOnly(ctx, n, d))
 		}
 		return n, nil
 	})
+}
+
+// narrowedPlan narrows from the top down, as execution does.
+func narrowedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	switch n.(type) {
+	case *plan.Project, *plan.GroupBy:
+		var err error
+		if n, err = narrow(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	children := n.Children()
+	if len(children) == 0 {
+		return n, nil
+	}
+	next := make([]sql.Node, len(children))
+	for i, c := range children {
+		var err error
+		if next[i], err = narrowedPlan(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return n.WithChildren(ctx, next...)
 }
 
 // scanTotals adds up what the scans of one table in a plan did.
@@ -190,6 +228,12 @@ func (s *shownScan) DebugString(*sql.Context) string { return s.String() }
 func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownScan, error) {
 	var scans []*shownScan
 	out, err := eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
+		if d, ok := n.(*plan.InsertDestination); ok {
+			if s, ok := d.Child.(*shownScan); ok {
+				s.lines = []string{"destination"}
+			}
+			return n, nil
+		}
 		rt, ok := n.(*plan.ResolvedTable)
 		if !ok || plan.IsDualTable(rt.Table) {
 			return n, nil

@@ -28,7 +28,7 @@ import (
 // whole: an alias, and the outer row of a subquery, which stands before them.
 type scanTarget struct {
 	table  *eventsTable
-	node   *plan.ResolvedTable
+	name   string  // by which the nodes above know it
 	prefix sql.Row // the outer row
 	// rebuild puts another table into the same nodes.
 	rebuild func(ctx *sql.Context, t *eventsTable) (sql.Node, error)
@@ -42,11 +42,13 @@ func findScan(n sql.Node) (scanTarget, bool) {
 		if !ok {
 			return scanTarget{}, false
 		}
-		return scanTarget{table: t, node: n, rebuild: func(ctx *sql.Context, t *eventsTable) (sql.Node, error) {
+		return scanTarget{table: t, name: t.name, rebuild: func(ctx *sql.Context, t *eventsTable) (sql.Node, error) {
 			return n.WithTable(ctx, t)
 		}}, true
 	case *plan.TableAlias:
-		return around(n, n.Child, nil)
+		s, ok := around(n, n.Child, nil)
+		s.name = n.Name()
+		return s, ok
 	case *plan.PrependNode:
 		return around(n, n.Child, n.Row)
 	}
@@ -72,14 +74,14 @@ func around(n, child sql.Node, prefix sql.Row) (scanTarget, bool) {
 
 // pushFilter gives the filter a scan that leaves out rows for which it cannot be
 // true. It gives the same node back where there is nothing to push.
-func pushFilter(ctx *sql.Context, n *plan.Filter) (sql.Node, error) {
+func pushFilter(ctx *sql.Context, n *plan.Filter, p *pusher) (sql.Node, error) {
 	s, ok := findScan(n.Child)
 	if !ok || s.table.filtered {
 		return n, nil
 	}
 	t := *s.table
 	t.filtered = true
-	p := &pusher{ctx: ctx, table: s.table, prefix: s.prefix}
+	p.ctx, p.table, p.name, p.prefix = ctx, s.table, s.name, s.prefix
 	if x := p.translate(n.Expression); x.expr != nil {
 		t.filter, t.filterColumns = x.expr, p.columns
 		if f, _ := t.fragment(); f.Validate() != nil { // too long or too deep
@@ -90,7 +92,11 @@ func pushFilter(ctx *sql.Context, n *plan.Filter) (sql.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.NewFilter(ctx, n.Expression, child), nil
+	condition := n.Expression
+	if !p.byName {
+		condition = withMoments(ctx, condition)
+	}
+	return plan.NewFilter(ctx, condition, child), nil
 }
 
 // pushLimit gives a scan the number of rows after which nobody wants more. Only
@@ -155,8 +161,12 @@ func constantCount(ctx *sql.Context, e sql.Expression) (int64, bool) {
 type pusher struct {
 	ctx     *sql.Context
 	table   *eventsTable
+	name    string
 	prefix  sql.Row
 	columns []exec.Column
+	// byName finds columns by their names, for a plan that is only shown: the
+	// outer rows of its subqueries are not there yet.
+	byName bool
 }
 
 // translation is what a scan can know of a condition: expr is true for every row
@@ -250,6 +260,9 @@ func (p *pusher) column(e sql.Expression) (*eventsColumn, bool) {
 	if !ok {
 		return nil, false
 	}
+	if p.byName {
+		return p.columnNamed(f)
+	}
 	i := f.Index() - len(p.prefix)
 	if i < 0 || i >= p.table.width() {
 		return nil, false
@@ -259,6 +272,18 @@ func (p *pusher) column(e sql.Expression) (*eventsColumn, bool) {
 		return nil, false
 	}
 	return c, true
+}
+
+func (p *pusher) columnNamed(f *expression.GetField) (*eventsColumn, bool) {
+	if !strings.EqualFold(f.Table(), p.name) {
+		return nil, false
+	}
+	for i := range p.table.width() {
+		if c := &p.table.all[p.table.place(i)]; strings.EqualFold(c.name, f.Name()) {
+			return c, true
+		}
+	}
+	return nil, false
 }
 
 // use is the column's number in the filter.
@@ -288,7 +313,7 @@ func (p *pusher) constant(e sql.Expression) (any, bool) {
 		switch e := e.(type) {
 		case nil, *expression.Literal, *expression.Arithmetic, *expression.UnaryMinus, *expression.Interval, *expression.Convert:
 		case *expression.GetField:
-			constant = constant && e.Index() < len(p.prefix)
+			constant = constant && e.Index() < len(p.prefix) && !p.byName
 		case sql.FunctionExpression:
 			constant = constant && constantFunctions[strings.ToLower(e.FunctionName())]
 		default:

@@ -11,6 +11,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"arbor/catalog"
@@ -71,6 +72,14 @@ func (p *pusher) compareSides(e comparison, side, other sql.Expression, op exec.
 }
 
 func (p *pusher) simple(c *eventsColumn, op exec.Op, v catalog.Value, exact bool) translation {
+	if v.Kind == catalog.KindInt { // closed bounds leave out a day more
+		switch {
+		case op == exec.OpLess && v.Int() > math.MinInt64:
+			op, v = exec.OpLessEq, catalog.Int(v.Int()-1)
+		case op == exec.OpMore && v.Int() < math.MaxInt64:
+			op, v = exec.OpMoreEq, catalog.Int(v.Int()+1)
+		}
+	}
 	return translation{&exec.Expr{Op: op, Column: p.use(c), Values: []catalog.Value{v}}, exact}
 }
 
@@ -176,6 +185,41 @@ func (p *pusher) moment(v any) (int64, bool) {
 		return 0, false
 	}
 	return at.UnixMicro(), true
+}
+
+// withMoments is a condition whose texts that are compared with moments are
+// moments already: the stock evaluator would read them again for each row.
+func withMoments(ctx *sql.Context, e sql.Expression) sql.Expression {
+	out, _, err := transform.Expr(ctx, e, func(ctx *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+		switch e.(type) {
+		case *expression.Equals, *expression.LessThan, *expression.LessThanOrEqual,
+			*expression.GreaterThan, *expression.GreaterThanOrEqual, *expression.Between:
+		default:
+			return e, transform.SameTree, nil
+		}
+		children, moments, changed := e.Children(), false, false
+		for _, c := range children {
+			moments = moments || c.Type(ctx) == datetimeType
+		}
+		next := make([]sql.Expression, len(children))
+		for i, c := range children {
+			next[i] = c
+			if l, ok := c.(*expression.Literal); ok && moments && types.IsTextOnly(l.Typ) {
+				if at, _, err := datetimeType.Convert(ctx, l.Val); err == nil && at != nil {
+					next[i], changed = expression.NewLiteral(at, datetimeType), true
+				}
+			}
+		}
+		if !changed {
+			return e, transform.SameTree, nil
+		}
+		e, err := e.WithChildren(ctx, next...)
+		return e, transform.NewTree, err
+	})
+	if err != nil {
+		return e
+	}
+	return out
 }
 
 // dayOf is what DATE(x) or CAST(x AS DATE) takes the day of.
