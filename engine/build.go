@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
@@ -40,6 +41,7 @@ type build struct {
 	cross    []indexfile.Cross
 	marks    tombstones
 	want     event.Digest
+	ids      idTable
 
 	// last are the rows with the time and ingest id of the last one.
 	last     []sourceRow
@@ -92,12 +94,8 @@ func (b *build) suspect(err error) error {
 func (b *build) open(ctx context.Context) (err error) {
 	b.name = nextFileName(b.view.files.files, b.engine.now())
 	if len(b.refs) > 0 {
-		if b.batches, err = b.view.readBatches(ctx, b.refs); err != nil {
+		if err := b.readLogged(ctx); err != nil {
 			return err
-		}
-		b.rows = newLogSource(b.batches)
-		for i := range b.batches {
-			b.marks.addBatch(b.batches[i].Deletes, b.batches[i].Undos)
 		}
 	} else {
 		sources := b.sources
@@ -113,9 +111,31 @@ func (b *build) open(ctx context.Context) (err error) {
 	}
 	b.matchers = make([]matcher, len(b.others))
 	for i, f := range b.others {
-		b.matchers[i].file = f
+		b.matchers[i] = newMatcher(f)
 	}
 	b.finder.source = b.rows
+	return nil
+}
+
+// readLogged decodes the logged batches, each into memory of its own, and counts
+// them while they are at hand.
+func (b *build) readLogged(ctx context.Context) error {
+	rows := newLogSource(b.view.shard.key.Day)
+	b.batches = make([]event.Batch, len(b.refs))
+	for i, r := range b.refs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var buffer []byte
+		if err := b.view.read(r, &buffer, &b.batches[i]); err != nil {
+			return err
+		}
+		rows.add(&b.batches[i], !b.engine.ignoreDuplicates)
+		b.countLogged(&b.batches[i])
+		b.marks.addBatch(b.batches[i].Deletes, b.batches[i].Undos)
+	}
+	rows.sort()
+	b.rows = rows
 	return nil
 }
 
@@ -134,7 +154,7 @@ func (b *build) write(ctx context.Context) error {
 		if rows == nil {
 			break
 		}
-		if err := b.addUser(ctx, user, rows); err != nil {
+		if err := b.addUser(user, rows); err != nil {
 			return err
 		}
 	}
@@ -186,7 +206,7 @@ func (b *build) cut() (upTo cut) {
 
 // addUser adds the rows of a user, and finds their copies among themselves and
 // in the files that stay.
-func (b *build) addUser(ctx context.Context, user string, rows []sourceRow) error {
+func (b *build) addUser(user string, rows []sourceRow) error {
 	b.last = b.last[:0]
 	for _, r := range rows {
 		e, err := b.rows.event(r)
@@ -201,7 +221,9 @@ func (b *build) addUser(ctx context.Context, user string, rows []sourceRow) erro
 			continue
 		}
 		if !b.engine.ignoreDuplicates {
-			b.finder.add(e, uint32(b.writer.Rows()), r)
+			if err := b.finder.add(e, uint32(b.writer.Rows()), r); err != nil {
+				return err
+			}
 		}
 		for range b.engine.opts.Faults.row((*indexfile.Row)(e)) {
 			if err := b.writer.Add((*indexfile.Row)(e)); err != nil {
@@ -213,7 +235,7 @@ func (b *build) addUser(ctx context.Context, user string, rows []sourceRow) erro
 	if err := b.finder.group(); err != nil {
 		return err
 	}
-	if err := b.crossUser(ctx, user); err != nil {
+	if err := b.crossUser(user); err != nil {
 		return err
 	}
 	b.finder.reset()
@@ -225,6 +247,9 @@ func (b *build) addUser(ctx context.Context, user string, rows []sourceRow) erro
 func (b *build) isRepeat(e *event.Event, from sourceRow) (bool, error) {
 	if e.Time != b.lastTime || e.ID != b.lastID {
 		b.last, b.lastTime, b.lastID = b.last[:0], e.Time, e.ID
+	}
+	if len(b.last) > 0 {
+		e.InsertID = strings.Clone(e.InsertID) // again lets go of it
 	}
 	for _, r := range b.last {
 		other, err := b.rows.again(r)
@@ -241,11 +266,11 @@ func (b *build) isRepeat(e *event.Event, from sourceRow) (bool, error) {
 
 // crossUser looks for the user's new rows in the files that stay. Of each group
 // one row speaks for all, in either file.
-func (b *build) crossUser(ctx context.Context, user string) error {
+func (b *build) crossUser(user string) error {
 	var probes []probe
 	for i := range b.matchers {
 		m := &b.matchers[i]
-		lo, hi, err := m.file.reader.UserRange(user)
+		lo, hi, err := m.users.seek(user)
 		if err != nil {
 			return err
 		}
@@ -257,7 +282,7 @@ func (b *build) crossUser(ctx context.Context, user string) error {
 				return err
 			}
 		}
-		err = m.match(ctx, probes, func(p *probe, other uint32) error {
+		err = m.matchUser(probes, lo, hi, func(p *probe, other uint32) error {
 			e, err := m.event(int(other))
 			if err != nil {
 				return err
@@ -285,7 +310,7 @@ func (b *build) probes(user string) ([]probe, error) {
 		if err != nil {
 			return nil, err
 		}
-		probes = append(probes, probe{number: uint32(i), user: user, insertID: e.InsertID, time: e.Time, payload: fingerprintOf(e)})
+		probes = append(probes, probe{number: uint32(i), user: user, insertID: strings.Clone(e.InsertID), time: e.Time, payload: fingerprintOf(e)})
 	}
 	return probes, nil
 }

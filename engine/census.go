@@ -14,38 +14,30 @@ import (
 // if either is wrong the proof fails. Ids that belong to different events are
 // found on the way.
 func (b *build) census(ctx context.Context) error {
-	ids := idTable{}
-	var err error
-	if len(b.refs) > 0 {
-		err = b.countLogged(ctx, &ids)
-	} else {
-		err = b.countRows(ctx, &ids)
+	if err := b.countRows(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := b.collideWithOthers(); err != nil {
 		return err
 	}
 	b.want = b.want.Sub(b.marks.compact())
 	b.job.total.Store(2 * int64(b.want.Count))
-	return b.resolve(ids.twice)
+	err := b.resolve(b.ids.twice)
+	b.ids = idTable{}
+	return err
 }
 
-// countLogged counts the logged records.
-func (b *build) countLogged(ctx context.Context, ids *idTable) error {
-	for i := range b.batches {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b.want.AddBatch(&b.batches[i])
-		for j := range b.batches[i].Events {
-			ids.add(b.batches[i].Events[j].ID)
-		}
+// countLogged counts the records of a logged batch.
+func (b *build) countLogged(batch *event.Batch) {
+	b.want.AddBatch(batch)
+	for i := range batch.Events {
+		b.ids.add(batch.Events[i].ID)
 	}
-	return b.collideWithOthers(ids)
 }
 
 // countRows counts the rows of the source files, by what they say of themselves:
 // it was proven when they were made.
-func (b *build) countRows(ctx context.Context, ids *idTable) error {
+func (b *build) countRows(ctx context.Context) error {
 	for _, f := range b.sources {
 		b.want = b.want.Add(f.digest())
 		if len(b.sources) == 1 {
@@ -59,17 +51,21 @@ func (b *build) countRows(ctx context.Context, ids *idTable) error {
 			if err != nil {
 				return err
 			}
-			ids.add(id)
+			b.ids.add(id)
 		}
 	}
 	return nil
 }
 
 // collideWithOthers looks for the new ids in the files that stay: a row with the
-// same id is the same event, or both are damaged.
-func (b *build) collideWithOthers(ids *idTable) error {
+// same id is the same event, or both are damaged. Rows of files were looked for
+// when their files were built.
+func (b *build) collideWithOthers() error {
+	if len(b.refs) == 0 {
+		return nil
+	}
 	for _, f := range b.others {
-		rows, err := f.locate(ids.between(f.minID, f.maxID))
+		rows, err := f.locate(b.ids.between(f.minID, f.maxID))
 		if err != nil {
 			return err
 		}

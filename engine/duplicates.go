@@ -89,7 +89,11 @@ func judge(members []member, keyed bool, p catalog.Policy, hide func(m *member, 
 	if len(members) < 2 || p.Disabled || !keyed && p.Missing == catalog.MissingNone {
 		return
 	}
-	key := keyOrder(keyed, p)
+	if len(members) == 2 {
+		judgePair(members, keyed, p, hide)
+		return
+	}
+	key := func(a, b *member) int { return keyOrder(a, b, keyed, &p) }
 	slices.SortFunc(members, func(a, b member) int {
 		if c := key(&a, &b); c != 0 {
 			return c
@@ -105,6 +109,17 @@ func judge(members []member, keyed bool, p catalog.Policy, hide func(m *member, 
 		hideAllButOne(members[lo:hi], p.Survivor, hide)
 		lo = hi
 	}
+}
+
+// judgePair is judge for the group that nearly all groups are.
+func judgePair(members []member, keyed bool, p catalog.Policy, hide func(m *member, survivor *member, k kind)) {
+	if keyOrder(&members[0], &members[1], keyed, &p) != 0 {
+		return
+	}
+	if cmp.Or(members[0].id.Compare(members[1].id), cmp.Compare(members[0].at.ordinal, members[1].at.ordinal)) > 0 {
+		members[0], members[1] = members[1], members[0]
+	}
+	hideAllButOne(members, p.Survivor, hide)
 }
 
 // hideAllButOne hides the records of one logical key, which are in the order of
@@ -126,30 +141,26 @@ func hideAllButOne(same []member, s catalog.Survivor, hide func(m *member, survi
 }
 
 // keyOrder orders the records of a group by what the policy's key adds to it, so
-// that those with one logical key compare equal.
-func keyOrder(keyed bool, p catalog.Policy) func(a, b *member) int {
+// that those with one logical key compare equal. Without an insert id the
+// group's content is the key.
+func keyOrder(a, b *member, keyed bool, p *catalog.Policy) int {
 	if !keyed {
-		return func(a, b *member) int { return 0 } // the group's content is the key
-	}
-	return func(a, b *member) int {
-		if p.Key != catalog.KeyID {
-			if c := strings.Compare(a.name, b.name); c != 0 {
-				return c
-			}
-		}
-		if p.Key == catalog.KeyExact {
-			if c := cmp.Compare(millisecond(a.time), millisecond(b.time)); c != 0 {
-				return c
-			}
-		}
-		if p.Conflict == catalog.ConflictKeep {
-			if c := cmp.Compare(a.payload.hi, b.payload.hi); c != 0 {
-				return c
-			}
-			return cmp.Compare(a.payload.lo, b.payload.lo)
-		}
 		return 0
 	}
+	if p.Key != catalog.KeyID {
+		if c := strings.Compare(a.name, b.name); c != 0 {
+			return c
+		}
+	}
+	if p.Key == catalog.KeyExact {
+		if c := cmp.Compare(millisecond(a.time), millisecond(b.time)); c != 0 {
+			return c
+		}
+	}
+	if p.Conflict == catalog.ConflictKeep {
+		return cmp.Or(cmp.Compare(a.payload.hi, b.payload.hi), cmp.Compare(a.payload.lo, b.payload.lo))
+	}
+	return 0
 }
 
 // millisecond is the whole millisecond that a moment falls into.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -20,6 +21,11 @@ type finder struct {
 	pairs  [][2]uint32 // numbers in rows of a row and the first one of its key
 	groups []indexfile.Group
 	hidden []uint32
+
+	numbers []uint32 // scratch
+	members []member
+	classes classNumbers
+	slab    []indexfile.Member // of the groups
 }
 
 // foundRow is a row of the user at hand.
@@ -31,8 +37,10 @@ type foundRow struct {
 }
 
 // add takes a row of the user at hand.
-func (f *finder) add(e *event.Event, ordinal uint32, from sourceRow) {
-	f.rows = append(f.rows, foundRow{hash: copyHash(e), ordinal: ordinal, from: from})
+func (f *finder) add(e *event.Event, ordinal uint32, from sourceRow) error {
+	hash, err := f.source.copyHash(from, e)
+	f.rows = append(f.rows, foundRow{hash: hash, ordinal: ordinal, from: from})
+	return err
 }
 
 // copyHash is equal for copies: of the insert id, or of the content.
@@ -44,12 +52,18 @@ func copyHash(e *event.Event) uint64 {
 	return hi ^ lo ^ uint64(e.Time)*0x9e3779b97f4a7c15
 }
 
-// areCopies confirms a hash on the real key; the users are the same.
-func areCopies(a, b *event.Event) bool {
-	if a.InsertID != "" || b.InsertID != "" {
-		return a.InsertID == b.InsertID
+// copyKey is what copies share beside their user.
+type copyKey struct {
+	insertID string
+	content  form // where there is no insert id
+}
+
+// areCopies confirms a hash on the real key; m is e as a member.
+func (k *copyKey) areCopies(e *event.Event, m *member) bool {
+	if k.insertID != "" || e.InsertID != "" {
+		return k.insertID == e.InsertID
 	}
-	return a.Time == b.Time && fingerprintOf(a) == fingerprintOf(b)
+	return k.content == form{m.payload, m.time}
 }
 
 func fingerprintOf(e *event.Event) fingerprint {
@@ -96,11 +110,11 @@ func (f *finder) confirm() error {
 	slices.SortStableFunc(f.pairs, func(a, b [2]uint32) int { return cmp.Compare(a[1], b[1]) })
 	for lo := 0; lo < len(f.pairs); {
 		first := f.pairs[lo][1]
-		numbers := []uint32{first}
+		f.numbers = append(f.numbers[:0], first)
 		for ; lo < len(f.pairs) && f.pairs[lo][1] == first; lo++ {
-			numbers = append(numbers, f.pairs[lo][0])
+			f.numbers = append(f.numbers, f.pairs[lo][0])
 		}
-		if err := f.confirmHash(numbers); err != nil {
+		if err := f.confirmHash(f.numbers); err != nil {
 			return err
 		}
 	}
@@ -108,29 +122,31 @@ func (f *finder) confirm() error {
 }
 
 // confirmHash splits rows of one hash by their keys, nearly always into one
-// group.
+// group. It uses numbers up.
 func (f *finder) confirmHash(numbers []uint32) error {
 	for len(numbers) > 1 {
-		first, err := f.source.again(f.rows[numbers[0]].from)
-		if err != nil {
-			return err
-		}
-		group := []member{memberOf(first, place{ordinal: f.rows[numbers[0]].ordinal})}
-		var others []uint32
-		for _, n := range numbers[1:] {
+		var key copyKey
+		f.members = f.members[:0]
+		others := numbers[:0]
+		for i, n := range numbers {
 			e, err := f.source.again(f.rows[n].from)
 			if err != nil {
 				return err
 			}
-			if areCopies(first, e) {
-				group = append(group, memberOf(e, place{ordinal: f.rows[n].ordinal}))
-				f.rows[n].copy = true
-			} else {
+			m := memberOf(e, place{ordinal: f.rows[n].ordinal})
+			switch {
+			case i == 0:
+				key = copyKey{strings.Clone(e.InsertID), form{m.payload, m.time}}
+			case !key.areCopies(e, &m):
 				others = append(others, n)
+				continue
+			default:
+				f.rows[n].copy = true
 			}
+			f.members = append(f.members, m)
 		}
-		if len(group) > 1 {
-			f.addGroup(group, first.InsertID != "")
+		if len(f.members) > 1 {
+			f.addGroup(f.members, key.insertID != "")
 		}
 		numbers = others
 	}
@@ -139,25 +155,62 @@ func (f *finder) confirmHash(numbers []uint32) error {
 
 // addGroup adds a group, and what of it the default policy hides.
 func (f *finder) addGroup(members []member, keyed bool) {
-	slices.SortFunc(members, func(a, b member) int {
-		return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.at.ordinal, b.at.ordinal))
-	})
-	g := indexfile.Group{Members: make([]indexfile.Member, len(members))}
-	classes := map[fingerprint]uint32{}
-	for i, m := range members {
-		class, ok := classes[m.payload]
-		if !ok {
-			class = uint32(len(classes))
-			classes[m.payload] = class
+	if len(members) == 2 {
+		if members[1].id.Compare(members[0].id) < 0 {
+			members[0], members[1] = members[1], members[0]
 		}
-		g.Members[i] = indexfile.Member{Ordinal: m.at.ordinal, Class: class}
+	} else {
+		slices.SortFunc(members, func(a, b member) int {
+			return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.at.ordinal, b.at.ordinal))
+		})
 	}
-	f.groups = append(f.groups, g)
-	judge(members, keyed, catalog.DefaultPolicy, func(m, _ *member, _ kind) { f.hidden = append(f.hidden, m.at.ordinal) })
+	first := len(f.slab)
+	f.classes.reset()
+	for _, m := range members {
+		f.slab = append(f.slab, indexfile.Member{Ordinal: m.at.ordinal, Class: f.classes.of(m.payload)})
+	}
+	f.groups = append(f.groups, indexfile.Group{Members: f.slab[first:len(f.slab):len(f.slab)]})
+	if len(f.slab) > cap(f.slab)/2 {
+		f.slab = make([]indexfile.Member, 0, 4096) // groups keep the old one
+	}
+	judge(members, keyed, catalog.DefaultPolicy, f.hide)
 }
+
+func (f *finder) hide(m, _ *member, _ kind) { f.hidden = append(f.hidden, m.at.ordinal) }
 
 // finish sorts what was found.
 func (f *finder) finish() {
 	slices.Sort(f.hidden)
 	slices.SortFunc(f.groups, func(a, b indexfile.Group) int { return cmp.Compare(a.Members[0].Ordinal, b.Members[0].Ordinal) })
+}
+
+// classNumbers numbers payloads in the order in which they appear. Nearly always
+// there is one.
+type classNumbers struct {
+	few  []fingerprint
+	many map[fingerprint]uint32
+}
+
+func (c *classNumbers) reset() { c.few, c.many = c.few[:0], nil }
+
+func (c *classNumbers) of(p fingerprint) uint32 {
+	if c.many == nil {
+		if i := slices.Index(c.few, p); i >= 0 {
+			return uint32(i)
+		}
+		if len(c.few) < few {
+			c.few = append(c.few, p)
+			return uint32(len(c.few) - 1)
+		}
+		c.many = map[fingerprint]uint32{}
+		for i, f := range c.few {
+			c.many[f] = uint32(i)
+		}
+	}
+	n, ok := c.many[p]
+	if !ok {
+		n = uint32(len(c.many))
+		c.many[p] = n
+	}
+	return n
 }

@@ -16,7 +16,9 @@ import (
 // three are a build's, and the last two are here.
 type indexer struct {
 	engine *Engine
-	mu     sync.Mutex // held by whoever plans and runs tasks
+	// mu is held by whoever plans and runs tasks, and retiring by whoever retires
+	// log segments. Both are turns rather than locks: they are held during I/O.
+	mu, retiring sync.Mutex
 }
 
 // Limits of one build of logged events, which holds them in memory. What is over
@@ -236,6 +238,8 @@ func (e *Engine) settle(refs []logRef) {
 // segment being written is ended first if all in it is indexed and it is older
 // than maxAge.
 func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error {
+	e.indexer.retiring.Lock()
+	defer e.indexer.retiring.Unlock()
 	segments := e.log.Segments()
 	if n := len(segments); n > 0 {
 		last := segments[n-1]

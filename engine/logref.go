@@ -26,8 +26,8 @@ func (r logRef) position() appendlog.Position {
 	return appendlog.Position{Segment: r.segment, Offset: r.offset, Length: r.length}
 }
 
-// end is the cut right behind the batch.
-func (r logRef) end() cut { return cut{r.segment, r.offset + 1} }
+// end is a cut behind the batch, and before the next one.
+func (r logRef) end() cut { return cut{r.segment, r.offset + int64(r.length)} }
 
 // cut is a place in the log: the batches of a shard before it are in the
 // shard's indexed files, those at or behind it are not. Since a shard's batches

@@ -22,6 +22,7 @@ type probe struct {
 // together, so that they are passed over once for all probes of the user.
 type matcher struct {
 	file   *file
+	users  userWalk
 	rows   *cursor
 	filter [filterBits / 64]uint64
 	keys   []indexfile.InsertKey
@@ -32,8 +33,10 @@ type matcher struct {
 // first: most rows of a user are ruled out by one look at it.
 const filterBits = 1 << 14
 
+func newMatcher(f *file) matcher { return matcher{file: f, users: newUserWalk(f)} }
+
 // match calls found for a row that is a copy of a probe, if there is one: the
-// file's own group has the others. The probes of a user stand together.
+// file's own group has the others. The probes are in the order of their users.
 func (m *matcher) match(ctx context.Context, probes []probe, found func(p *probe, ordinal uint32) error) error {
 	for lo := 0; lo < len(probes); {
 		if err := ctx.Err(); err != nil {
@@ -43,7 +46,7 @@ func (m *matcher) match(ctx context.Context, probes []probe, found func(p *probe
 		for hi < len(probes) && probes[hi].user == probes[lo].user {
 			hi++
 		}
-		first, end, err := m.file.reader.UserRange(probes[lo].user)
+		first, end, err := m.users.seek(probes[lo].user)
 		if err != nil {
 			return err
 		}

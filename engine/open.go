@@ -136,6 +136,9 @@ func (s *shard) adopt(opened map[string]*file, damaged map[string]error) {
 // openLog replays the log: each batch that is in no file yet becomes a ref of
 // its shard.
 func (e *Engine) openLog(ctx context.Context) error {
+	if err := e.compareCuts(); err != nil {
+		return err
+	}
 	now := e.now().UnixMicro()
 	log, err := appendlog.Open(appendlog.Options{
 		FS: e.fs, Dir: e.logDir(), SegmentBytes: e.opts.SegmentBytes, Logger: e.logger, Quarantine: e.opts.OpenDamagedLog,
@@ -161,29 +164,65 @@ func (e *Engine) openLog(ctx context.Context) error {
 			e.alarms.raise(alarmLog, catalog.ShardKey{}, f.File, fmt.Sprintf("%d bytes from byte %d on: %s", f.Bytes, f.Offset, f.Reason))
 		}
 	}
-	return e.compareCuts()
+	return nil
 }
 
-// compareCuts holds the log against what the indexed files say of it: a segment
+// compareCuts holds the log against what the indexed files say of it. A segment
 // that is shorter than what was indexed from it has lost its end, and with it,
-// perhaps, what was not indexed yet.
+// perhaps, what was not indexed yet. If the newest segments are gone altogether
+// their numbers would be given out again, and what is appended from now on would
+// be taken for indexed at the next opening: never.
 func (e *Engine) compareCuts() error {
+	newest := uint64(0)
 	ends := map[uint64]int64{}
-	for _, s := range e.log.Segments() {
-		ends[s.ID] = s.Bytes
+	names, err := e.fs.List(e.logDir())
+	if err != nil {
+		return err
 	}
-	for _, s := range e.allShards() {
-		upTo := s.indexedTo()
-		end, there := ends[upTo.segment]
-		if !there || end >= upTo.offset {
+	for _, name := range names {
+		var id uint64
+		if n, err := fmt.Sscanf(name, "%d.log", &id); n != 1 || err != nil || appendlog.SegmentName(id) != name {
 			continue
 		}
-		file := path.Join(e.logDir(), appendlog.SegmentName(upTo.segment))
-		message := fmt.Sprintf("%s ends at byte %d, and shard %s was indexed from it up to byte %d", file, end, s.key, upTo.offset)
-		e.alarms.raise(alarmLog, s.key, file, message)
-		if !e.opts.OpenDamagedLog {
-			return fmt.Errorf("%s: %w", message, appendlog.ErrCorrupt)
+		info, err := e.fs.Stat(path.Join(e.logDir(), name))
+		if err != nil {
+			return err
+		}
+		newest = max(newest, id)
+		ends[id] = info.Size()
+	}
+	last := uint64(0)
+	for _, s := range e.allShards() {
+		upTo := s.indexedTo()
+		last = max(last, upTo.segment)
+		if end, there := ends[upTo.segment]; there && end < upTo.offset {
+			file := path.Join(e.logDir(), appendlog.SegmentName(upTo.segment))
+			err := e.logDamage(s.key, file, fmt.Sprintf("it ends at byte %d, and shard %s was indexed from it up to byte %d", end, s.key, upTo.offset))
+			if err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	if last <= newest {
+		return nil
+	}
+	file := path.Join(e.logDir(), appendlog.SegmentName(last))
+	if err := e.logDamage(catalog.ShardKey{}, file, "it is gone, with all that came after it: the indexed files name it"); err != nil {
+		return err
+	}
+	// A segment that was begun and holds nothing makes the log go on behind it.
+	f, err := e.fs.Create(path.Join(e.logDir(), appendlog.SegmentName(last+1)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), e.fs.SyncDir(e.logDir()))
+}
+
+// logDamage is an alarm, and an error unless a damaged log is to be opened.
+func (e *Engine) logDamage(k catalog.ShardKey, file, what string) error {
+	e.alarms.raise(alarmLog, k, file, what)
+	if e.opts.OpenDamagedLog {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", file, what, appendlog.ErrCorrupt)
 }

@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/bits"
 	"path"
 	"slices"
 	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/engine/exec"
 	"arbor/engine/indexfile"
-	"github.com/zeebo/xxh3"
 )
 
 // prove reads the new file back from disk and compares what is there with what
@@ -73,13 +74,10 @@ type prover struct {
 	skipDuplicates bool
 
 	user string
-	keys []keyedRow // of the user
-}
-
-// keyedRow is a row's default key, hashed.
-type keyedRow struct {
-	hash    uint64
-	ordinal uint32
+	// keys are the user's rows with an insert id: the upper half is of a hash of
+	// it, the lower the row.
+	keys        []uint64
+	once, twice exec.Bitmap // scratch
 }
 
 func (p *prover) read(ctx context.Context, j *job) error {
@@ -108,8 +106,12 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			}
 			p.user = row.DistinctID
 		}
-		if row.InsertID != "" {
-			p.keys = append(p.keys, keyedRow{xxh3.HashStringSeed(row.InsertID, 1), uint32(i)})
+		k, err := p.reader.InsertKey(i)
+		if err != nil {
+			return err
+		}
+		if k.Form != indexfile.FormNone {
+			p.keys = append(p.keys, (k.Lo^k.Hi)<<32|uint64(uint32(i)))
 		}
 	}
 	return p.endUser()
@@ -122,10 +124,11 @@ func (p *prover) endUser() error {
 	if len(keys) < 2 {
 		return nil
 	}
-	slices.SortFunc(keys, func(a, b keyedRow) int { return cmp.Compare(a.hash, b.hash) })
+	keys = p.candidates(keys)
+	slices.Sort(keys)
 	for lo := 0; lo < len(keys); {
 		hi := lo + 1
-		for hi < len(keys) && keys[hi].hash == keys[lo].hash {
+		for hi < len(keys) && keys[hi]>>32 == keys[lo]>>32 {
 			hi++
 		}
 		if hi-lo > 1 {
@@ -138,29 +141,55 @@ func (p *prover) endUser() error {
 	return nil
 }
 
+// candidates leaves of many keys those whose hash may be there twice: the second
+// time that a bit is met it is noted, and only keys with a noted bit are sorted.
+func (p *prover) candidates(keys []uint64) []uint64 {
+	const many, bitsPerKey = 32, 16
+	if len(keys) < many {
+		return keys
+	}
+	words := 1 << bits.Len(uint(len(keys)*bitsPerKey/64))
+	mask := uint64(words*64 - 1)
+	p.once, p.twice = p.once.Reset(words*64), p.twice.Reset(words*64)
+	for _, k := range keys {
+		bit := k >> 32 & mask
+		p.twice[bit/64] |= p.once[bit/64] & (1 << (bit % 64))
+		p.once[bit/64] |= 1 << (bit % 64)
+	}
+	kept := keys[:0]
+	for _, k := range keys {
+		if bit := k >> 32 & mask; p.twice[bit/64]>>(bit%64)&1 != 0 {
+			kept = append(kept, k)
+		}
+	}
+	return kept
+}
+
 // hide finds, among rows with one hash, those that the default policy hides: of
 // the rows with one insert id and name all but the one with the least ingest id.
-func (p *prover) hide(rows []keyedRow) error {
+func (p *prover) hide(keys []uint64) error {
+	if len(keys) == 2 {
+		return p.hidePair(int(uint32(keys[0])), int(uint32(keys[1])))
+	}
 	type copied struct {
 		insertID, name string
 		id             catalog.IngestID
 		ordinal        uint32
 	}
-	all := make([]copied, 0, len(rows))
-	for _, r := range rows {
-		insertID, err := p.reader.InsertID(int(r.ordinal))
-		if err != nil {
+	all := make([]copied, 0, len(keys))
+	for _, k := range keys {
+		c := copied{ordinal: uint32(k)}
+		var err error
+		if c.insertID, err = p.reader.InsertID(int(c.ordinal)); err != nil {
 			return err
 		}
-		name, err := p.reader.Event(int(r.ordinal))
-		if err != nil {
+		if c.name, err = p.reader.Event(int(c.ordinal)); err != nil {
 			return err
 		}
-		id, err := p.reader.IngestID(int(r.ordinal))
-		if err != nil {
+		if c.id, err = p.reader.IngestID(int(c.ordinal)); err != nil {
 			return err
 		}
-		all = append(all, copied{insertID, name, id, r.ordinal})
+		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b copied) int {
 		return cmp.Or(strings.Compare(a.insertID, b.insertID), strings.Compare(a.name, b.name),
@@ -171,5 +200,34 @@ func (p *prover) hide(rows []keyedRow) error {
 			p.hidden = append(p.hidden, all[i].ordinal)
 		}
 	}
+	return nil
+}
+
+// hidePair is hide for two rows, which nearly all are.
+func (p *prover) hidePair(a, b int) error {
+	same, err := p.reader.SameInsertID(a, p.reader, b)
+	if err != nil || !same {
+		return err
+	}
+	nameA, err := p.reader.Event(a)
+	if err != nil {
+		return err
+	}
+	nameB, err := p.reader.Event(b)
+	if err != nil || nameA != nameB {
+		return err
+	}
+	idA, err := p.reader.IngestID(a)
+	if err != nil {
+		return err
+	}
+	idB, err := p.reader.IngestID(b)
+	if err != nil {
+		return err
+	}
+	if cmp.Or(idA.Compare(idB), cmp.Compare(a, b)) > 0 {
+		b = a
+	}
+	p.hidden = append(p.hidden, uint32(b))
 	return nil
 }

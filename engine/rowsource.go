@@ -2,11 +2,12 @@ package engine
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
 
+	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/engine/indexfile"
 	"github.com/zeebo/xxh3"
 )
 
@@ -19,7 +20,11 @@ type rowSource interface {
 	nextUser() (distinctID string, rows []sourceRow, err error)
 	// event is a row of the user at hand.
 	event(r sourceRow) (*event.Event, error)
-	// again is event for a row that event gave before, in memory of its own.
+	// copyHash is a hash that copies of the row at hand share: of its insert id, or
+	// of its content.
+	copyHash(r sourceRow, e *event.Event) (uint64, error)
+	// again is event for a row that event gave before. It is valid until the next
+	// call, and ends the hold of the last event's insert id.
 	again(r sourceRow) (*event.Event, error)
 }
 
@@ -31,7 +36,12 @@ type sourceRow struct {
 // logSource gives logged events. They are all in memory, so a build takes no
 // more of them at a time than maxBuildEvents.
 type logSource struct {
+	day    catalog.Day
 	events []*event.Event
+	hashes []uint64 // of what makes copies
+	users  []uint32 // the events' users, numbered in names
+	names  []string
+	byName hashtable
 	order  []sortKey
 	ranks  []string // the distinct ids in order
 	rows   []sourceRow
@@ -48,21 +58,35 @@ type sortKey struct {
 // timeBits hold a microsecond of a day, the others of 64 a user's rank.
 const timeBits = 37
 
-func newLogSource(batches []event.Batch) *logSource {
-	s := &logSource{}
-	n := 0
-	for i := range batches {
-		n += len(batches[i].Events)
-	}
-	s.events = make([]*event.Event, 0, n)
-	for i := range batches {
-		for j := range batches[i].Events {
-			s.events = append(s.events, &batches[i].Events[j])
+func newLogSource(day catalog.Day) *logSource { return &logSource{day: day} }
+
+// add takes a batch's events. The hashes are taken here, while the batch has just
+// been decoded: in the order of users each would be a cache miss.
+func (s *logSource) add(b *event.Batch, hash bool) {
+	for i := range b.Events {
+		e := &b.Events[i]
+		s.events = append(s.events, e)
+		s.users = append(s.users, s.user(e.DistinctID))
+		if hash {
+			s.hashes = append(s.hashes, copyHash(e))
 		}
 	}
-	users := s.rank()
-	if n > 0 {
-		start := batches[0].Shard.Day.Start()
+}
+
+// user is a number for a distinct id.
+func (s *logSource) user(distinctID string) uint32 {
+	fresh := uint32(len(s.names))
+	code, found := s.byName.find(tableHash(xxh3.HashString(distinctID)), fresh, func(u uint32) bool { return s.names[u] == distinctID })
+	if !found {
+		s.names = append(s.names, distinctID)
+	}
+	return code
+}
+
+// sort puts the events in order; all were added.
+func (s *logSource) sort() {
+	users, start := s.rank(), s.day.Start()
+	if n := len(s.events); n > 0 {
 		s.order = make([]sortKey, n)
 		for i, e := range s.events {
 			s.order[i] = sortKey{uint64(users[i])<<timeBits | uint64(e.Time-start), uint32(i)}
@@ -74,23 +98,12 @@ func newLogSource(batches []event.Batch) *logSource {
 		}
 		return s.events[a.number].ID.Compare(s.events[b.number].ID)
 	})
-	return s
 }
 
 // rank numbers the users in the order of their distinct ids and gives each
 // event's. Users are far fewer than events, so that few strings are compared.
 func (s *logSource) rank() []uint32 {
-	var table hashtable
-	codes := make([]uint32, len(s.events))
-	var users []string
-	for i, e := range s.events {
-		fresh := uint32(len(users))
-		code, found := table.find(tableHash(xxh3.HashString(e.DistinctID)), fresh, func(u uint32) bool { return users[u] == e.DistinctID })
-		if !found {
-			users = append(users, e.DistinctID)
-		}
-		codes[i] = code
-	}
+	users, codes := s.names, s.users
 	order := make([]uint32, len(users))
 	for i := range order {
 		order[i] = uint32(i)
@@ -120,6 +133,10 @@ func (s *logSource) nextUser() (string, []sourceRow, error) {
 	return s.ranks[rank], s.rows, nil
 }
 
+func (s *logSource) copyHash(r sourceRow, _ *event.Event) (uint64, error) {
+	return s.hashes[r.ordinal], nil
+}
+
 func (s *logSource) event(r sourceRow) (*event.Event, error) { return s.events[r.ordinal], nil }
 func (s *logSource) again(r sourceRow) (*event.Event, error) { return s.events[r.ordinal], nil }
 
@@ -128,23 +145,21 @@ func (s *logSource) again(r sourceRow) (*event.Event, error) { return s.events[r
 type fileSource struct {
 	inputs []mergeInput
 	rows   []sourceRow
+	second indexfile.Row // that again gives
 }
 
 type mergeInput struct {
 	file    *file
 	number  uint32
-	cursor  *cursor // for rows in order
-	random  *cursor // for rows again
-	user    int     // the next one
-	name    string  // its distinct id
-	lo, hi  int     // its rows
+	cursor  *cursor
+	users   userWalk
 	through bool
 }
 
 func newFileSource(files []*file) (*fileSource, error) {
 	s := &fileSource{inputs: make([]mergeInput, len(files))}
 	for i, f := range files {
-		s.inputs[i] = mergeInput{file: f, number: uint32(i), cursor: f.cursor(), random: f.cursor()}
+		s.inputs[i] = mergeInput{file: f, number: uint32(i), cursor: f.cursor(), users: newUserWalk(f)}
 		if err := s.inputs[i].load(); err != nil {
 			return nil, err
 		}
@@ -152,22 +167,18 @@ func newFileSource(files []*file) (*fileSource, error) {
 	return s, nil
 }
 
-// load reads the next user's name and rows.
-func (m *mergeInput) load() (err error) {
-	if m.user == m.file.reader.Users() {
-		m.through = true
-		return nil
-	}
-	m.name, m.lo, m.hi, err = m.file.reader.User(m.user)
-	m.user++
+// load goes on to the next user.
+func (m *mergeInput) load() error {
+	ok, err := m.users.step()
+	m.through = !ok
 	return err
 }
 
 func (s *fileSource) nextUser() (string, []sourceRow, error) {
 	user, some := "", false
 	for i := range s.inputs {
-		if m := &s.inputs[i]; !m.through && (!some || m.name < user) {
-			user, some = m.name, true
+		if m := &s.inputs[i]; !m.through && (!some || m.users.name < user) {
+			user, some = m.users.name, true
 		}
 	}
 	if !some {
@@ -176,7 +187,7 @@ func (s *fileSource) nextUser() (string, []sourceRow, error) {
 	s.rows = s.rows[:0]
 	var having []*mergeInput
 	for i := range s.inputs {
-		if m := &s.inputs[i]; !m.through && m.name == user {
+		if m := &s.inputs[i]; !m.through && m.users.name == user {
 			having = append(having, m)
 		}
 	}
@@ -194,7 +205,7 @@ func (s *fileSource) nextUser() (string, []sourceRow, error) {
 // mergeRows puts the rows of a user in order.
 func (s *fileSource) mergeRows(having []*mergeInput) error {
 	if len(having) == 1 {
-		for row := having[0].lo; row < having[0].hi; row++ {
+		for row := having[0].users.lo; row < having[0].users.hi; row++ {
 			s.rows = append(s.rows, sourceRow{having[0].number, uint32(row)})
 		}
 		return nil
@@ -206,11 +217,11 @@ func (s *fileSource) mergeRows(having []*mergeInput) error {
 	}
 	heads := make([]head, 0, len(having))
 	for _, m := range having {
-		t, err := m.file.reader.Time(m.lo)
+		t, err := m.file.reader.Time(m.users.lo)
 		if err != nil {
 			return err
 		}
-		heads = append(heads, head{m, m.lo, t})
+		heads = append(heads, head{m, m.users.lo, t})
 	}
 	for len(heads) > 0 {
 		least := 0
@@ -236,7 +247,7 @@ func (s *fileSource) mergeRows(having []*mergeInput) error {
 		}
 		h := &heads[least]
 		s.rows = append(s.rows, sourceRow{h.input.number, uint32(h.row)})
-		if h.row++; h.row == h.input.hi {
+		if h.row++; h.row == h.input.users.hi {
 			heads = slices.Delete(heads, least, least+1)
 			continue
 		}
@@ -253,30 +264,20 @@ func (s *fileSource) event(r sourceRow) (*event.Event, error) {
 	return s.inputs[r.source].cursor.event(int(r.ordinal))
 }
 
-// again reads with another cursor and into other memory, so that the order of
-// the first one is not disturbed.
-func (s *fileSource) again(r sourceRow) (*event.Event, error) {
-	e, err := s.inputs[r.source].random.event(int(r.ordinal))
-	if err != nil {
-		return nil, err
+// copyHash takes the file's key of the insert id, which costs no text.
+func (s *fileSource) copyHash(r sourceRow, e *event.Event) (uint64, error) {
+	if e.InsertID == "" {
+		return copyHash(e), nil
 	}
-	own := *e
-	own.InsertID = strings.Clone(e.InsertID)
-	own.Properties = slices.Clone(e.Properties)
-	return &own, nil
+	k, err := s.inputs[r.source].file.reader.InsertKey(int(r.ordinal))
+	return k.Lo ^ k.Hi*0x9e3779b97f4a7c15, err
 }
 
-// readBatches decodes logged batches into memory of their own.
-func (v *view) readBatches(ctx context.Context, refs []logRef) ([]event.Batch, error) {
-	batches := make([]event.Batch, len(refs))
-	for i, r := range refs {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var buffer []byte
-		if err := v.read(r, &buffer, &batches[i]); err != nil {
-			return nil, err
-		}
+// again reads with the same cursor, which has the chunks at hand that the row's
+// texts are in: rows are asked for again while their user is.
+func (s *fileSource) again(r sourceRow) (*event.Event, error) {
+	if err := s.inputs[r.source].cursor.rows.Row(int(r.ordinal), &s.second); err != nil {
+		return nil, err
 	}
-	return batches, nil
+	return (*event.Event)(&s.second), nil
 }

@@ -339,7 +339,7 @@ func (t *tail) probes() []probe {
 }
 
 func (t *tail) matchFile(ctx context.Context, source int32, f *file, probes []probe, links *links, matches []rowMatch) ([]rowMatch, error) {
-	m := matcher{file: f}
+	m := newMatcher(f)
 	err := m.match(ctx, probes, func(p *probe, ordinal uint32) error {
 		g, err := t.files.load([]place{{source, ordinal}})
 		if err != nil {
