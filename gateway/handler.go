@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	sqle "github.com/dolthub/go-mysql-server"
@@ -46,6 +48,11 @@ var _ mysql.Handler = (*handler)(nil)
 type connection struct {
 	// statements are the prepared ones, by the protocol's ids.
 	statements map[uint32]sqlparser.Statement
+	// warnings is the number of warnings of the last statement.
+	warnings atomic.Uint32
+	// session is held while a statement uses the session. One with a cursor gives
+	// it up while it waits for its client, which may send other commands then.
+	session sync.Mutex
 }
 
 func connectionOf(c *mysql.Conn) *connection { return c.ClientData.(*connection) }
@@ -89,6 +96,9 @@ func (h *handler) ComInitDB(c *mysql.Conn, database string) (err error) {
 	if wireOf(c).tooBig() {
 		return errPacketTooLarge
 	}
+	k := connectionOf(c)
+	k.session.Lock()
+	defer k.session.Unlock()
 	if err := h.sessions.SetDB(h.base, c, database); err != nil {
 		return h.clientError(err)
 	}
@@ -131,6 +141,9 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 		return nil, mysql.NewSQLError(codeTooManyStatements, stateSyntax,
 			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
 	}
+	k := connectionOf(c)
+	k.session.Lock()
+	defer k.session.Unlock()
 	sctx, err := h.sessions.NewContextWithQuery(h.base, c, query)
 	if err != nil {
 		return nil, h.clientError(err)
@@ -150,7 +163,7 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 		return nil, h.clientError(err)
 	}
 	countParameters(stmt, prepare)
-	connectionOf(c).keep(c, prepare.StatementID, stmt)
+	k.keep(c, prepare.StatementID, stmt)
 	if answersOK(sctx, node) {
 		return nil, nil
 	}
@@ -202,7 +215,10 @@ func answersOK(ctx *sql.Context, n sql.Node) bool {
 // ComResetConnection makes the session new.
 func (h *handler) ComResetConnection(c *mysql.Conn) (err error) {
 	defer h.guard(&err)
-	clear(connectionOf(c).statements)
+	k := connectionOf(c)
+	k.session.Lock()
+	defer k.session.Unlock()
+	clear(k.statements)
 	return h.stock.ComResetConnection(c)
 }
 

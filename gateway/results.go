@@ -28,6 +28,8 @@ type output struct {
 	send mysql.ResultSpoolFn
 	// more is set when another statement follows.
 	more bool
+	// cursor says that the parts are fetched, by commands that run beside this one.
+	cursor bool
 	// set says that the statement is a SET, which begins no transaction.
 	set bool
 	// first is called before the first part is sent.
@@ -55,8 +57,10 @@ func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) e
 	if o.set && !ctx.GetIgnoreAutoCommit() {
 		ctx.SetTransaction(nil)
 	}
-	if err := setStatus(ctx, o.conn); err != nil {
-		return err
+	if !o.cursor {
+		if err := setStatus(ctx, o.conn); err != nil {
+			return err
+		}
 	}
 	if last == nil {
 		return nil
@@ -65,6 +69,7 @@ func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) e
 		o.wire.describeOK(last.Info, ctx.Session.WarningCount())
 		last.Info = ""
 	}
+	connectionOf(o.conn).warnings.Store(uint32(ctx.Session.WarningCount()))
 	return o.part(last)
 }
 
@@ -119,6 +124,11 @@ func (o *output) part(r *sqltypes.Result) error {
 		o.first()
 	}
 	o.begun = true
+	if o.cursor {
+		k := connectionOf(o.conn)
+		k.session.Unlock()
+		defer k.session.Lock()
+	}
 	return o.send(r, o.more)
 }
 

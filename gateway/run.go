@@ -31,7 +31,7 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 	if w.tooBig() {
 		return "", errPacketTooLarge
 	}
-	out := &output{conn: c, wire: w, send: send}
+	out := &output{conn: c, wire: w, send: send, cursor: st.cursor}
 	rest, err = h.attempt(c, st, out)
 	if err == nil {
 		return rest, nil
@@ -55,6 +55,9 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 
 // attempt executes a statement into out.
 func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, err error) {
+	k := connectionOf(c)
+	k.session.Lock()
+	defer k.session.Unlock()
 	defer h.guard(&err)
 	ctx, cancel := context.WithCancelCause(withAllowance(h.base, h.memory))
 	defer cancel(nil)
@@ -84,6 +87,7 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 			err = h.clientError(err)
 			noteFailure(sctx, err.(*mysql.SQLError))
 		}
+		k.warnings.Store(uint32(sctx.Session.WarningCount()))
 		if repairErr := h.grants.repair(sctx); repairErr != nil {
 			h.logger.Error("take back a change of users", "error", repairErr)
 		}

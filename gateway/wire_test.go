@@ -57,6 +57,11 @@ func TestCursors(t *testing.T) {
 	rows := 0
 	for {
 		n, last := c.fetch(id, 997)
+		if rows == 0 { // another statement between
+			if _, other := c.query("SELECT COUNT(*) FROM numbers"); other[0] != packetEnd {
+				t.Fatalf("beside a cursor: %q", other)
+			}
+		}
 		rows += n
 		if errorCode(last) != 0 {
 			t.Fatalf("fetch: %q", last)
