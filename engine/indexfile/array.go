@@ -24,11 +24,19 @@ func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale
 	if err := checkType(t); err != nil {
 		return nil, fmt.Errorf("property %q: %w", property, err)
 	}
-	c := r.property(property)
-	if c == nil {
+	key := typeKey{t, precision, scale}
+	if c := r.property(property); c != nil {
+		return c.array(key, lo, hi)
+	}
+	others := r.column(columnOthers)
+	if others.empty() {
 		return nullArray(t, hi-lo), nil
 	}
-	return c.array(typeKey{t, precision, scale}, lo, hi)
+	if err := others.load(); err != nil {
+		return nil, err
+	}
+	var last *chunk
+	return others.convertedArray(key, lo, hi, func(slot int) (catalog.Value, error) { return others.other(slot, &last, property) })
 }
 
 // EventArray is the event names of rows [lo, hi): a Dictionary over String, or

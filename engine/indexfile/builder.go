@@ -24,7 +24,12 @@ type Builder struct {
 	events      valueBuilder
 	serverTimes valueBuilder
 	properties  map[string]*valueBuilder
-	found       []*valueBuilder // the columns of the row at hand
+	maxColumns  int // of properties; the others go to others
+	others      valueBuilder
+	// found are the columns of the row at hand, nil for those without one, which
+	// are in otherText.
+	found     []*valueBuilder
+	otherText []byte
 	// first is the column that the row before had first: the first guess.
 	first *valueBuilder
 }
@@ -36,6 +41,7 @@ func NewBuilder(o BuilderOptions) *Builder {
 		times:      make([]int64, 0, n),
 		ids:        make([]catalog.IngestID, 0, n),
 		properties: map[string]*valueBuilder{},
+		maxColumns: MaxColumns,
 	}
 	b.inserts.packed = make([][16]byte, 0, n)
 	b.inserts.forms = make([]Form, 0, n)
@@ -64,7 +70,12 @@ func (b *Builder) Add(r *Row) error {
 		b.serverTimes.add(row, catalog.Bool(true))
 	}
 	for i, c := range b.found {
-		c.add(row, r.Properties[i].Value)
+		if c != nil {
+			c.add(row, r.Properties[i].Value)
+		}
+	}
+	if len(b.otherText) > 0 {
+		b.others.add(row, catalog.String(text(b.otherText)))
 	}
 	return nil
 }
@@ -73,7 +84,7 @@ func (b *Builder) Add(r *Row) error {
 // so each column remembers which one followed it: where that guess is right the
 // names need no search, and no check of their order either.
 func (b *Builder) find(r *Row) error {
-	b.found = b.found[:0]
+	b.found, b.otherText = b.found[:0], b.otherText[:0]
 	guess := &b.first
 	for i := range r.Properties {
 		p := &r.Properties[i]
@@ -86,7 +97,9 @@ func (b *Builder) find(r *Row) error {
 			if c, err = b.property(p.Name); err != nil {
 				return err
 			}
-			*guess = c
+			if c != nil {
+				*guess = c
+			}
 		}
 		if p.Value.Kind > catalog.KindJSON {
 			return fmt.Errorf("property %q: kind %d: %w", p.Name, p.Value.Kind, ErrColumn)
@@ -95,12 +108,20 @@ func (b *Builder) find(r *Row) error {
 			return fmt.Errorf("property %q: %d bytes, at most %d: %w", p.Name, len(p.Value.Text), MaxTextBytes, ErrLimit)
 		}
 		b.found = append(b.found, c)
-		guess = &c.next
+		if c != nil {
+			guess = &c.next
+		} else {
+			b.otherText = appendOther(b.otherText, p)
+		}
+	}
+	if len(b.otherText) > MaxTextBytes {
+		return fmt.Errorf("%d bytes of properties without a column, at most %d: %w", len(b.otherText), MaxTextBytes, ErrLimit)
 	}
 	return nil
 }
 
-// property is the column of a property, a new one if need be.
+// property is the column of a property, a new one if need be, nil if there are
+// enough.
 func (b *Builder) property(name string) (*valueBuilder, error) {
 	if c, ok := b.properties[name]; ok {
 		return c, nil
@@ -108,8 +129,8 @@ func (b *Builder) property(name string) (*valueBuilder, error) {
 	if len(name) > MaxTextBytes {
 		return nil, fmt.Errorf("property's name of %d bytes, at most %d: %w", len(name), MaxTextBytes, ErrLimit)
 	}
-	if len(b.properties) == MaxProperties {
-		return nil, fmt.Errorf("%d properties in one file: %w", MaxProperties, ErrLimit)
+	if len(b.properties) >= b.maxColumns {
+		return nil, nil
 	}
 	c := &valueBuilder{name: strings.Clone(name)}
 	b.properties[c.name] = c

@@ -24,10 +24,15 @@ func (c *column) array(key typeKey, lo, hi int) (arrow.Array, error) {
 		return c.integerArray(lo, hi), nil
 	case c.info.layout == layoutNumbers && key.t == catalog.TypeDouble && c.uniform && c.kind == catalog.KindDouble && c.ordinals == nil:
 		return fixedArray(key.t, raw(c.numbers), c.presence, hi-lo, lo), nil
-	case textType(key.t):
-		return c.textArray(key, lo, hi)
+	case c.uniform && c.kind == catalog.KindString && c.info.placement == placeAll && (key.t == catalog.TypeString || key.t == catalog.TypeNull):
+		b, err := c.slotTexts(lo, hi)
+		if err != nil {
+			return nil, err
+		}
+		return b.array(), nil
 	}
-	return c.convertedArray(key, lo, hi)
+	var last *chunk
+	return c.convertedArray(key, lo, hi, func(slot int) (catalog.Value, error) { return c.value(slot, &last) })
 }
 
 // dictionaryArray is the codes in place where every entry is valid and every
@@ -148,21 +153,37 @@ func (c *column) integerArray(lo, hi int) arrow.Array {
 	return fixedArray(catalog.TypeInt, raw(values), valid, hi-lo, offset)
 }
 
-// textArray converts row by row to a String array.
-func (c *column) textArray(key typeKey, lo, hi int) (arrow.Array, error) {
-	if c.uniform && c.kind == catalog.KindString && c.info.placement == placeAll && c.info.layout == layoutChunks &&
-		(key.t == catalog.TypeString || key.t == catalog.TypeNull) {
-		b, err := c.slotTexts(lo, hi)
-		if err != nil {
-			return nil, err
-		}
-		return b.array(), nil
+// convertedArray converts the values of the rows [lo, hi), which get gives by
+// slot, one by one. The column is loaded.
+func (c *column) convertedArray(key typeKey, lo, hi int, get func(slot int) (catalog.Value, error)) (arrow.Array, error) {
+	if textType(key.t) {
+		return c.textArray(key, lo, hi, get)
 	}
+	values := make([]uint64, hi-lo)
+	valid := make([]byte, bitmapLen(hi-lo))
+	err := c.rowsOf(lo, hi, func(row, slot int) error {
+		v, err := get(slot)
+		if err != nil {
+			return err
+		}
+		if v, ok := catalog.Convert(v, key.t, key.precision, key.scale); ok {
+			values[row-lo] = v.Bits
+			bitSet(valid, row-lo)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fixedArray(key.t, pickBools(key.t, values), valid, hi-lo, 0), nil
+}
+
+// textArray is convertedArray for a type that holds text: a String array.
+func (c *column) textArray(key typeKey, lo, hi int, get func(slot int) (catalog.Value, error)) (arrow.Array, error) {
 	b := newTextBuilder(hi-lo, 0)
-	var last *chunk
 	next := lo
 	err := c.rowsOf(lo, hi, func(row, slot int) error {
-		v, err := c.value(slot, &last)
+		v, err := get(slot)
 		if err != nil {
 			return err
 		}
@@ -192,26 +213,4 @@ func (b *textBuilder) nulls(n int) error {
 		}
 	}
 	return nil
-}
-
-// convertedArray converts row by row to numbers.
-func (c *column) convertedArray(key typeKey, lo, hi int) (arrow.Array, error) {
-	values := make([]uint64, hi-lo)
-	valid := make([]byte, bitmapLen(hi-lo))
-	var last *chunk
-	err := c.rowsOf(lo, hi, func(row, slot int) error {
-		v, err := c.value(slot, &last)
-		if err != nil {
-			return err
-		}
-		if v, ok := catalog.Convert(v, key.t, key.precision, key.scale); ok {
-			values[row-lo] = v.Bits
-			bitSet(valid, row-lo)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return fixedArray(key.t, pickBools(key.t, values), valid, hi-lo, 0), nil
 }

@@ -68,8 +68,10 @@ const (
 	columnServerTime = 2 // a value, true, where the server's time was taken
 	columnInsertText = 3 // insert ids not among the packed ones; null for none
 	columnDistinctID = 4 // a slot a user
-	columnProperties = 5 // and after
+	columnOthers     = 5 // properties that have no column of their own
+	columnProperties = 6 // and after
 )
 
 var columnNames = [...]string{columnFile: "file", columnEvent: "event", columnServerTime: "server time",
-	columnInsertText: "insert id", columnDistinctID: "distinct id"}
+	columnInsertText: "insert id", columnDistinctID: "distinct id",
+	columnOthers: "other properties"}

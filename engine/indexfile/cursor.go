@@ -1,6 +1,7 @@
 package indexfile
 
 import (
+	"slices"
 	"strings"
 
 	"arbor/catalog"
@@ -203,7 +204,19 @@ func (c *Cursor) properties(i int, props []catalog.Property) ([]catalog.Property
 			return props, err
 		}
 	}
-	return props, nil
+	return c.otherProperties(i, props)
+}
+
+// otherProperties adds those that have no column, if the row has any.
+func (c *Cursor) otherProperties(i int, props []catalog.Property) ([]catalog.Property, error) {
+	others := c.columns[columnOthers]
+	slot, ok := others.slot(i)
+	if !ok {
+		return props, nil
+	}
+	err := others.others(slot, &c.last[columnOthers], func(p catalog.Property) { props = append(props, p) })
+	slices.SortFunc(props, func(a, b catalog.Property) int { return strings.Compare(a.Name, b.Name) })
+	return props, err
 }
 
 // User is the k-th user, in the order of distinct ids, with the rows [lo, hi).

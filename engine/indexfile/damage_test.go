@@ -18,6 +18,10 @@ import (
 func fileBytes(t testing.TB, rows []Row, m Meta) []byte {
 	fs := vfs.NewMem()
 	write(t, fs, "file", rows, m)
+	return mapped(t, fs)
+}
+
+func mapped(t testing.TB, fs vfs.FS) []byte {
 	f, err := fs.Open("file")
 	if err != nil {
 		t.Fatal(err)
@@ -255,9 +259,13 @@ func FuzzOpen(f *testing.F) {
 // FuzzResealed reads files that are wrong but whose checksums are right.
 func FuzzResealed(f *testing.F) {
 	seeds := [][]byte{fileBytes(f, version1Rows(40), fuzzMeta()), fileBytes(f, version1Rows(1200), fuzzMeta())}
+	few := vfs.NewMem()
+	writeColumns(f, few, "file", version1Rows(60), fuzzMeta(), 2)
+	seeds = append(seeds, mapped(f, few))
 	for section := range uint8(30) {
 		f.Add(uint8(0), section, []byte{1, 0, 7, 90, 0, 255})
 		f.Add(uint8(1), section, []byte{3, 0, 1, 200, 1, 128, 50, 50, 50})
+		f.Add(uint8(2), section, []byte{0, 2, 1})
 	}
 	f.Fuzz(func(t *testing.T, file, section uint8, changes []byte) {
 		r, err := openBytes(resealed(seeds[int(file)%len(seeds)], int(section)%32, changes))

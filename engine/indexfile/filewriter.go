@@ -203,6 +203,9 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	if err := column(userColumn, userParts); err != nil {
 		return err
 	}
+	if err := column(encodeColumn(&b.others, rows)); err != nil {
+		return err
+	}
 	names := make([]string, 0, len(b.properties))
 	for name := range b.properties {
 		names = append(names, name)

@@ -219,6 +219,8 @@ func (c *columnInfo) fits(column int, f *footer) bool {
 		return int(c.kinds[catalog.KindBool]) == c.values()
 	case columnInsertText:
 		return strings+int(c.kinds[catalog.KindNull]) == c.values()
+	case columnOthers:
+		return strings == c.values()
 	case columnDistinctID:
 		return strings == f.users && c.layout == layoutChunks && c.placement == placeAll
 	}

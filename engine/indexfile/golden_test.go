@@ -174,7 +174,7 @@ var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v1.idx anew; 
 func TestVersion1(t *testing.T) {
 	rows := version1Rows(1700)
 	if *rewriteFile {
-		write(t, vfs.OS(), "v1.idx", rows, version1Meta())
+		writeColumns(t, vfs.OS(), "v1.idx", rows, version1Meta(), 6)
 		if err := os.Rename("v1.idx", "testdata/v1.idx"); err != nil {
 			t.Fatal(err)
 		}
@@ -189,6 +189,9 @@ func TestVersion1(t *testing.T) {
 	}
 	if err := checkAll(r, rows); err != nil {
 		t.Fatal(err)
+	}
+	if r.OtherProperties() != 2 {
+		t.Errorf("%d rows with other properties", r.OtherProperties())
 	}
 	checkMetaEqual(t, r, version1Meta())
 }
@@ -230,6 +233,10 @@ func version1Rows(rowCount int) []Row {
 			add("f sparse", catalog.Number("1.50"))
 		case 4:
 			add("f sparse", catalog.JSON(`{"k":[1]}`))
+		}
+		if i == 1111 || i == 1400 {
+			add("g other", catalog.Double(0.5))
+			add("h other", catalog.String("beyond the columns"))
 		}
 		rows = append(rows, row)
 	}

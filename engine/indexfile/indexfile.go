@@ -35,9 +35,10 @@
 //	          sections: part (1), encoding (1), column, bytes, bytes decoded, xxh3
 //	          of the bytes (8); the parts in the pool: part (1), column, bytes
 //
-//	column    properties: name; placement<<4 | layout (1); bitmap of the kinds it
-//	          holds (1); how many of each; dictionary: entries; integers: base
-//	          and bits (1)
+//	column    event, server time, insert id, distinct id, other properties, then
+//	          the properties by name. Of a property: name. Of all:
+//	          placement<<4 | layout (1); bitmap of the kinds it holds (1); how
+//	          many of each; dictionary: entries; integers: base and bits (1)
 //
 // The sections' places follow from their lengths: none can overlap another. All
 // integers are little-endian, and encodings are 0, raw, or 1, zstd. The files
@@ -73,7 +74,7 @@ const BlockRows = 8192
 // Limits of a file.
 const (
 	MaxRows       = 1 << 30  // of one file
-	MaxProperties = 1 << 20  // distinct names in one file
+	MaxColumns    = 1 << 14  // properties with a column of their own; see others.go
 	MaxTextBytes  = 1 << 20  // of one string of a row
 	MaxArrayBytes = 1 << 30  // of one array's text: ask for fewer rows
 	MaxFileBytes  = 64 << 30 // of one file

@@ -22,7 +22,8 @@ func (p *PropertyInfo) Rows() int {
 	return n
 }
 
-// Properties describe the properties, sorted by name. Not to be changed.
+// Properties describe the properties that have a column, sorted by name. Not to
+// be changed.
 func (r *Reader) Properties() []PropertyInfo {
 	v, _ := r.properties.get(func() (*[]PropertyInfo, error) {
 		columns := r.footer.columns[columnProperties-columnEvent:]
@@ -35,7 +36,11 @@ func (r *Reader) Properties() []PropertyInfo {
 	return *v
 }
 
-// Property describes one property.
+// OtherProperties is the number of rows with properties that have no column,
+// since the file has more than MaxColumns of them.
+func (r *Reader) OtherProperties() int { return r.column(columnOthers).info.values() }
+
+// Property describes one property that has a column.
 func (r *Reader) Property(name string) (PropertyInfo, bool) {
 	c := r.property(name)
 	if c == nil {

@@ -33,7 +33,11 @@ func TestManySmallFiles(t *testing.T) {
 	for seed := range files {
 		r := rand.New(rand.NewPCG(uint64(seed), 4))
 		rows := randomShape(r, r.IntN(250)).make(r)
-		file := built(t, rows, Meta{})
+		maxColumns := MaxColumns
+		if seed%3 == 0 {
+			maxColumns = r.IntN(8)
+		}
+		file := builtColumns(t, rows, Meta{}, maxColumns)
 		if err := file.Verify(context.Background()); err != nil {
 			t.Fatalf("seed %d, %d rows: verify: %v", seed, len(rows), err)
 		}

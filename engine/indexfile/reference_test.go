@@ -25,7 +25,14 @@ var equalRows = cmpopts.EquateEmpty()
 // write makes a file of rows.
 func write(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta) {
 	t.Helper()
+	writeColumns(t, fs, name, rows, m, MaxColumns)
+}
+
+// writeColumns makes a file with at most so many property columns.
+func writeColumns(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta, maxColumns int) {
+	t.Helper()
 	b := NewBuilder(BuilderOptions{Rows: len(rows)})
+	b.maxColumns = maxColumns
 	for i := range rows {
 		if err := b.Add(&rows[i]); err != nil {
 			t.Fatal(err)
@@ -42,8 +49,13 @@ func write(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta) {
 // built makes a file of rows and opens it.
 func built(t testing.TB, rows []Row, m Meta) *Reader {
 	t.Helper()
+	return builtColumns(t, rows, m, MaxColumns)
+}
+
+func builtColumns(t testing.TB, rows []Row, m Meta, maxColumns int) *Reader {
+	t.Helper()
 	fs := vfs.NewMem()
-	write(t, fs, "file", rows, m)
+	writeColumns(t, fs, "file", rows, m, maxColumns)
 	r, err := Open(fs, "file")
 	if err != nil {
 		t.Fatal(err)
@@ -341,18 +353,32 @@ func checkProperties(r *Reader, rows []Row) error {
 			values[p.Name][i] = p.Value
 		}
 	}
-	if len(r.Properties()) != len(infos) {
-		return fmt.Errorf("%d properties, want %d", len(r.Properties()), len(infos))
-	}
-	for _, info := range r.Properties() {
-		want := infos[info.Name]
-		if want == nil || want.Kinds != info.Kinds {
+	others := map[int]bool{}
+	for name, want := range infos {
+		info, ok := r.Property(name)
+		if !ok {
+			info = *want
+			for i, v := range values[name] {
+				if v.Kind != absent {
+					others[i] = true
+				}
+			}
+		}
+		if want.Kinds != info.Kinds {
 			return fmt.Errorf("property %q: %v, want %v", info.Name, info, want)
 		}
 		for _, key := range columnTypes {
 			if err := checkProperty(r, info.Name, key, values[info.Name]); err != nil {
 				return fmt.Errorf("property %q (%s) as %v: %w", info.Name, info.Encoding, key, err)
 			}
+		}
+	}
+	if len(others) != r.OtherProperties() {
+		return fmt.Errorf("%d rows with other properties, want %d", r.OtherProperties(), len(others))
+	}
+	for _, info := range r.Properties() {
+		if infos[info.Name] == nil {
+			return fmt.Errorf("property %q is not in any row", info.Name)
 		}
 	}
 	missing := make([]catalog.Value, len(rows))

@@ -109,6 +109,48 @@ func TestSparseProperties(t *testing.T) {
 	}
 }
 
+// TestManyProperties: at MaxColumns every property has a column; one more, and
+// what is beyond is kept without.
+func TestManyProperties(t *testing.T) {
+	rows := make([]Row, MaxColumns/128)
+	for i := range rows {
+		rows[i] = Row{ID: catalog.IngestID{Time: uint64(i)}, Time: int64(i)}
+		for k := range 128 {
+			rows[i].Properties = append(rows[i].Properties, catalog.Property{Name: fmt.Sprintf("name %06d", i*128+k), Value: anyValue(rand.New(rand.NewPCG(uint64(i), uint64(k))))})
+		}
+	}
+	last := &rows[len(rows)-1]
+	for past := range 3 {
+		file := built(t, rows, Meta{})
+		if n := len(file.Properties()); n != MaxColumns {
+			t.Errorf("%d columns, want %d", n, MaxColumns)
+		}
+		if n := file.OtherProperties(); n != min(past, 1) {
+			t.Errorf("%d rows with other properties, %d past the limit", n, past)
+		}
+		if err := checkRows(file, rows); err != nil {
+			t.Fatalf("%.500s", err.Error())
+		}
+		if err := file.Verify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		last.Properties = append(last.Properties, catalog.Property{Name: fmt.Sprint("zz ", past), Value: catalog.String("beyond")})
+	}
+}
+
+// TestOtherPropertiesLimit: a row's properties without a column have a limit.
+func TestOtherPropertiesLimit(t *testing.T) {
+	const overhead = 1 + 1 + 1 + 3 // name's length, name, kind, text's length
+	for past := range 2 {
+		b := NewBuilder(BuilderOptions{})
+		b.maxColumns = 0
+		row := Row{Properties: []catalog.Property{{Name: "p", Value: catalog.String(strings.Repeat("x", MaxTextBytes-overhead+past))}}}
+		if err := b.Add(&row); (err == nil) != (past == 0) || err != nil && !errors.Is(err, ErrLimit) {
+			t.Errorf("%d past the limit: %v", past, err)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	atLimit := strings.Repeat("x", MaxTextBytes)
 	pastLimit := atLimit + "x"

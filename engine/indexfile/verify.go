@@ -84,6 +84,11 @@ func (c *column) verify() error {
 			return err
 		}
 		kinds[v.Kind]++
+		if c.number == columnOthers {
+			if err := c.verifyOthers(slot, &last); err != nil {
+				return err
+			}
+		}
 		if zones != nil {
 			zones[row/BlockRows].add(c, slot, v)
 		}
@@ -96,6 +101,20 @@ func (c *column) verify() error {
 		return c.reader.corrupt("footer", fmt.Sprintf("kinds of column %d", c.number))
 	}
 	return c.verifyZones(zones)
+}
+
+// verifyOthers checks that no name among other properties has a column.
+func (c *column) verifyOthers(slot int, last **chunk) error {
+	clash := ""
+	err := c.others(slot, last, func(p catalog.Property) {
+		if c.reader.property(p.Name) != nil {
+			clash = p.Name
+		}
+	})
+	if err == nil && clash != "" {
+		err = c.reader.corrupt(columnNames[columnOthers], fmt.Sprintf("property %q has a column, too", clash))
+	}
+	return err
 }
 
 // zone is what a block's entry in a zone map should be.

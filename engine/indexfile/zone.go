@@ -41,11 +41,13 @@ func (r *Reader) BlockRange(b int, property string, t catalog.Type, precision, s
 	if err := checkType(t); err != nil {
 		return Range{}, err
 	}
-	c := r.property(property)
-	if c == nil {
-		return Range{Known: true, Empty: true}, nil
+	if c := r.property(property); c != nil {
+		return c.blockRange(b, typeKey{t, precision, scale})
 	}
-	return c.blockRange(b, typeKey{t, precision, scale})
+	if !r.column(columnOthers).empty() {
+		return Range{}, nil
+	}
+	return Range{Known: true, Empty: true}, nil
 }
 
 // BlockEvent is the range of event names in block b.
