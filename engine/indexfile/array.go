@@ -209,12 +209,13 @@ func (c *column) slotTexts(lo, hi int) (*textBuilder, error) {
 func (r *Reader) PropertiesArray(lo, hi int) (arrow.Array, error) {
 	b := newTextBuilder(hi-lo, 0)
 	cursor := r.Cursor()
-	var row Row
+	var props []catalog.Property
 	for i := lo; i < hi; i++ {
-		if err := cursor.Row(i, &row); err != nil {
+		var err error
+		if props, err = cursor.Properties(i, props[:0]); err != nil {
 			return nil, err
 		}
-		b.texts = appendProperties(b.texts, row.Properties)
+		b.texts = appendProperties(b.texts, props)
 		if err := b.end(true); err != nil {
 			return nil, err
 		}

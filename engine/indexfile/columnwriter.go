@@ -47,6 +47,10 @@ func encodeColumn(b *valueBuilder, rows int) (columnInfo, []part) {
 // used: a dictionary is decoded whole and stays in memory while the file is open.
 const maxDictionaryTexts = 16 << 20
 
+// maxDictionaryEntries bounds a dictionary of numbers: turned into texts it must
+// not outgrow an array.
+const maxDictionaryEntries = 1 << 24
+
 // fewEntries is the number of entries up to which texts always have a
 // dictionary: the bytes that chunks might save are not worth decoding them.
 const fewEntries = 1024
@@ -79,15 +83,15 @@ func (b *valueBuilder) chooseLayout(info *columnInfo) {
 	case integers:
 		least, greatest := b.integers()
 		width := packedWidth(uint64(greatest) - uint64(least))
-		if values*float64(width)/8 < dictionary {
+		if values*float64(width)/8 < dictionary || len(b.entries) > maxDictionaryEntries {
 			info.layout, info.base, info.width = layoutIntegers, uint64(least), width
 		}
 	case fixedKinds:
-		if 8*values < dictionary {
+		if 8*values < dictionary || len(b.entries) > maxDictionaryEntries {
 			info.layout = layoutNumbers
 		}
 	case len(b.entries) <= fewEntries && len(b.texts) <= maxDictionaryTexts:
-	case len(b.texts) > maxDictionaryTexts || shrink*float64(b.textBytes)+values < dictionary:
+	case len(b.texts) > maxDictionaryTexts || len(b.entries) > maxDictionaryEntries || shrink*float64(b.textBytes)+values < dictionary:
 		info.layout = layoutChunks
 	}
 	if info.layout != layoutDictionary {

@@ -40,13 +40,8 @@ func (r *Reader) Cursor() *Cursor { return &Cursor{reader: r, block: -1} }
 // into.InsertID holds until the cursor's next Row; all other strings hold until
 // the Reader is closed.
 func (c *Cursor) Row(i int, into *Row) error {
-	if c.users == nil {
-		if err := c.load(); err != nil {
-			return err
-		}
-	}
-	if i/BlockRows != c.block && len(c.sparse) > 0 {
-		c.spread(i / BlockRows)
+	if err := c.enter(i); err != nil {
+		return err
 	}
 	into.ID, into.Time = c.ingest.at(i), c.times.at(i)
 	_, into.ServerTime = c.columns[columnServerTime].slot(i)
@@ -172,6 +167,28 @@ func (c *Cursor) spread(block int) {
 	c.block = block
 }
 
+// Properties appends the properties of row i; their strings hold until the
+// Reader is closed.
+func (c *Cursor) Properties(i int, props []catalog.Property) ([]catalog.Property, error) {
+	if err := c.enter(i); err != nil {
+		return props, err
+	}
+	return c.properties(i, props)
+}
+
+// enter makes the cursor ready for row i.
+func (c *Cursor) enter(i int) error {
+	if c.users == nil {
+		if err := c.load(); err != nil {
+			return err
+		}
+	}
+	if i/BlockRows != c.block && len(c.sparse) > 0 {
+		c.spread(i / BlockRows)
+	}
+	return nil
+}
+
 // properties appends those of row i, the dense and the sparse ones merged by
 // column number, which is by name.
 func (c *Cursor) properties(i int, props []catalog.Property) ([]catalog.Property, error) {
@@ -246,11 +263,16 @@ func (r *Reader) Row(i int, into *Row) error {
 
 // PropertiesJSON appends all properties of row i as a JSON object, sorted by name.
 func (r *Reader) PropertiesJSON(i int, dst []byte) ([]byte, error) {
-	var row Row
-	if err := r.Row(i, &row); err != nil {
+	c, _ := r.cursors.Get().(*Cursor)
+	if c == nil {
+		c = r.Cursor()
+	}
+	defer r.cursors.Put(c)
+	props, err := c.Properties(i, nil)
+	if err != nil {
 		return dst, err
 	}
-	return appendProperties(dst, row.Properties), nil
+	return appendProperties(dst, props), nil
 }
 
 func appendProperties(dst []byte, props []catalog.Property) []byte {

@@ -1,7 +1,6 @@
 package indexfile
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
@@ -260,13 +259,3 @@ func readTexts(b []byte, n int) (t textList, ok bool) {
 }
 
 func (t *textList) at(i int) string { return text(t.bytes[t.offsets[i]:t.offsets[i+1]]) }
-
-// bounded reports whether no text is out of bytes and all are in order.
-func (t *textList) sorted() bool {
-	for i := 2; i < len(t.offsets); i++ {
-		if bytes.Compare(t.bytes[t.offsets[i-2]:t.offsets[i-1]], t.bytes[t.offsets[i-1]:t.offsets[i]]) >= 0 {
-			return false
-		}
-	}
-	return true
-}

@@ -190,7 +190,7 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 	bad := c.layout > layoutChunks || values > rows || c.placement == placeAll && values != rows
 	switch c.layout {
 	case layoutDictionary:
-		c.distinct = d.count("column: entries", values)
+		c.distinct = d.count("column: entries", min(values, maxDictionaryEntries))
 		c.width = codeWidth(c.distinct)
 		bad = bad || values > 0 && c.distinct == 0
 	case layoutIntegers:

@@ -81,15 +81,6 @@ type insertIDs struct {
 	rest   *column
 }
 
-// isPacked reports whether row i is packed.
-func (s *insertIDs) isPacked(i int) bool {
-	if s.form == FormNone {
-		return false
-	}
-	_, other := s.rest.slot(i)
-	return !other
-}
-
 // key is the key of a packed row.
 func (s *insertIDs) key(i int) InsertKey {
 	b := s.packed[16*i:]

@@ -33,7 +33,6 @@ type Reader struct {
 	duplicates lazy[[]uint32]
 	groups     lazy[[]Group]
 	cross      lazy[[]Cross]
-	keys       lazy[[]string]
 	properties lazy[[]PropertyInfo]
 	cursors    sync.Pool // of *Cursor, for Row
 }

@@ -118,9 +118,6 @@ func hashValue(v catalog.Value) uint64 {
 	return xxh3.HashStringSeed(v.Text, uint64(v.Kind))
 }
 
-// dense reports whether each of a file's rows has a value.
-func (b *valueBuilder) dense(rows int) bool { return len(b.codes) == rows }
-
 // sort puts the entries in the order of compareValues and changes the codes
 // to match. The table is of no use any more, so it is dropped.
 func (b *valueBuilder) sort() {
