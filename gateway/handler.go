@@ -222,8 +222,8 @@ func (h *handler) ComResetConnection(c *mysql.Conn) (err error) {
 	return h.stock.ComResetConnection(c)
 }
 
-// WarningCount is the number of warnings of the last request.
-func (h *handler) WarningCount(c *mysql.Conn) uint16 { return h.stock.WarningCount(c) }
+// WarningCount is the number of warnings of the last statement.
+func (h *handler) WarningCount(c *mysql.Conn) uint16 { return uint16(connectionOf(c).warnings.Load()) }
 
 // ParserOptionsForConnection are those that the session's SQL mode asks for.
 func (h *handler) ParserOptionsForConnection(c *mysql.Conn) (sqlparser.ParserOptions, error) {

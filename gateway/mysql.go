@@ -134,6 +134,7 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 		Builder: sql.BuilderOverrides{Parser: &strictParser{Parser: o.Parser}},
 	}).Build()
 	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{}), limits: o.Limits, logger: o.Logger}
+	e.gms.ProcessList = newProcesses()
 	var err error
 	if e.grants, err = openGrants(sql.NewEmptyContext(), a.Catalog.MySQLDb, o.Grants); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func TestCursors(t *testing.T) {
 		}
 		rows += n
 		if errorCode(last) != 0 {
-			t.Fatalf("fetch: %q", last)
+			t.Fatalf("fetch: %q\n%s", last, s.log)
 		}
 		if binary.LittleEndian.Uint16(last[3:])&0x80 != 0 {
 			break
