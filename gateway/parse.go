@@ -64,7 +64,7 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 }
 
 // again parses a text that did not parse, with free words in back quotes. If it
-// still does not, the error tells of the text as it was.
+// still does not, the error is the one that came later in the text.
 func again(query string, failed error, parse func(string) (sqlparser.Statement, string, error)) (sqlparser.Statement, string, error) {
 	changed, ok := quoteFreeWords(query)
 	if !ok {
@@ -74,7 +74,11 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 	if err == nil {
 		return s, parsed, nil
 	}
-	return nil, query, &syntaxError{text: placeWithoutQuotes(err.Error(), query, changed)}
+	later := withoutQuotes(err.Error(), query, changed)
+	if errorPlace(later) <= errorPlace(failed.Error()) {
+		return nil, query, failed
+	}
+	return nil, query, &syntaxError{text: later}
 }
 
 // syntaxError is an error of the parser, with the place moved.
@@ -85,17 +89,20 @@ func (e *syntaxError) Error() string { return e.text }
 
 var placePattern = regexp.MustCompile(`at position (\d+)`)
 
-// placeWithoutQuotes moves the place that an error names by the back quotes
-// that were put in before it.
-func placeWithoutQuotes(text, query, changed string) string {
-	m := placePattern.FindStringSubmatchIndex(text)
+// errorPlace is the place in the text that an error names, 0 for none.
+func errorPlace(text string) int {
+	m := placePattern.FindStringSubmatch(text)
 	if m == nil {
-		return text
+		return 0
 	}
-	place, err := strconv.Atoi(text[m[2]:m[3]])
-	if err != nil || place > len(changed)+1 {
-		return text
-	}
+	place, _ := strconv.Atoi(m[1])
+	return place
+}
+
+// withoutQuotes moves the place that an error names by the back quotes that were
+// put in before it.
+func withoutQuotes(text, query, changed string) string {
+	place := errorPlace(text)
 	added := 0
 	for i, j := 0, 0; j < place-1 && j < len(changed); j++ {
 		if i < len(query) && changed[j] == query[i] {
@@ -104,7 +111,7 @@ func placeWithoutQuotes(text, query, changed string) string {
 			added++
 		}
 	}
-	return text[:m[2]] + strconv.Itoa(place-added) + text[m[3]:]
+	return placePattern.ReplaceAllLiteralString(text, "at position "+strconv.Itoa(place-added))
 }
 
 // preparable gives the text that the protocol library can prepare in place of

@@ -89,6 +89,7 @@ func TestNamesThatMySQLTakes(t *testing.T) {
 	mustExec(t, c, `INSERT INTO plan (plan, std) VALUES ('x', 1)`)
 	mustExec(t, c, `INSERT INTO plan (plan, std) VALUES (?, ?)`, "x", 1)
 	mustQuery(t, c, `SELECT plan FROM plan; SELECT 2`, "pro")
+	mustQuery(t, c, `SELECT first.password FROM (SELECT 'x' AS password) first JOIN (SELECT 'x' AS password, 1 AS event) next USING (password)`, "x")
 	failing(t, c, `SELECT plan, FROM plan`, 1064, "syntax; syntax error at position 23 near 'plan'")
 	failing(t, c, `SELECT plan, FROM plan WHERE plan = ?`, 1064, "syntax; syntax error at position 27 near 'plan'", 1)
 }

@@ -6,14 +6,17 @@ import "strings"
 // plan among them. A statement that does not parse is tried again with these in
 // back quotes.
 
-// freeWords are names in MySQL and keywords in the library's grammar;
-// freeFunctions are too, unless a parenthesis follows.
+// freeWords are names in MySQL and keywords in the library's grammar, in all or
+// in some places; freeFunctions are too, unless a parenthesis follows.
 var (
 	freeWords = wordSet(`plan copy encrypted exclusive shared inplace next off yes escape format vector
 		returning transactional system_time sql_cache sql_no_cache page_checksum page_compressed
-		page_compression_level encryption_key_id itef_quotes`)
+		page_compression_level encryption_key_id itef_quotes
+		event account attribute comment contained execute failed_login_attempts file first full identified none
+		password password_lock_time process reload shutdown super versions view`)
 	freeFunctions = wordSet(`std stddev stddev_pop stddev_samp variance var_pop var_samp bit_and bit_or bit_xor
-		substr substring now group_concat json_arrayagg json_objectagg`)
+		substr substring now group_concat json_arrayagg json_objectagg
+		avg cast count extract get_format max min sum position trim timestampadd timestampdiff`)
 )
 
 func wordSet(words string) map[string]bool {
