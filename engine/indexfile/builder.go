@@ -24,6 +24,7 @@ type Builder struct {
 	events      valueBuilder
 	serverTimes valueBuilder
 	properties  map[string]*valueBuilder
+	expected    int // rows
 	maxColumns  int // of properties; the others go to others
 	others      valueBuilder
 	// found are the columns of the row at hand, nil for those without one, which
@@ -41,6 +42,7 @@ func NewBuilder(o BuilderOptions) *Builder {
 		times:      make([]int64, 0, n),
 		ids:        make([]catalog.IngestID, 0, n),
 		properties: map[string]*valueBuilder{},
+		expected:   n,
 		maxColumns: MaxColumns,
 	}
 	b.inserts.packed = make([][16]byte, 0, n)
@@ -132,7 +134,7 @@ func (b *Builder) property(name string) (*valueBuilder, error) {
 	if len(b.properties) >= b.maxColumns {
 		return nil, nil
 	}
-	c := &valueBuilder{name: strings.Clone(name)}
+	c := &valueBuilder{name: strings.Clone(name), expected: b.expected}
 	b.properties[c.name] = c
 	return c, nil
 }
@@ -149,7 +151,7 @@ func (b *Builder) check(r *Row) error {
 		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
 	}
 	if n > 0 {
-		last := Row{ID: b.ids[n-1], Time: b.times[n-1], DistinctID: b.users.last}
+		last := Row{ID: b.ids[n-1], Time: b.times[n-1], DistinctID: text(b.users.last)}
 		if last.Compare(r) > 0 {
 			return fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, last.DistinctID, last.Time, ErrOrder)
 		}

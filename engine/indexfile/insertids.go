@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"arbor/catalog"
 )
@@ -64,14 +65,14 @@ func (b *insertBuilder) encode() (Form, []part, *valueBuilder) {
 	if form == FormNone {
 		return form, nil, rest
 	}
-	packedBytes := make([]byte, 0, 16*len(b.packed))
 	for i := range b.packed {
 		if b.forms[i] != form {
 			b.packed[i] = [16]byte{}
 		}
-		packedBytes = append(packedBytes, b.packed[i][:]...)
 	}
-	return form, []part{{kind: partPackedIDs, bytes: packedBytes}}, rest
+	// Arrays follow each other without gaps, and there is one at least.
+	packed := unsafe.Slice(&b.packed[0][0], 16*len(b.packed))
+	return form, []part{{kind: partPackedIDs, bytes: packed}}, rest
 }
 
 // insertIDs reads them.

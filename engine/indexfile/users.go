@@ -20,7 +20,7 @@ const userChunkBytes = 16 << 10
 type userBuilder struct {
 	chunks  chunkWriter
 	firsts  []string
-	last    string
+	last    []byte // the last user
 	run     uint64 // rows of the last user
 	lengths []byte
 	count   int
@@ -30,18 +30,18 @@ func (b *userBuilder) init() { b.chunks.size, b.chunks.encoder = userChunkBytes,
 
 // add takes the next row's user.
 func (b *userBuilder) add(distinctID string) {
-	if b.run > 0 && b.last == distinctID {
+	if b.run > 0 && string(b.last) == distinctID {
 		b.run++
 		return
 	}
 	b.endRun()
-	b.last = strings.Clone(distinctID)
+	b.last = append(b.last[:0], distinctID...)
 	b.run = 1
 	b.count++
 	if b.chunks.empty() {
-		b.firsts = append(b.firsts, b.last)
+		b.firsts = append(b.firsts, strings.Clone(distinctID))
 	}
-	b.chunks.add(b.last)
+	b.chunks.add(distinctID)
 }
 
 func (b *userBuilder) endRun() {

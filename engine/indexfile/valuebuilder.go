@@ -12,6 +12,8 @@ import (
 // distinct value once, and a code for each row that has one.
 type valueBuilder struct {
 	name string
+	// expected is about how many rows the file will have, 0 if that is not known.
+	expected int
 	// rows are the ordinals of the values; nil as long as every row has one.
 	rows  []uint32
 	codes []uint32
@@ -44,6 +46,9 @@ func (b *valueBuilder) value(code uint32) catalog.Value {
 
 // add takes the value of a row after all rows added so far.
 func (b *valueBuilder) add(row uint32, v catalog.Value) {
+	if n := len(b.codes); n == cap(b.codes) && n >= 1024 && n < b.expected && int(row) < 2*n {
+		b.codes = slices.Grow(b.codes, b.expected-n) // most rows have a value
+	}
 	if n := len(b.codes); b.rows != nil || int(row) != n {
 		if b.rows == nil {
 			b.rows = make([]uint32, n, n+1)
