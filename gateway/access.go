@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"context"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
@@ -69,6 +71,40 @@ func leaveAccess(s sqlparser.Statement) {
 			s.Auth.AuthType = sqlparser.AuthType_IGNORE
 		}
 	}
+}
+
+// ownGrants is SHOW GRANTS without FOR, which everyone may ask. The library lets
+// only those see their privileges who may read all users.
+func ownGrants(users sql.Database) sqlparser.Statement {
+	return sqlparser.InjectedStatement{
+		Auth:      sqlparser.AuthInformation{AuthType: sqlparser.AuthType_IGNORE, TargetType: sqlparser.AuthTargetType_Ignore},
+		Statement: grantsMark{users: users},
+	}
+}
+
+// grantsMark makes the planned statement.
+type grantsMark struct{ users sql.Database }
+
+// String is the statement.
+func (m grantsMark) String() string { return "SHOW GRANTS" }
+
+// WithResolvedChildren plans it for the session's user.
+func (m grantsMark) WithResolvedChildren(ctx context.Context, _ []any) (any, error) {
+	c, ok := ctx.(*sql.Context)
+	if !ok {
+		return nil, sql.ErrInvalidType.New("context")
+	}
+	client := c.Session.Client()
+	return &showGrants{ShowGrants: &plan.ShowGrants{CurrentUser: true, MySQLDb: m.users,
+		For: &plan.UserName{Name: client.User, Host: client.Address, AnyHost: client.Address == "%"}}}, nil
+}
+
+// showGrants runs as the library's SHOW GRANTS.
+type showGrants struct{ *plan.ShowGrants }
+
+// RowIter is never called: the executor runs the library's statement.
+func (s *showGrants) RowIter(*sql.Context, sql.Row) (sql.RowIter, error) {
+	return sql.RowsToRowIter(), nil
 }
 
 func deniedDatabase(ctx *sql.Context, auth sqlparser.AuthInformation) string {

@@ -149,6 +149,8 @@ func TestPrivileges(t *testing.T) {
 	failing(t, ann, `SET GLOBAL max_execution_time = 1`, 1227, "SYSTEM_VARIABLES_ADMIN")
 	failing(t, ann, `SET @@global.max_execution_time = 1`, 1227, "SYSTEM_VARIABLES_ADMIN")
 	failing(t, ann, `SELECT * FROM mysql.user`, 1044, "")
+	failing(t, ann, `SHOW GRANTS FOR root@localhost`, 1044, "")
+	mustQuery(t, ann, `SHOW GRANTS`, "GRANT USAGE ON *.* TO `ann`@`%`\nGRANT SELECT ON `test`.`words` TO `ann`@`%`")
 	failing(t, ann, `INSERT INTO words (k) VALUES ('x') ON DUPLICATE KEY UPDATE k = 'y'`, 1142, "")
 	mustExec(t, root, `GRANT INSERT ON test.words TO ann`)
 	failing(t, ann, `INSERT INTO words (k) VALUES ('x') ON DUPLICATE KEY UPDATE k = 'y'`, 1142, "UPDATE command denied")

@@ -56,6 +56,8 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return x.counted(ctx, framed(ctx, n), row)
 	case *plan.Sort, *plan.TopN:
 		return x.counted(ctx, n, row)
+	case *showGrants:
+		return x.stock.Build(ctx, n.ShowGrants, row)
 	case *plan.HashLookup:
 		x.count(ctx, &n.UnaryNode)
 	case *plan.CachedResults:

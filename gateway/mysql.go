@@ -130,9 +130,11 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 		o.Parser = sql.NewMysqlParser()
 	}
 	o.Limits = o.Limits.orDefaults()
+	parser := &strictParser{Parser: o.Parser}
 	a := analyzer.NewBuilder(o.Provider).AddOverrides(sql.EngineOverrides{
-		Builder: sql.BuilderOverrides{Parser: &strictParser{Parser: o.Parser}},
+		Builder: sql.BuilderOverrides{Parser: parser},
 	}).Build()
+	parser.users = a.Catalog.MySQLDb
 	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{}), limits: o.Limits, logger: o.Logger}
 	e.gms.ProcessList = newProcesses()
 	var err error

@@ -12,7 +12,10 @@ import (
 
 // strictParser is a parser whose statements keep strings apart that differ in
 // case, and that takes the names which MySQL takes.
-type strictParser struct{ sql.Parser }
+type strictParser struct {
+	sql.Parser
+	users sql.Database // for SHOW GRANTS
+}
 
 // ParseSimple parses a statement.
 func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
@@ -23,7 +26,7 @@ func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
 			return s, q, err
 		})
 	}
-	return mend(s, false), err
+	return p.mend(s, false), err
 }
 
 // Parse parses the first statement of a text.
@@ -46,7 +49,7 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 			return s, parsed, err
 		})
 	}
-	return mend(s, false), parsed, rest, err
+	return p.mend(s, false), parsed, rest, err
 }
 
 // ParseOneWithOptions parses the first statement of a text, which PREPARE names:
@@ -60,7 +63,16 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 		})
 		next = len(query)
 	}
-	return mend(s, true), next, err
+	return p.mend(s, true), next, err
+}
+
+// mend changes a statement where the library would take it for something else
+// than MySQL does.
+func (p *strictParser) mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
+	if g, ok := s.(*sqlparser.ShowGrants); ok && g.For == nil && p.users != nil {
+		return ownGrants(p.users)
+	}
+	return mend(s, placeholders)
 }
 
 // again parses a text that did not parse, with free words in back quotes. If it

@@ -20,7 +20,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		return s
 	}
 	var found stringsSeen
-	arithmetic := false
+	var arithmetic, aggregates, constants bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		switch n := n.(type) {
 		case *sqlparser.GroupConcatExpr:
@@ -33,11 +33,19 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			if inside {
 				found.add(n)
 			}
+		case *sqlparser.FuncExpr:
+			aggregates = aggregates || n.IsAggregate()
+		}
+		if e, ok := n.(sqlparser.Expr); ok && inside {
+			constants = constants || withoutColumns(e)
 		}
 	}}
 	look.walk(reflect.ValueOf(s), false)
 	if found.confusable() {
 		found.keepApart(s)
+	}
+	if aggregates && constants {
+		admitConstants(s)
 	}
 	if arithmetic {
 		checkArithmetic(s)

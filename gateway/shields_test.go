@@ -156,3 +156,12 @@ func TestIntegersDoNotStartOver(t *testing.T) {
 	mustQuery(t, c, `SELECT (1/3 + 1) * 2, (n + 1) / 3 * 2 + 0.1, 1 + n / 3 - 0.25 FROM words WHERE n = 1`, "2.6667|1.4333|1.0833")
 	mustQuery(t, c, `SELECT SUM(n + 1) FROM words GROUP BY k = 'A', n + 1 HAVING SUM(n + 1) > 2 ORDER BY n + 1`, "3\n5")
 }
+
+func TestConstantsStandBesideAggregates(t *testing.T) {
+	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
+	mustQuery(t, c, `SELECT COUNT(*), NOW() > '2020-01-01', CURRENT_DATE() IS NULL, @@autocommit, DATABASE(), USER(), RAND() < 1, @nope FROM words`,
+		"4|1|0|1|test|root@localhost|1|NULL")
+	mustQuery(t, c, `SELECT k, COUNT(*), CONCAT(DATABASE(), k) FROM words WHERE n < 3 GROUP BY k HAVING CONNECTION_ID() > 0 ORDER BY k`, "A|1|testA\na|1|testa")
+	mustQuery(t, c, `SELECT COUNT(*), VERSION() = @@version FROM words WHERE ? = 1`, "4|1", 1)
+	failing(t, c, `SELECT COUNT(*), k, NOW() FROM words`, 1140, "")
+}
