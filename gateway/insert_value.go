@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -41,12 +42,8 @@ func (in *insertion) text(ctx *sql.Context, c *insertColumn, v any) (catalog.Val
 		s = v
 	case []byte:
 		s = string(v)
-	case sql.JSONWrapper:
-		text, err := types.MarshallJson(ctx, v)
-		if err != nil {
-			return catalog.Null, err
-		}
-		s = string(text)
+	case storedJSON:
+		s = string(v)
 	default:
 		converted, _, err := stringType.Convert(ctx, v)
 		if err != nil {
@@ -113,7 +110,9 @@ func (in *insertion) number(ctx *sql.Context, c *insertColumn, v any) (catalog.V
 	var converted any
 	var err error
 	inRange := sql.InRange
-	if rounding, ok := c.sqlType.(sql.RoundingNumberType); ok {
+	if s, ok := v.(string); ok && strings.TrimSpace(s) == "" {
+		err = errNoNumber // which the stock types take for 0
+	} else if rounding, ok := c.sqlType.(sql.RoundingNumberType); ok {
 		converted, inRange, err = rounding.ConvertRound(ctx, v)
 	} else {
 		converted, inRange, err = c.sqlType.Convert(ctx, v)
@@ -146,6 +145,8 @@ func (in *insertion) number(ctx *sql.Context, c *insertColumn, v any) (catalog.V
 func (in *insertion) outOfRange(c *insertColumn) error {
 	return refuse(erOutOfRange, "22003", "Out of range value for column '%s' at row %d", c.name, in.row)
 }
+
+var errNoNumber = errors.New("no number")
 
 func numberName(t catalog.Type) string {
 	switch t {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,13 +32,19 @@ type sqlWorld struct {
 
 func newSQLWorld(t testing.TB) *sqlWorld {
 	t.Helper()
+	return newSQLWorldOver(t, func(m *oracle.Model) cluster.Local { return m })
+}
+
+// newSQLWorldOver puts something between the cluster and the model.
+func newSQLWorldOver(t testing.TB, over func(*oracle.Model) cluster.Local) *sqlWorld {
+	t.Helper()
 	w := &sqlWorld{t: t, model: oracle.New(nil), now: time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)}
 	log := slog.New(slog.DiscardHandler)
 	metadata, err := cluster.OpenMetadata(vfs.NewMem(), "catalog", log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cluster.New(metadata, w.model)
+	c := cluster.New(metadata, over(w.model))
 	t.Cleanup(func() { c.Close(); metadata.Close() })
 	w.gateway = New(Options{Cluster: c, Logger: log, Now: func() time.Time {
 		w.now = w.now.Add(time.Millisecond)
@@ -60,6 +65,13 @@ func (w *sqlWorld) context() *sql.Context {
 		sql.WithProcessList(w.engine.gms.ProcessList))
 }
 
+// as is the world asked by another user.
+func (w *sqlWorld) as(user string) *sqlWorld {
+	other := &sqlWorld{t: w.t, gateway: w.gateway, engine: w.engine, model: w.model, now: w.now}
+	other.session = newSession("test", sql.Client{User: user, Address: "localhost"}, 3)
+	return other
+}
+
 // query runs a statement and gives its rows as text.
 func (w *sqlWorld) query(statement string) (columns []string, rows [][]string, err error) {
 	ctx := w.context()
@@ -76,7 +88,8 @@ func (w *sqlWorld) query(statement string) (columns []string, rows [][]string, e
 			return columns, rows, iter.Close(ctx)
 		}
 		if err != nil {
-			return nil, nil, errors.Join(err, iter.Close(ctx))
+			iter.Close(ctx)
+			return nil, nil, err
 		}
 		var texts []string
 		for i, v := range row {
