@@ -70,3 +70,8 @@ func (a *alarms) all() []alarm {
 	defer a.mu.Unlock()
 	return append([]alarm(nil), a.list...)
 }
+
+// alarmCollision says that an ingest id belongs to different events.
+func (e *Engine) alarmCollision(shard catalog.ShardKey, id catalog.IngestID) {
+	e.alarms.once(alarmCollision, shard, id.String(), "ingest id "+id.String()+" belongs to different events; all of them are kept aside")
+}

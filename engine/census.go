@@ -155,8 +155,7 @@ func (b *build) resolve(twice []catalog.IngestID) error {
 // damage quarantines an id, for as long as the file and its heirs live.
 func (b *build) damage(id catalog.IngestID) {
 	if b.marks.addDamaged(id) > 0 {
-		b.engine.alarms.once(alarmCollision, b.view.shard.key, id.String(),
-			"ingest id "+id.String()+" belongs to different events; all of them are kept aside")
+		b.engine.alarmCollision(b.view.shard.key, id)
 	}
 }
 

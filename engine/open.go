@@ -88,15 +88,24 @@ func (e *Engine) openShard(s *shard) error {
 		}
 	}
 	s.adopt(opened, damaged)
+	for _, id := range s.nowFiles().marks.damaged {
+		e.alarmCollision(s.key, id)
+	}
 	for name, cause := range damaged {
 		if !slices.Contains(s.replacedBy(nil), name) && s.fail(fmt.Errorf("indexed file %s: %w", name, cause)) {
 			e.alarms.raise(alarmDamage, s.key, name, cause.Error())
 		}
 	}
-	if s.failure() != nil {
+	litter := s.replacedBy(nil)
+	if s.failure() != nil || len(litter) == 0 {
 		return nil
 	}
-	return e.trash.retire(s, s.replacedBy(nil))
+	// The file that replaces them may have its name from a process that died
+	// before it could sync it.
+	if err := e.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	return e.trash.retire(s, litter)
 }
 
 // adopt makes the shard one of the opened files that no other replaces. The
@@ -173,7 +182,7 @@ func (e *Engine) openLog(ctx context.Context) error {
 // their numbers would be given out again, and what is appended from now on would
 // be taken for indexed at the next opening: never.
 func (e *Engine) compareCuts() error {
-	newest := uint64(0)
+	newest, oldest := uint64(0), ^uint64(0)
 	ends := map[uint64]int64{}
 	names, err := e.fs.List(e.logDir())
 	if err != nil {
@@ -188,13 +197,21 @@ func (e *Engine) compareCuts() error {
 		if err != nil {
 			return err
 		}
-		newest = max(newest, id)
+		newest, oldest = max(newest, id), min(oldest, id)
 		ends[id] = info.Size()
 	}
 	last := uint64(0)
 	for _, s := range e.allShards() {
 		upTo := s.indexedTo()
 		last = max(last, upTo.segment)
+		if upTo.segment >= oldest {
+			// The log still has what the file holds, so the file may have its name
+			// from a process that died before it could sync it. From now on the log
+			// may go.
+			if err := e.fs.SyncDir(s.dir); err != nil {
+				return err
+			}
+		}
 		if end, there := ends[upTo.segment]; there && end < upTo.offset {
 			file := path.Join(e.logDir(), appendlog.SegmentName(upTo.segment))
 			err := e.logDamage(s.key, file, fmt.Sprintf("it ends at byte %d, and shard %s was indexed from it up to byte %d", end, s.key, upTo.offset))

@@ -128,10 +128,12 @@ func (s *shard) lastCut() (upTo cut) {
 
 // files are the shard's files now. Only who holds building may use them without
 // a view.
-func (s *shard) files() []*file {
+func (s *shard) files() []*file { return s.nowFiles().files }
+
+func (s *shard) nowFiles() *fileset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now.files.files
+	return s.now.files
 }
 
 func (s *shard) fileNames() (names []fileName) {

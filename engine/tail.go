@@ -279,8 +279,7 @@ func (t *tail) find(id catalog.IngestID) (uint32, bool) {
 // report raises an alarm for each id that was found to be damaged.
 func (t *tail) report(v *view) {
 	for _, id := range t.damaged.damaged {
-		v.engine.alarms.once(alarmCollision, v.shard.key, id.String(),
-			"ingest id "+id.String()+" belongs to different events; all of them are kept aside")
+		v.engine.alarmCollision(v.shard.key, id)
 	}
 }
 
