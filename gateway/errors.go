@@ -19,6 +19,8 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 	goerrors "gopkg.in/src-d/go-errors.v1"
+
+	"arbor/cluster"
 )
 
 // SQLSTATEs that are used more than once.
@@ -251,7 +253,7 @@ func sqlError(err error, log func(id string, err error)) *mysql.SQLError {
 	if errors.As(err, &made) {
 		return made
 	}
-	if e := ownError(err); e != nil {
+	if e := ownError(err, log); e != nil {
 		return e
 	}
 	for _, k := range kinds {
@@ -288,7 +290,7 @@ func unwrapConversion(err error) error {
 }
 
 // ownError gives the code of an error of arbor's own packages, nil for others.
-func ownError(err error) *mysql.SQLError {
+func ownError(err error, log func(id string, err error)) *mysql.SQLError {
 	switch {
 	case errors.Is(err, sqlparser.ErrEmpty):
 		return errEmptyQuery
@@ -298,21 +300,34 @@ func ownError(err error) *mysql.SQLError {
 		return errInterrupted
 	}
 	for _, row := range ownErrors {
-		if errors.Is(err, row.err) {
-			return mysql.NewSQLError(row.code, row.state, "%s", err)
+		if !errors.Is(err, row.err) {
+			continue
 		}
+		text := row.text
+		if text == "" {
+			text = err.Error()
+		} else if log != nil {
+			log(faultID(), err)
+		}
+		return mysql.NewSQLError(row.code, row.state, "%s", text)
 	}
 	return nil
 }
 
-// ownErrors gives codes to arbor's errors.
+// ownErrors gives codes to arbor's errors. Where a text is given, the error's
+// own may tell about the machine and goes to the log.
 var ownErrors = []struct {
 	err   error
 	code  int
 	state string
+	text  string
 }{
-	{ErrRefused, 1210, stateGeneral},
-	{ErrIdempotencyKey, 1210, stateGeneral},
+	{ErrRefused, 1210, stateGeneral, ""},
+	{ErrIdempotencyKey, 1210, stateGeneral, ""},
+	{cluster.ErrTooLarge, mysql.ERNetPacketTooLarge, "08S01", ""},
+	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},
+	{cluster.ErrUnavailable, 1030, stateGeneral,
+		"Got error from storage engine: it is unavailable. What was sent may or may not have been stored; sending it again is right"},
 }
 
 // internal reports whether err is a fault of the server, or tells about its
