@@ -44,7 +44,7 @@
 // integers are little-endian, and encodings are 0, raw, or 1, zstd. The files
 // part.go and columninfo.go number parts, placements and layouts; those named
 // after a column (times.go, ingestids.go, insertids.go, users.go, groups.go,
-// dictionary.go, chunk.go) say how its parts look inside. testdata/format shows
+// dictionary.go, chunk.go, others.go) say how its parts look inside. testdata/format shows
 // every byte of a small file.
 package indexfile
 
