@@ -1,0 +1,96 @@
+package indexfile
+
+import (
+	"slices"
+	"sort"
+
+	"arbor/catalog"
+)
+
+// FindIDs gives the rows, ascending, that bear one of the ids, which are
+// ascending too. Where ids have a table of requests, and none of the ids is of
+// one of them, no row is looked at.
+func (r *Reader) FindIDs(ids []catalog.IngestID) ([]uint32, error) {
+	least, greatest := r.IngestBounds()
+	from, _ := slices.BinarySearchFunc(ids, least, catalog.IngestID.Compare)
+	to, found := slices.BinarySearchFunc(ids, greatest, catalog.IngestID.Compare)
+	if found {
+		to++
+	}
+	if r.Rows() == 0 || from >= to {
+		return nil, nil
+	}
+	s, err := r.ingestColumn()
+	if err != nil {
+		return nil, err
+	}
+	return s.find(ids[from:to], r.Rows()), nil
+}
+
+func (s *ingestIDs) find(ids []catalog.IngestID, rows int) (found []uint32) {
+	wanted, some := s.wanted(ids)
+	if !some {
+		return nil
+	}
+	for i := range rows {
+		if wanted != nil {
+			if code := s.codes.at(i); wanted[code>>6]>>(code&63)&1 == 0 {
+				continue
+			}
+		}
+		if _, ok := slices.BinarySearchFunc(ids, s.at(i), catalog.IngestID.Compare); ok {
+			found = append(found, uint32(i))
+		}
+	}
+	return found
+}
+
+// wanted is the set of codes of the ids' requests; nil without a table, which
+// any row may match.
+func (s *ingestIDs) wanted(ids []catalog.IngestID) (set []uint64, some bool) {
+	if s.requestTimes == nil {
+		return nil, true
+	}
+	set = make([]uint64, len(s.requestTimes)/64+1)
+	for i := range ids {
+		if i > 0 && ids[i].Time == ids[i-1].Time && ids[i].Edge == ids[i-1].Edge {
+			continue
+		}
+		want := request{ids[i].Time, ids[i].Edge}
+		code := sort.Search(len(s.requestTimes), func(c int) bool {
+			return request{s.requestTimes[c], s.edges[c]}.compare(want) >= 0
+		})
+		if code < len(s.requestTimes) && s.requestTimes[code] == want.time && s.edges[code] == want.edge {
+			set[code>>6] |= 1 << (code & 63)
+			some = true
+		}
+	}
+	return set, some
+}
+
+// InsertKey is Reader.InsertKey, and cheap also where ids are texts, in ascending
+// order.
+func (c *Cursor) InsertKey(i int) (InsertKey, error) {
+	if c.users == nil {
+		if err := c.load(); err != nil {
+			return InsertKey{}, err
+		}
+	}
+	slot, other := c.insert.rest.slot(i)
+	if !other {
+		return c.insert.key(i), nil
+	}
+	v, err := c.value(columnInsertText, slot)
+	return InsertKeyOf(v.Text), err
+}
+
+// InsertID is Reader.InsertID, and cheap in ascending order. It holds until the
+// cursor's next call.
+func (c *Cursor) InsertID(i int) (string, error) {
+	if c.users == nil {
+		if err := c.load(); err != nil {
+			return "", err
+		}
+	}
+	return c.insertID(i)
+}
