@@ -61,11 +61,18 @@ func (a *access) CheckTable(ctx *sql.Context, state sql.AuthorizationQueryState,
 }
 
 // leaveAccess leaves it to the executor who may run a statement, for those that
-// everyone may run in part: clients see and end what is their own.
+// everyone may run in part: clients see and end what is their own. So it is with
+// CREATE and DROP DATABASE, for which the library asks the wrong question.
 func leaveAccess(s sqlparser.Statement) {
 	switch s := s.(type) {
 	case *sqlparser.Kill:
 		s.Auth.AuthType = sqlparser.AuthType_IGNORE
+	case *sqlparser.ShowGrants:
+		s.Auth.AuthType = sqlparser.AuthType_IGNORE
+	case *sqlparser.DBDDL:
+		if s.Action != sqlparser.AlterStr {
+			s.Auth.AuthType = sqlparser.AuthType_IGNORE
+		}
 	case *sqlparser.Show:
 		if s.Auth.AuthType == sqlparser.AuthType_PROCESS {
 			s.Auth.AuthType = sqlparser.AuthType_IGNORE

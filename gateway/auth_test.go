@@ -144,7 +144,7 @@ func TestPrivileges(t *testing.T) {
 	failing(t, ann, `INSERT INTO words (k) VALUES ('x')`, 1142, "INSERT command denied to user 'ann'@'%' for table 'words'")
 	failing(t, ann, `USE secret`, 1044, "Access denied for user 'ann'@'%' to database 'secret'")
 	failing(t, ann, `SELECT * FROM secret.x`, 1044, "to database 'secret'")
-	failing(t, ann, `CREATE DATABASE mine`, 1227, "CREATE")
+	failing(t, ann, `CREATE DATABASE mine`, 1044, "to database 'mine'")
 	failing(t, ann, `CREATE USER bob`, 1227, "CREATE USER")
 	failing(t, ann, `SET GLOBAL max_execution_time = 1`, 1227, "SYSTEM_VARIABLES_ADMIN")
 	failing(t, ann, `SET @@global.max_execution_time = 1`, 1227, "SYSTEM_VARIABLES_ADMIN")

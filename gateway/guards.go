@@ -30,6 +30,12 @@ func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 		return x.refuseInsert(ctx, n)
 	case *plan.Kill:
 		return x.refuseKill(ctx, n)
+	case *plan.CreateDB, *plan.CreateSchema, *plan.DropDB, *plan.DropSchema:
+		return x.refuseDatabase(ctx, n)
+	case *plan.ShowGrants:
+		return x.refuseShowGrants(ctx, n)
+	case *plan.ResolvedTable:
+		return x.refuseRead(ctx, n)
 	}
 	return nil
 }

@@ -16,12 +16,14 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	}
 	chooseLogin(s)
 	leaveAccess(s)
+	correctAccess(s)
 	if !selects(s) {
 		return s
 	}
 	var found stringsSeen
 	var arithmetic, aggregates, constants bool
 	look := syntaxWalk{node: func(n any, inside bool) {
+		correctAccess(n)
 		switch n := n.(type) {
 		case *sqlparser.GroupConcatExpr:
 			joinConcatenated(n)
