@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,7 +24,7 @@ type member struct {
 	*cluster.Cluster
 	engine   *engine.Engine
 	metadata *cluster.Metadata
-	disk     *vfs.Mem
+	disk     *vfs.Mem // nil for the machine's
 	faulty   *vfs.Faulty
 	options  engine.Options
 	// fired is set once an operation has failed, failed if that was since the
@@ -50,11 +51,13 @@ func openOn(ctx context.Context, disk *vfs.Mem, options engine.Options) (*member
 }
 
 func (m *member) open(ctx context.Context) (err error) {
-	if m.faulty == nil {
+	if m.faulty == nil && m.disk == nil {
+		m.faulty = vfs.NewFaulty(vfs.OS())
+	} else if m.faulty == nil {
 		m.faulty = vfs.NewFaulty(m.disk)
 	}
 	m.options.FS = m.faulty
-	if m.metadata, err = cluster.OpenMetadata(m.faulty, "data/catalog", m.options.Logger); err != nil {
+	if m.metadata, err = cluster.OpenMetadata(m.faulty, path.Join(m.options.Dir, "catalog"), m.options.Logger); err != nil {
 		return err
 	}
 	m.options.Catalog = m.metadata.Catalog()
@@ -102,9 +105,16 @@ func (m *member) Reopen(ctx context.Context) error {
 	return m.open(ctx)
 }
 
-// Crash takes the disk away from the engine that runs.
+// Crash takes the disk away from the engine that runs. The machine's disk cannot
+// be taken away.
 func (m *member) Crash(ctx context.Context, rng *rand.Rand) error {
 	before := m.disk
+	if before == nil {
+		_ = m.Close()
+		m.faulty = nil
+		m.crashed.Store(false)
+		return m.open(ctx)
+	}
 	m.disk = before.CrashClone(rng, m.unsynced[rng.IntN(len(m.unsynced))])
 	_ = m.Close() // the old engine goes on, on the old disk; nobody listens
 	m.faulty = nil
@@ -144,4 +154,20 @@ func (m *member) Crashed() bool { return m.crashed.Load() }
 // TestHistories is the heart of it.
 func TestHistories(t *testing.T) {
 	survey(t, openEngine, *firstSeed, *histories)
+}
+
+// diskHistories is how many histories touch the machine's disk, whose syncs take
+// their time.
+const diskHistories = 12
+
+// TestHistoriesOnDisk lives through some histories on the machine's file system,
+// where files are mapped and removed for real.
+func TestHistoriesOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	var n atomic.Int64
+	survey(t, func(ctx context.Context, now func() time.Time) (subject, error) {
+		options := engineOptions(now)
+		options.Dir = path.Join(dir, fmt.Sprint(n.Add(1)))
+		return openOn(ctx, nil, options)
+	}, *firstSeed, min(*histories, diskHistories))
 }
