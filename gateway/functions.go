@@ -32,6 +32,14 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	for _, name := range []string{"uuid", "uuid_short", "random_bytes", "sleep"} {
 		all[name] = volatileFunction(name, stock[name])
 	}
+	for _, name := range []string{"json_object", "json_array", "json_arrayagg", "json_objectagg"} {
+		all[name] = jsonFunction(name, stock[name])
+	}
+	for name, copied := range jsonChanges {
+		if f, ok := stock[name]; ok {
+			all[name] = jsonChange(name, copied, f)
+		}
+	}
 	all["rand"] = sql.FunctionN{Name: "rand", Fn: newRandom}
 	all["load_file"] = sql.FunctionN{Name: "load_file", Fn: func(*sql.Context, ...sql.Expression) (sql.Expression, error) {
 		return nil, notSupported("LOAD_FILE reads on the server, which it may not")

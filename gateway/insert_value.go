@@ -178,6 +178,11 @@ func (in *insertion) jsonOf(ctx *sql.Context, c *insertColumn, v any) ([]byte, e
 		text = []byte(v)
 	case []byte:
 		text = v
+	case time.Time, types.Timespan:
+		var err error
+		if text, err = jsonDocumentText(ctx, types.JSONDocument{Val: v}); err != nil {
+			return nil, err
+		}
 	default:
 		converted, _, err := types.JSON.Convert(ctx, v)
 		if err != nil {
@@ -187,7 +192,7 @@ func (in *insertion) jsonOf(ctx *sql.Context, c *insertColumn, v any) ([]byte, e
 		if !ok {
 			return nil, fmt.Errorf("convert a value of column %s to JSON: unexpected %T", c.name, converted)
 		}
-		if text, err = types.MarshallJson(ctx, document); err != nil {
+		if text, err = jsonDocumentText(ctx, document); err != nil {
 			return nil, err
 		}
 	}
