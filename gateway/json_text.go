@@ -36,6 +36,8 @@ func jsonDocumentText(ctx *sql.Context, w sql.JSONWrapper) ([]byte, error) {
 	return bytes.TrimRight(out.Bytes(), "\n"), nil
 }
 
+const codeInvalidCharacter = 1300
+
 // Layouts of MySQL's JSON.
 const (
 	jsonDatetime = "2006-01-02 15:04:05.000000"
@@ -57,7 +59,7 @@ func jsonPlain(ctx *sql.Context, v any) (any, error) {
 		}
 	case string:
 		if !utf8.ValidString(v) { // which encoding/json would replace
-			return nil, refuse(erInvalidCharacter, "HY000", "Invalid utf8mb4 character string: '%s'", invalidUTF8(v))
+			return nil, refuse(codeInvalidCharacter, "HY000", "Invalid utf8mb4 character string: '%s'", invalidUTF8(v))
 		}
 	case sql.JSONWrapper:
 		text, err := jsonDocumentText(ctx, v)
@@ -66,7 +68,7 @@ func jsonPlain(ctx *sql.Context, v any) (any, error) {
 		out := make(map[string]any, len(v))
 		for k, e := range v {
 			if !utf8.ValidString(k) {
-				return nil, refuse(erInvalidCharacter, "HY000", "Invalid utf8mb4 character string: '%s'", invalidUTF8(k))
+				return nil, refuse(codeInvalidCharacter, "HY000", "Invalid utf8mb4 character string: '%s'", invalidUTF8(k))
 			}
 			plain, err := jsonPlain(ctx, e)
 			if err != nil {
