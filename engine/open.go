@@ -105,31 +105,31 @@ func (e *Engine) openShard(s *shard) error {
 	if err := e.fs.SyncDir(s.dir); err != nil {
 		return err
 	}
-	return e.trash.retire(s, litter)
+	// What cannot be moved now is moved later: the files that count are open.
+	if err := e.trash.retire(s, litter); err != nil {
+		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
+	}
+	return nil
 }
 
-// adopt makes the shard one of the opened files that no other replaces. The
-// replaced ones, if they are there, are litter.
+// adopt makes the shard one of the opened files that no live one replaces. The
+// replaced ones, if they are there, are litter. Only live files say up to where
+// the log is indexed: a file that is litter may hold what no live file does.
 func (s *shard) adopt(opened map[string]*file, damaged map[string]error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	replaced := replacedByLive(opened)
 	var live []*file
-	replaced := map[string]bool{}
-	for _, f := range opened {
-		for _, name := range f.meta.Replaces {
-			replaced[name] = true
+	for name, f := range opened {
+		if replaced[name] {
+			s.litter = append(s.litter, name)
+			f.reader.Close()
+			continue
 		}
+		live = append(live, f)
 		if s.cut.before(f.cut) {
 			s.cut = f.cut
 		}
-	}
-	for name, f := range opened {
-		if !replaced[name] {
-			live = append(live, f)
-			continue
-		}
-		s.litter = append(s.litter, name)
-		f.reader.Close()
 	}
 	for name := range damaged {
 		if replaced[name] {
@@ -140,6 +140,37 @@ func (s *shard) adopt(opened map[string]*file, damaged map[string]error) {
 	slices.SortFunc(live, func(a, b *file) int { return strings.Compare(a.name.String(), b.name.String()) })
 	s.now.files = newFileset(live)
 	s.now.tail = newTail(s.now.files)
+}
+
+// replacedByLive are the names that a live file replaces, and a file is live
+// unless one of them is its own. What a file says that is itself replaced does
+// not count: it may have been published and then failed to open, so that its
+// sources stayed in force, and the file after it, which took it for litter, does
+// not hold what they do. A file only names older ones, so this comes to an end.
+func replacedByLive(opened map[string]*file) map[string]bool {
+	replacers := map[string][]string{} // by the name that they replace
+	for name, f := range opened {
+		for _, old := range f.meta.Replaces {
+			replacers[old] = append(replacers[old], name)
+		}
+	}
+	dead := map[string]bool{}
+	var isDead func(name string) bool
+	isDead = func(name string) bool {
+		known, ok := dead[name]
+		if !ok {
+			known = slices.ContainsFunc(replacers[name], func(by string) bool { return by != name && !isDead(by) })
+			dead[name] = known
+		}
+		return known
+	}
+	replaced := map[string]bool{}
+	for name := range replacers {
+		if isDead(name) {
+			replaced[name] = true
+		}
+	}
+	return replaced
 }
 
 // openLog replays the log: each batch that is in no file yet becomes a ref of

@@ -80,3 +80,58 @@ func failPublish(t *testing.T, k int64, reopen bool) (failed bool) {
 	}
 	return failed
 }
+
+// TestPublishOfMergeFails has one operation of a merge fail, lets an index build
+// follow at once, and then cuts the power. The merged file may be there and be
+// replaced by a file that does not hold what it holds: its sources must count.
+func TestPublishOfMergeFails(t *testing.T) {
+	for k := int64(1); failMerge(t, k); k++ {
+	}
+}
+
+func failMerge(t *testing.T, k int64) (failed bool) {
+	t.Helper()
+	ctx := context.Background()
+	disk := vfs.NewMem()
+	faulty := vfs.NewFaulty(disk)
+	now := time.Unix(1_800_000_000, 0)
+	options := Options{FS: faulty, Dir: "data", Catalog: sampleCatalog(), Manual: true, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
+	e, err := Open(ctx, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := newSample()
+	build := func(closeDays bool) error {
+		if !closeDays {
+			events.fill(t, e, 10, 5)
+		}
+		now = now.Add(time.Second)
+		return e.Index(ctx, 0, closeDays)
+	}
+	for range 2 {
+		if err := build(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := faulty.Operations() + k
+	faulty.Inject(func(o vfs.Op) error {
+		if o.N != at {
+			return nil
+		}
+		failed = true
+		return syscall.EIO
+	})
+	mergeErr := build(true)
+	faulty.Inject(nil)
+	nextErr := build(false)
+	e.Close()
+	options.FS = disk.CrashClone(rand.New(rand.NewPCG(1, 2)), 0)
+	if e, err = Open(ctx, options); err != nil {
+		t.Fatalf("operation %d: %v", k, err)
+	}
+	defer e.Close()
+	if n := countEvents(t, e); n != 30 {
+		t.Errorf("operation %d: %d events after the crash, want 30 (merge: %v, next build: %v)", k, n, mergeErr, nextErr)
+	}
+	return failed
+}

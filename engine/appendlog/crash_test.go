@@ -284,7 +284,7 @@ func TestFailAtEveryOperation(t *testing.T) {
 						return nil
 					}
 					if op.Kind == vfs.OpSync || op.Kind == vfs.OpSyncDir {
-						syncFailed = true
+						syncFailed = syncFailed || op.Name != "trash" // the log does not depend on it
 						return syscall.EIO
 					}
 					return syscall.ENOSPC

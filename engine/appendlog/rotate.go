@@ -176,10 +176,12 @@ func (l *Log) retire(ctx context.Context, id uint64, trashDir string) error {
 	if err := errors.Join(l.forget(s), s.close()); err != nil {
 		return err
 	}
-	return l.sync(func() error {
-		// The trash first: at no time is the segment in neither directory.
-		return errors.Join(fs.SyncDir(trashDir), fs.SyncDir(l.opts.Dir))
-	})
+	// The trash first: at no time is the segment in neither directory. The log
+	// does not depend on the trash, so if that cannot be synced the log goes on.
+	if err := fs.SyncDir(trashDir); err != nil {
+		return err
+	}
+	return l.sync(func() error { return fs.SyncDir(l.opts.Dir) })
 }
 
 // sealed finds a sealed segment, and says whether it is the newest.

@@ -3,6 +3,7 @@ package indexfile
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -154,11 +155,12 @@ func (b *Builder) write(fs vfs.FS, dir, name string, m *Meta) error {
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = fs.Rename(tmp, path.Join(dir, name))
 	}
-	if err := fs.Rename(tmp, path.Join(dir, name)); err != nil {
-		return err
+	if err != nil {
+		// What is left of it would fill a disk that is full already.
+		return errors.Join(err, fs.Remove(tmp))
 	}
 	return fs.SyncDir(dir)
 }
