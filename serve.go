@@ -27,6 +27,9 @@ import (
 // the server was asked to stop.
 const shutdownGrace = 10 * time.Second
 
+// purgeEvery is how often dropped projects are looked at.
+const purgeEvery = 10 * time.Minute
+
 type serveOptions struct {
 	data, mysql, http string
 	tlsCert, tlsKey   string
@@ -94,13 +97,14 @@ func serve(ctx context.Context, o serveOptions) error {
 	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
 
-	err = serveGateway(ctx, g, o, mysqlListener, httpListener, tlsConfig)
+	err = serveGateway(ctx, g, member, o, mysqlListener, httpListener, tlsConfig)
 	return errors.Join(err, g.Close(), member.Close())
 }
 
 // serveGateway runs both ports until ctx ends or one of them fails.
-func serveGateway(ctx context.Context, g *gateway.Gateway, o serveOptions, mysqlListener, httpListener net.Listener, tlsConfig *tls.Config) error {
+func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOptions, mysqlListener, httpListener net.Listener, tlsConfig *tls.Config) error {
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return purgeDropped(ctx, m) })
 	group.Go(func() error {
 		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: mysqlListener, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
 	})
@@ -113,12 +117,33 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, o serveOptions, mysql
 	return nil
 }
 
+// purgeDropped forgets dropped projects once their time has come, until ctx ends.
+func purgeDropped(ctx context.Context, m *member) error {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		n, err := m.cluster.PurgeDropped(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			m.logger.Error("purge dropped projects", "error", err)
+		}
+		if n > 0 {
+			m.logger.Info("purged dropped projects", "projects", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
 // member is a whole open data directory: its catalog, its engine, and the
 // cluster over both.
 type member struct {
 	metadata *cluster.Metadata
 	engine   *engine.Engine
 	cluster  *cluster.Cluster
+	logger   *slog.Logger
 }
 
 func openMember(ctx context.Context, dir string, logger *slog.Logger) (*member, error) {
@@ -137,7 +162,7 @@ func openMember(ctx context.Context, dir string, logger *slog.Logger) (*member, 
 	if err != nil {
 		return nil, errors.Join(err, metadata.Close())
 	}
-	return &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e)}, nil
+	return &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e), logger: logger}, nil
 }
 
 // Close ends the background work and releases the data directory.

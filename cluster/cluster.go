@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
@@ -67,6 +68,23 @@ func (c *Cluster) Change(ctx context.Context, change catalog.Change) (*catalog.C
 	}
 	defer c.calls.Done()
 	return c.metadata.change(ctx, change, c.local.SetCatalog)
+}
+
+// PurgeDropped forgets the projects that were dropped longer ago than the
+// setting drop_retention says; the engine then frees what they hold. It returns
+// how many there were.
+func (c *Cluster) PurgeDropped(ctx context.Context, now time.Time) (purged int, err error) {
+	current := c.Catalog()
+	for _, p := range current.Projects {
+		if p.DroppedAt == 0 || now.Sub(time.UnixMicro(p.DroppedAt)) < current.DropRetention() {
+			continue
+		}
+		if _, err := c.Change(ctx, catalog.PurgeProject{ID: p.ID}); err != nil {
+			return purged, fmt.Errorf("purge project %s: %w", p.Name, err)
+		}
+		purged++
+	}
+	return purged, nil
 }
 
 // Append makes records durable on a quorum of the members that hold their

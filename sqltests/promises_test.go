@@ -326,3 +326,30 @@ func TestTruncateUnderAClockSetBack(t *testing.T) {
 		t.Errorf("got %q, want the event that came after the truncation", got)
 	}
 }
+
+// A dropped project can be brought back until drop_retention is over, and then
+// its disk is free.
+func TestDroppedProjectIsKeptAndThenPurged(t *testing.T) {
+	s := stack.New(t)
+	token := s.Project(t, "shop")
+	s.Import(t, token, list(purchase("ann", "a1", s.Now(), 1)))
+	s.Rows(t, "CALL arbor.index_project('shop')")
+	before := contents(t, s)
+	s.Rows(t, "DROP DATABASE shop")
+	s.Advance(24 * time.Hour)
+	s.Purge(t, 0)
+	s.Rows(t, "CALL arbor.undrop_database('shop')")
+	if got := contents(t, s); !slices.Equal(got, before) {
+		t.Fatalf("brought back: got %q, want %q", got, before)
+	}
+	s.Rows(t, "DROP DATABASE shop")
+	s.Advance(8 * 24 * time.Hour)
+	s.Purge(t, 1)
+	s.Tick(t)
+	if got := s.One(t, "SELECT COUNT(*) FROM arbor.files"); got != "0" {
+		t.Errorf("%s files of a purged project, want none", got)
+	}
+	if _, err := s.Query("CALL arbor.undrop_database('shop')"); err == nil {
+		t.Error("a purged project was brought back")
+	}
+}

@@ -99,6 +99,14 @@ func (s *Stack) Tick(t testing.TB) {
 	}
 }
 
+// Purge forgets the dropped projects whose time has come, which must be so many.
+func (s *Stack) Purge(t testing.TB, want int) {
+	t.Helper()
+	if n, err := s.Cluster.PurgeDropped(context.Background(), s.now); err != nil || n != want {
+		t.Fatalf("purged %d projects, %v; want %d", n, err, want)
+	}
+}
+
 // Do sends an HTTP request as root from loopback.
 func (s *Stack) Do(method, target, user, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
