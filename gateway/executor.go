@@ -36,6 +36,12 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	if err := x.refuse(ctx, n); err != nil {
 		return nil, err
 	}
+	if moments, err := withNumberMoments(ctx, n); err != nil || moments != n {
+		if err != nil {
+			return nil, err
+		}
+		return x.main.Build(ctx, moments, row)
+	}
 	if x.change != nil && reflect.TypeOf(n).Kind() == reflect.Pointer { // others do not compare
 		changed, err := x.change.rewriteNode(ctx, n)
 		if err != nil {
