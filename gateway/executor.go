@@ -36,7 +36,7 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	if err := x.refuse(ctx, n); err != nil {
 		return nil, err
 	}
-	if moments, err := withNumberMoments(ctx, n); err != nil || moments != n {
+	if moments, err := withNumberMoments(ctx, n); err != nil || moments != nil {
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +19,11 @@ import (
 // moment, such as a Unix time, is error 1292.
 
 // withNumberMoments gives a node whose comparisons of moments with numbers are
-// comparisons of moments; the same node where there are none.
+// comparisons of moments; nil where there are none.
 func withNumberMoments(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	holder, ok := n.(sql.Expressioner)
-	if !ok || reflect.TypeOf(n).Kind() != reflect.Pointer {
-		return n, nil
+	if !ok {
+		return nil, nil
 	}
 	exprs := holder.Expressions()
 	found := false
@@ -35,7 +34,7 @@ func withNumberMoments(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 		})
 	}
 	if !found {
-		return n, nil
+		return nil, nil
 	}
 	next := make([]sql.Expression, len(exprs))
 	for i, e := range exprs {
