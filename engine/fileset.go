@@ -87,25 +87,16 @@ type located struct {
 }
 
 // locate finds the file's rows that bear one of the ids, which are ascending.
-// Ids outside the file's bounds cost nothing.
 func (f *file) locate(ids []catalog.IngestID) ([]located, error) {
-	from, _ := slices.BinarySearchFunc(ids, f.minID, catalog.IngestID.Compare)
-	to, found := slices.BinarySearchFunc(ids, f.maxID, catalog.IngestID.Compare)
-	if found {
-		to++
+	found, err := f.reader.FindIDs(ids)
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
-	if f.rows() == 0 || from >= to {
-		return nil, nil
-	}
-	ids = ids[from:to]
-	var rows []located
-	for i := range f.rows() {
-		id, err := f.reader.IngestID(i)
-		if err != nil {
+	rows := make([]located, len(found))
+	for i, row := range found {
+		rows[i].ordinal = row
+		if rows[i].id, err = f.reader.IngestID(int(row)); err != nil {
 			return nil, err
-		}
-		if _, found := slices.BinarySearchFunc(ids, id, catalog.IngestID.Compare); found {
-			rows = append(rows, located{uint32(i), id})
 		}
 	}
 	return rows, nil

@@ -95,7 +95,7 @@ func keyBit(k indexfile.InsertKey) uint64 { return (k.Lo ^ k.Hi>>17) % filterBit
 
 // matchKeys holds the rows' insert ids against the probes'.
 func (m *matcher) matchKeys(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
-	r := m.file.reader
+	r := m.cursor().rows
 	for row := first; row < end; row++ {
 		k, err := r.InsertKey(row)
 		if err != nil {
@@ -144,7 +144,7 @@ func (m *matcher) matchContent(p *probe, first, end int, found func(p *probe, or
 		if err != nil || t != p.time {
 			return err
 		}
-		k, err := r.InsertKey(at)
+		k, err := m.cursor().rows.InsertKey(at)
 		if err != nil {
 			return err
 		}
@@ -163,9 +163,11 @@ func (m *matcher) matchContent(p *probe, first, end int, found func(p *probe, or
 	return failed
 }
 
-func (m *matcher) event(row int) (*event.Event, error) {
+func (m *matcher) event(row int) (*event.Event, error) { return m.cursor().event(row) }
+
+func (m *matcher) cursor() *cursor {
 	if m.rows == nil {
 		m.rows = m.file.cursor()
 	}
-	return m.rows.event(row)
+	return m.rows
 }

@@ -106,7 +106,7 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			}
 			p.user = row.DistinctID
 		}
-		k, err := p.reader.InsertKey(i)
+		k, err := p.cursor.InsertKey(i)
 		if err != nil {
 			return err
 		}
@@ -179,10 +179,11 @@ func (p *prover) hide(keys []uint64) error {
 	all := make([]copied, 0, len(keys))
 	for _, k := range keys {
 		c := copied{ordinal: uint32(k)}
-		var err error
-		if c.insertID, err = p.reader.InsertID(int(c.ordinal)); err != nil {
+		insertID, err := p.cursor.InsertID(int(c.ordinal))
+		if err != nil {
 			return err
 		}
+		c.insertID = strings.Clone(insertID)
 		if c.name, err = p.reader.Event(int(c.ordinal)); err != nil {
 			return err
 		}
@@ -205,9 +206,18 @@ func (p *prover) hide(keys []uint64) error {
 
 // hidePair is hide for two rows, which nearly all are.
 func (p *prover) hidePair(a, b int) error {
-	same, err := p.reader.SameInsertID(a, p.reader, b)
-	if err != nil || !same {
+	key, err := p.cursor.InsertKey(a)
+	if err != nil {
 		return err
+	}
+	if other, err := p.cursor.InsertKey(b); err != nil || other != key {
+		return err
+	}
+	if !key.Exact() {
+		// Equal hashes of texts are equal texts, or an attack.
+		if same, err := p.reader.SameInsertID(a, p.reader, b); err != nil || !same {
+			return err
+		}
 	}
 	nameA, err := p.reader.Event(a)
 	if err != nil {

@@ -269,7 +269,7 @@ func (s *fileSource) copyHash(r sourceRow, e *event.Event) (uint64, error) {
 	if e.InsertID == "" {
 		return copyHash(e), nil
 	}
-	k, err := s.inputs[r.source].file.reader.InsertKey(int(r.ordinal))
+	k, err := s.inputs[r.source].cursor.rows.InsertKey(int(r.ordinal))
 	return k.Lo ^ k.Hi*0x9e3779b97f4a7c15, err
 }
 
