@@ -19,6 +19,7 @@ import (
 
 	"arbor/cluster"
 	"arbor/engine"
+	"arbor/engine/appendlog"
 	"arbor/engine/vfs"
 	"arbor/gateway"
 )
@@ -30,10 +31,13 @@ const shutdownGrace = 10 * time.Second
 // purgeEvery is how often dropped projects are looked at.
 const purgeEvery = 10 * time.Minute
 
+// shutdownBound is how long stopping may take at all.
+const shutdownBound = 3 * shutdownGrace
+
 type serveOptions struct {
 	data, mysql, http string
 	tlsCert, tlsKey   string
-	insecure          bool
+	insecure, salvage bool
 	logLevel, logForm string
 	maxConnections    int
 }
@@ -60,6 +64,7 @@ acknowledged is on disk in any case.`,
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate `file` (PEM) for both ports")
 	f.StringVar(&o.tlsKey, "tls-key", "", "key `file` (PEM) of the certificate")
 	f.BoolVar(&o.insecure, "insecure", false, "allow a public address without TLS")
+	f.BoolVar(&o.salvage, "salvage", false, "open a damaged log with what can be read of it, raising alarms")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logForm, "log-format", "text", "text or json")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
@@ -89,7 +94,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	defer httpListener.Close()
 
 	start := time.Now()
-	member, err := openMember(ctx, o.data, logger)
+	member, err := openMember(ctx, o, logger)
 	if err != nil {
 		return err
 	}
@@ -97,8 +102,20 @@ func serve(ctx context.Context, o serveOptions) error {
 	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
 
+	leaveAfter(ctx, shutdownBound, logger)
 	err = serveGateway(ctx, g, member, o, mysqlListener, httpListener, tlsConfig)
 	return errors.Join(err, g.Close(), member.Close())
+}
+
+// leaveAfter ends the process when it was asked to stop and a statement will not
+// end: what was acknowledged is on disk in any case.
+func leaveAfter(ctx context.Context, bound time.Duration, logger *slog.Logger) {
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(bound, func() {
+			logger.Error("a statement did not end in time; leaving without it", "waited", bound)
+			os.Exit(1)
+		})
+	})
 }
 
 // serveGateway runs both ports until ctx ends or one of them fails.
@@ -146,8 +163,8 @@ type member struct {
 	logger   *slog.Logger
 }
 
-func openMember(ctx context.Context, dir string, logger *slog.Logger) (*member, error) {
-	fs := vfs.OS()
+func openMember(ctx context.Context, o serveOptions, logger *slog.Logger) (*member, error) {
+	fs, dir := vfs.OS(), o.data
 	if err := fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
@@ -158,7 +175,10 @@ func openMember(ctx context.Context, dir string, logger *slog.Logger) (*member, 
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog()})
+	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), OpenDamagedLog: o.salvage})
+	if errors.Is(err, appendlog.ErrCorrupt) {
+		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, metadata.Close())
 	}

@@ -111,6 +111,21 @@ func (s *Server) QueryOne(t testing.TB, query string) (value string) {
 	return value
 }
 
+// Exec runs statements over the MySQL wire.
+func (s *Server) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("mysql", s.DSN(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
 // Run starts the process (again) over the server's directory and ports.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
