@@ -148,6 +148,10 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 
 // serve serves clients until ctx ends.
 func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
+	if err := sql.SystemVariables.AssignValues(map[string]any{"max_connections": int64(o.MaxConnections)}); err != nil {
+		o.Listener.Close()
+		return err
+	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	wires := &wireOptions{

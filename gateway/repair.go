@@ -27,6 +27,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		switch n := n.(type) {
 		case *sqlparser.GroupConcatExpr:
 			joinConcatenated(n)
+			showSeparator(n)
 		case *sqlparser.ComparisonExpr:
 			nameEscape(n, placeholders)
 		case *sqlparser.BinaryExpr:

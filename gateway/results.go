@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"io"
 
 	"github.com/dolthub/go-mysql-server/server"
@@ -171,10 +172,25 @@ func (p *parts) add(ctx *sql.Context, schema sql.Schema, row sql.Row) error {
 		return err
 	}
 	for i := range values {
+		values[i] = fourDigitYear(values[i])
 		p.bytes += values[i].Len()
 	}
 	p.rows = append(p.rows, values)
 	return nil
+}
+
+// fourDigitYear is a moment with the zeros before its year, which the SQL library
+// leaves out.
+func fourDigitYear(v sqltypes.Value) sqltypes.Value {
+	const digits = 4
+	switch v.Type() {
+	case sqltypes.Date, sqltypes.Datetime, sqltypes.Timestamp:
+		text := v.Raw()
+		if n := bytes.IndexByte(text, '-'); n > 0 && n < digits {
+			return sqltypes.MakeTrusted(v.Type(), append([]byte("0000")[:digits-n:digits-n], text...))
+		}
+	}
+	return v
 }
 
 func (p *parts) full() bool { return len(p.rows) >= resultRows || p.bytes >= resultBytes }
