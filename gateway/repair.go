@@ -25,11 +25,14 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
+		case *sqlparser.AliasedExpr:
+			nameColumn(n)
 		case *sqlparser.GroupConcatExpr:
 			joinConcatenated(n)
 			showSeparator(n)
 		case *sqlparser.ComparisonExpr:
 			nameEscape(n, placeholders)
+			keepDigits(n)
 		case *sqlparser.BinaryExpr:
 			arithmetic = arithmetic || checkable(n)
 		case *sqlparser.SQLVal:
@@ -68,6 +71,24 @@ func selects(s sqlparser.Statement) bool {
 		return ok
 	}
 	return false
+}
+
+// nameColumn corrects the text that names a column of the result. After a space
+// and a comma it begins with the comma, and after a comment with that.
+func nameColumn(c *sqlparser.AliasedExpr) {
+	text := c.InputExpression
+	for {
+		text = strings.TrimLeft(text, ", \t\r\n")
+		_, rest, ok := strings.Cut(text, "*/")
+		if !ok || !strings.HasPrefix(text, "/*") || strings.HasPrefix(text, "/*!") {
+			break
+		}
+		text = rest
+	}
+	if l, ok := c.Expr.(*sqlparser.SQLVal); ok && l.Type == sqlparser.StrVal && text != c.InputExpression {
+		text = string(l.Val) // its quotes stood behind what is cut
+	}
+	c.InputExpression = text
 }
 
 // joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the library

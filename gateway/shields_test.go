@@ -165,3 +165,36 @@ func TestConstantsStandBesideAggregates(t *testing.T) {
 	mustQuery(t, c, `SELECT COUNT(*), VERSION() = @@version FROM words WHERE ? = 1`, "4|1", 1)
 	failing(t, c, `SELECT COUNT(*), k, NOW() FROM words`, 1140, "")
 }
+
+func TestNamesOfColumns(t *testing.T) {
+	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
+	rows, err := c.QueryContext(t.Context(), "SELECT 1 , 2 ,\n3, COUNT( * ) , 'a' , ',' ,/* x */ 4+4, n+1 AS `, n` , k FROM words GROUP BY n, k LIMIT 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if got := strings.Join(names, "|"); err != nil || got != "1|2|3|COUNT( * )|a|,|4+4|, n|k" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestGreatestAndLeast(t *testing.T) {
+	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
+	for q, want := range map[string]string{
+		`GREATEST(9007199254740993, 9007199254740992)`: "9007199254740993", `LEAST(-9007199254740993, 1)`: "-9007199254740993",
+		`GREATEST(18446744073709551615, -1)`: "18446744073709551615", `LEAST(18446744073709551615, -1)`: "-1",
+		`GREATEST(9007199254740993, 1.5)`: "9007199254740993.0", `LEAST(1.25, 1.256)`: "1.250", `GREATEST(1.5, 2e0)`: "2",
+		`GREATEST(2, '10')`: "2", `LEAST('b', 'a', 'B')`: "B", `GREATEST(1, NULL)`: "NULL", `GREATEST(TRUE, FALSE)`: "1",
+		`GREATEST(CAST('2026-01-02' AS DATETIME(6)), '2026-01-03')`: "2026-01-03 00:00:00.000000", `LEAST(CAST('2026-01-02' AS DATETIME(6)), 20260103)`: "2026-01-02 00:00:00.000000",
+		`LEAST(CAST('2026-01-02' AS DATE), CAST('2026-01-01' AS DATE))`: "2026-01-01",
+	} {
+		mustQuery(t, c, "SELECT "+q, want)
+	}
+	mustQuery(t, c, `SELECT SUM(GREATEST(n, 2)), MAX(LEAST(n, d)) FROM words`, "8|3.30")
+	mustQuery(t, c, `SELECT GREATEST(?, n) FROM words WHERE n = 4`, "5", 5)
+	failing(t, c, `SELECT GREATEST(1)`, 1582, "")
+	failing(t, c, `SELECT GREATEST(CAST('2026-01-02' AS DATETIME(6)), 'x')`, 1292, "Incorrect datetime value")
+	failing(t, c, `SELECT GREATEST(CAST('2026-01-02' AS DATETIME(6)), 1767225600)`, 1292, "Incorrect datetime value")
+	failing(t, c, `SELECT LEAST(CAST('1' AS JSON), 2)`, 1235, "JSON")
+}
