@@ -69,10 +69,10 @@ func (e *Engine) countHidden(ctx context.Context, b *event.Batch) (int64, error)
 // gives the ids that are not logged, or only as repeats of rows in files.
 func (v *view) hiddenInLog(ctx context.Context, st *state, ids []catalog.IngestID) (hidden int64, rest []catalog.IngestID, err error) {
 	t := v.tail
-	if err := t.take(ctx); err != nil {
+	if err := t.turn.take(ctx); err != nil {
 		return 0, nil, err
 	}
-	defer t.give()
+	defer t.turn.give()
 	for _, id := range ids {
 		number, ok := t.find(id)
 		if !ok || int64(number) >= v.events {

@@ -12,26 +12,22 @@ import (
 
 // Append makes records durable and then visible: when it returns nil, they are
 // on disk and every later scan sees them. When it returns an error each of them
-// may or may not be there, and appending it again is harmless. ctx is looked at
-// before anything is written; after that the records are written and published
-// whether the caller waits or not, so that no record is on disk without being
-// known.
+// may or may not be there, now or after the next opening, and appending it again
+// is harmless. ctx bounds the waiting, not the truth: records that were handed to
+// the log may be written although the caller gave up.
 func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 	leave, err := e.enter()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	headers, err := decodeHeaders(records)
 	if err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	landed := e.flights.depart()
 	defer landed()
-	positions, err := e.log.Append(context.WithoutCancel(ctx), records)
+	positions, err := e.log.Append(ctx, records)
 	if err != nil {
 		e.metrics.AppendErrors.Add(1)
 		return err

@@ -232,10 +232,10 @@ func (v *view) tombstones(ctx context.Context) (tombstones, error) {
 	var all tombstones
 	all.add(&v.files.marks)
 	t := v.tail
-	if err := t.take(ctx); err != nil {
+	if err := t.turn.take(ctx); err != nil {
 		return all, err
 	}
-	defer t.give()
+	defer t.turn.give()
 	for i := range t.marks {
 		if m := &t.marks[i]; m.batch < len(v.logs) {
 			all.addBatch(m.deletes, m.undos)

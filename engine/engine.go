@@ -154,7 +154,8 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		backlog: map[uint64]int{},
 	}
 	e.catalog.Store(opts.Catalog)
-	e.alarms.engine, e.trash.engine, e.indexer.engine = e, e, e
+	e.alarms.engine, e.trash.engine = e, e
+	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}
 	e.jobs.now = opts.Now
 	e.life, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.open(ctx); err != nil {

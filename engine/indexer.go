@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"arbor/catalog"
@@ -16,10 +15,27 @@ import (
 // three are a build's, and the last two are here.
 type indexer struct {
 	engine *Engine
-	// mu is held by whoever plans and runs tasks, and retiring by whoever retires
-	// log segments. Both are turns rather than locks: they are held during I/O.
-	mu, retiring sync.Mutex
+	// planning is taken by whoever plans and runs tasks, and cleaning by whoever
+	// retires log segments or empties the trash.
+	planning, cleaning turn
 }
+
+// turn is a lock that may be held during I/O, and waited for no longer than a
+// context lasts.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) give() { <-t }
 
 // Limits of one build of logged events, which holds them in memory. What is over
 // waits for the next file.
@@ -60,8 +76,10 @@ func (e *Engine) Index(ctx context.Context, project catalog.ProjectID, closeDays
 // runDue runs what the plan says. A task that fails does not keep the others
 // from running.
 func (x *indexer) runDue(ctx context.Context, c *catalog.Catalog) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	if err := x.planning.take(ctx); err != nil {
+		return err
+	}
+	defer x.planning.give()
 	var errs []error
 	for _, t := range plan(x.engine.shardStates(), settingsOf(c), x.engine.now()) {
 		if err := ctx.Err(); err != nil {
@@ -74,8 +92,10 @@ func (x *indexer) runDue(ctx context.Context, c *catalog.Catalog) error {
 
 // runAll indexes, and closes if asked, whatever the plan says.
 func (x *indexer) runAll(ctx context.Context, project catalog.ProjectID, closeDays bool) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	if err := x.planning.take(ctx); err != nil {
+		return err
+	}
+	defer x.planning.give()
 	shards := x.engine.allShards()
 	if project != 0 {
 		shards = x.engine.shardsOf(project)
@@ -98,13 +118,13 @@ func (x *indexer) runAll(ctx context.Context, project catalog.ProjectID, closeDa
 	return errors.Join(errs...)
 }
 
-// run does one task. The caller has mu.
+// run does one task. The caller is planning.
 func (x *indexer) run(ctx context.Context, t task) (err error) {
 	s := x.engine.shard(t.shard)
-	if err := s.take(ctx); err != nil {
+	if err := s.building.take(ctx); err != nil {
 		return err
 	}
-	defer s.give()
+	defer s.building.give()
 	if t.kind == taskIndex {
 		return x.index(ctx, s)
 	}
@@ -238,8 +258,10 @@ func (e *Engine) settle(refs []logRef) {
 // segment being written is ended first if all in it is indexed and it is older
 // than maxAge.
 func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error {
-	e.indexer.retiring.Lock()
-	defer e.indexer.retiring.Unlock()
+	if err := e.indexer.cleaning.take(ctx); err != nil {
+		return err
+	}
+	defer e.indexer.cleaning.give()
 	segments := e.log.Segments()
 	if n := len(segments); n > 0 {
 		last := segments[n-1]

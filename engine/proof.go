@@ -22,7 +22,7 @@ import (
 // an alarm is raised, see suspect.
 func (b *build) prove(ctx context.Context) error {
 	err := b.reread(ctx)
-	if err != nil && ctx.Err() == nil {
+	if isDamage(err) {
 		return fmt.Errorf("%w: %w", ErrUnproven, err)
 	}
 	return err
@@ -51,7 +51,7 @@ func (b *build) reread(ctx context.Context) error {
 	}
 	got := p.digest.Add(marks.digest())
 	if got != b.want {
-		return fmt.Errorf("the file holds %s, its sources %s", got, b.want)
+		return fmt.Errorf("%w: the file holds %s, its sources %s", ErrUnproven, got, b.want)
 	}
 	hidden, err := r.Duplicates()
 	if err != nil {
@@ -59,7 +59,7 @@ func (b *build) reread(ctx context.Context) error {
 	}
 	slices.Sort(p.hidden)
 	if !slices.Equal(hidden, p.hidden) {
-		return fmt.Errorf("the file lists %d duplicates, its rows hold %d or others", len(hidden), len(p.hidden))
+		return fmt.Errorf("%w: the file lists %d duplicates, its rows hold %d or others", ErrUnproven, len(hidden), len(p.hidden))
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			return err
 		}
 		if i > 0 && last.Compare(&row) > 0 {
-			return fmt.Errorf("row %d is out of order", i)
+			return fmt.Errorf("%w: row %d is out of order", ErrUnproven, i)
 		}
 		last.DistinctID, last.Time, last.ID = row.DistinctID, row.Time, row.ID
 		p.digest.AddEvent((*event.Event)(&row))

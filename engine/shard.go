@@ -16,7 +16,7 @@ type shard struct {
 	dir string
 	// building is held by whoever builds a file of this shard, so that files
 	// are built one after the other.
-	building chan struct{}
+	building turn
 
 	mu sync.Mutex // guards what follows; never held during I/O
 	// now is what a view takes.
@@ -45,7 +45,7 @@ type contents struct {
 }
 
 func newShard(k catalog.ShardKey, dir string) *shard {
-	s := &shard{key: k, dir: dir, building: make(chan struct{}, 1)}
+	s := &shard{key: k, dir: dir, building: newTurn()}
 	s.now.files = newFileset(nil)
 	s.now.tail = newTail(s.now.files)
 	return s

@@ -88,18 +88,6 @@ func (s *shard) restsUntil() time.Time {
 	return s.awake
 }
 
-// take waits until nobody else builds a file of this shard.
-func (s *shard) take(ctx context.Context) error {
-	select {
-	case s.building <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *shard) give() { <-s.building }
-
 // covers reports whether a logged batch is in the shard's files.
 func (s *shard) covers(pos appendlog.Position) bool {
 	s.mu.Lock()
@@ -192,17 +180,17 @@ func (e *Engine) purgeProjects(ctx context.Context, c *catalog.Catalog) error {
 		if _, known := c.ProjectByID(s.key.Project); known || s.key.Project >= c.NextProject {
 			continue
 		}
-		if err := s.take(ctx); err != nil {
+		if err := s.building.take(ctx); err != nil {
 			return err
 		}
 		errs = append(errs, e.purge(s))
-		s.give()
+		s.building.give()
 	}
 	return errors.Join(errs...)
 }
 
 func (e *Engine) purge(s *shard) error {
-	names := fileNames(s.files())
+	names := s.replacedBy(s.files()) // and what could not be moved the last time
 	e.settle(s.swapAll())
 	err := e.trash.retire(s, names)
 	if err == nil {

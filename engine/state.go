@@ -102,10 +102,10 @@ func (v *view) state(ctx context.Context, r rules) (*state, error) {
 		return s, v.blame(err)
 	}
 	t := v.tail
-	if err := t.take(ctx); err != nil {
+	if err := t.turn.take(ctx); err != nil {
 		return nil, err
 	}
-	defer t.give()
+	defer t.turn.give()
 	if err := t.extend(ctx, v); err != nil {
 		return nil, v.blame(err)
 	}

@@ -22,7 +22,7 @@ import (
 type tail struct {
 	// turn is held by whoever reads or extends what follows, and what the
 	// fileset works out once.
-	turn  chan struct{}
+	turn  turn
 	files *fileset
 
 	// batches is how many of the shard's log refs are known.
@@ -75,20 +75,8 @@ type batchMarks struct {
 }
 
 func newTail(files *fileset) *tail {
-	return &tail{turn: make(chan struct{}, 1), files: files}
+	return &tail{turn: newTurn(), files: files}
 }
-
-// take waits for the turn.
-func (t *tail) take(ctx context.Context) error {
-	select {
-	case t.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (t *tail) give() { <-t.turn }
 
 // extend makes all batches of the view known. The caller has the turn.
 func (t *tail) extend(ctx context.Context, v *view) error {

@@ -68,11 +68,11 @@ func (t *trash) sweepLitter(ctx context.Context) error {
 	var errs []error
 	for _, s := range t.engine.allShards() {
 		if litter := s.replacedBy(nil); len(litter) > 0 && s.failure() == nil {
-			if err := s.take(ctx); err != nil {
+			if err := s.building.take(ctx); err != nil {
 				return err
 			}
 			errs = append(errs, t.retire(s, litter))
-			s.give()
+			s.building.give()
 		}
 	}
 	return errors.Join(errs...)
@@ -81,6 +81,10 @@ func (t *trash) sweepLitter(ctx context.Context) error {
 // empty removes what has been in the trash for the retention time.
 func (t *trash) empty(ctx context.Context, retention time.Duration) error {
 	e := t.engine
+	if err := e.indexer.cleaning.take(ctx); err != nil {
+		return err
+	}
+	defer e.indexer.cleaning.give()
 	names, err := e.fs.List(e.trashDir())
 	if err != nil {
 		return fmt.Errorf("empty the trash: %w", err)
