@@ -123,6 +123,7 @@ type sqlEngine struct {
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	quietLibraries()
+	installComparisons()
 	if err := setServerVariables(); err != nil {
 		return nil, err
 	}

@@ -186,6 +186,9 @@ func (p *pusher) translate(e sql.Expression) translation {
 	case *expression.Or:
 		return p.or(p.translate(e.LeftChild), p.translate(e.RightChild))
 	case *expression.Not:
+		if x, ok := p.negated(e.Child); ok {
+			return x
+		}
 		x := p.translate(e.Child)
 		if x.expr == nil || !x.exact {
 			return nothing
@@ -215,6 +218,14 @@ func (p *pusher) translate(e sql.Expression) translation {
 		return p.in(e.Left(), e.Right())
 	case *expression.HashInTuple:
 		return p.in(e.Left(), e.Right())
+	case *ownComparison:
+		return p.translate(e.stock)
+	case *ownBetween:
+		return p.ownBetween(e)
+	case *ownIn:
+		if e.query == nil {
+			return p.translate(e.stock)
+		}
 	case *expression.Like:
 		return p.like(e)
 	case *expression.GetField:

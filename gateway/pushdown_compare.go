@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -138,11 +139,10 @@ func (p *pusher) between(c *eventsColumn, op exec.Op, down, up catalog.Value) tr
 
 // compareBool tries the comparison for both values that the column can have.
 func (p *pusher) compareBool(c *eventsColumn, op exec.Op, v any) translation {
-	f, ok := number(v)
-	if !ok {
+	if _, ok := number(v); !ok {
 		return nothing
 	}
-	ifFalse, ifTrue := holdsFor(0, op, f), holdsFor(1, op, f)
+	ifFalse, ifTrue := holdsFor(0, op, v), holdsFor(1, op, v)
 	known := &exec.Expr{Op: exec.OpNot, Args: []*exec.Expr{{Op: exec.OpIsNull, Column: p.use(c)}}}
 	switch {
 	case ifFalse && ifTrue:
@@ -155,18 +155,23 @@ func (p *pusher) compareBool(c *eventsColumn, op exec.Op, v any) translation {
 	return nothing
 }
 
-func holdsFor(a float64, op exec.Op, b float64) bool {
+func holdsFor(a int64, op exec.Op, v any) bool {
+	order, ok := compareExactly(a, v)
+	if !ok {
+		f, _ := number(v)
+		order = cmp.Compare(float64(a), f)
+	}
 	switch op {
 	case exec.OpLess:
-		return a < b
+		return order < 0
 	case exec.OpLessEq:
-		return a <= b
+		return order <= 0
 	case exec.OpMore:
-		return a > b
+		return order > 0
 	case exec.OpMoreEq:
-		return a >= b
+		return order >= 0
 	}
-	return a == b
+	return order == 0
 }
 
 // moment is a constant as the microsecond that a DATETIME(6) is compared with.
