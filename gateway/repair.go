@@ -32,6 +32,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			showSeparator(n)
 		case *sqlparser.ComparisonExpr:
 			nameEscape(n, placeholders)
+			keepDigits(n)
 		case *sqlparser.BinaryExpr:
 			arithmetic = arithmetic || checkable(n)
 		case *sqlparser.SQLVal:
