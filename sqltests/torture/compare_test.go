@@ -187,8 +187,8 @@ func (r *run) check() error {
 	return r.checkAlarms()
 }
 
-// checkAlarms wants an alarm where two events share an id, and none where
-// nothing is wrong.
+// checkAlarms wants an alarm where two events have come to share an id since the
+// engine was opened, and none where nothing is wrong.
 func (r *run) checkAlarms() error {
 	m, ok := r.subject.(*member)
 	if !ok {
@@ -203,8 +203,8 @@ func (r *run) checkAlarms() error {
 		quarantined += len(r.model.Answer(p.ID, catalog.IngestID{}, nil).Quarantined)
 	}
 	switch {
-	case len(alarms) == 0 && quarantined > 0:
-		return fmt.Errorf("%d events are quarantined, and there is no alarm", quarantined)
+	case len(alarms) == 0 && quarantined > r.knownQuarantined:
+		return fmt.Errorf("%d events are quarantined, %d of them since the engine was opened, and there is no alarm", quarantined, quarantined-r.knownQuarantined)
 	case len(alarms) > 0 && quarantined == 0 && !m.fired.Load():
 		return fmt.Errorf("nothing is wrong, and there is an alarm: %s", alarms[0])
 	}

@@ -28,14 +28,17 @@ type script struct {
 	world  world
 	salt   uint64
 	scenes []scene
+	// thorough wants all that can come after a failure.
+	thorough bool
 }
 
 // scripts are performed in turn. The salts differ so that scenes meet different
 // events.
 var scripts = []script{
-	{"the life of a day", oneDay, 3, play},
-	{"another day", oneDay, 4, play},
-	{"a project is purged", twoProjects, 5, purgePlay},
+	{"the life of a day", oneDay, 3, play, false},
+	{"another day", oneDay, 4, play, false},
+	{"a project is purged", twoProjects, 5, purgePlay, false},
+	{"files are merged", oneDay, 6, mergePlay, true},
 }
 
 // play goes through everything that writes: appends, deletes, undo, indexing by
@@ -65,6 +68,25 @@ var play = []scene{
 	{"append", (*run).append},
 	{"close the day again", closeAll},
 	{"empty the trash again", func(r *run, _ *rand.Rand) error { return r.later(100 * time.Hour) }},
+}
+
+// mergePlay makes so many files that some become one before the day is over,
+// while the log still holds what came later.
+var mergePlay = []scene{
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append}, {"delete", (*run).delete}, {"index", indexAll},
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append},
+	{"merge", cleanUp},
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append},
+	{"close the day", closeAll},
+	{"append", (*run).append}, {"index", indexAll},
+	{"append", (*run).append},
+	{"empty the trash", func(r *run, _ *rand.Rand) error { return r.later(longAfter) }},
+	{"append", (*run).append},
 }
 
 // purgePlay drops a project for good while another, whose records share the

@@ -79,6 +79,9 @@ type run struct {
 	// doubtful is the catalog that a change in doubt would have made.
 	doubtful *catalog.Catalog
 	deletes  []shardID
+	// knownQuarantined are the events that were quarantined when the engine was
+	// opened; alarms are those since.
+	knownQuarantined int
 	// log says what happened, one line an op.
 	log []string
 }

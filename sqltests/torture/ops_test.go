@@ -407,6 +407,7 @@ func (r *run) reopen(rng *rand.Rand) error {
 	if err := r.subject.Reopen(r.ctx); err != nil {
 		return fmt.Errorf("reopen: %w", err)
 	}
+	r.opened()
 	return nil
 }
 
@@ -414,5 +415,14 @@ func (r *run) crash(rng *rand.Rand) error {
 	if err := r.subject.Crash(r.ctx, rng); err != nil {
 		return fmt.Errorf("open after a crash: %w", err)
 	}
+	r.opened()
 	return nil
+}
+
+// opened notes what no alarm will speak of.
+func (r *run) opened() {
+	r.knownQuarantined = 0
+	for _, p := range r.catalog.Projects {
+		r.knownQuarantined += len(r.model.Answer(p.ID, catalog.IngestID{}, nil).Quarantined)
+	}
 }
