@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -101,53 +100,6 @@ func (d *database) GetCollation(*sql.Context) sql.CollationID { return eventsCol
 // SetCollation takes any collation without effect: CREATE DATABASE … CHARACTER
 // SET is what tools write, and strings compare by code point all the same.
 func (d *database) SetCollation(*sql.Context, sql.CollationID) error { return nil }
-
-// CreateView stores a view in the catalog.
-func (d *database) CreateView(ctx *sql.Context, name, selectStatement, createViewStmt string) error {
-	_, err := d.gateway.change(ctx, catalog.CreateView{
-		Project: d.project.ID,
-		View:    catalog.View{Name: name, Definition: selectStatement, Statement: createViewStmt},
-	})
-	if errors.Is(err, catalog.ErrViewExists) {
-		return sql.ErrExistingView.New(d.project.Name, name)
-	}
-	return catalogError(err)
-}
-
-// DropView removes a view.
-func (d *database) DropView(ctx *sql.Context, name string) error {
-	_, err := d.gateway.change(ctx, catalog.DropView{Project: d.project.ID, Name: name})
-	if errors.Is(err, catalog.ErrNoView) {
-		return sql.ErrViewDoesNotExist.New(d.project.Name, name)
-	}
-	return catalogError(err)
-}
-
-// GetViewDefinition returns a view, and remembers that the text that is parsed
-// next is its own: names in it are this database's.
-func (d *database) GetViewDefinition(ctx *sql.Context, name string) (sql.ViewDefinition, bool, error) {
-	v, ok := d.project.View(name)
-	if !ok {
-		return sql.ViewDefinition{}, false, nil
-	}
-	if h, ok := ctx.Session.(statementHolder); ok {
-		h.current().parsing(v.Statement, d.project.Name)
-	}
-	return viewDefinition(v), true, nil
-}
-
-// AllViews lists the views.
-func (d *database) AllViews(*sql.Context) ([]sql.ViewDefinition, error) {
-	var all []sql.ViewDefinition
-	for i := range d.project.Views {
-		all = append(all, viewDefinition(&d.project.Views[i]))
-	}
-	return all, nil
-}
-
-func viewDefinition(v *catalog.View) sql.ViewDefinition {
-	return sql.ViewDefinition{Name: v.Name, TextDefinition: v.Definition, CreateViewStatement: v.Statement}
-}
 
 // What MySQL's databases have and projects have not.
 

@@ -51,6 +51,10 @@ func (g *Gateway) rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 				return g.modifyColumn(ctx, t, n.Column(), n.NewColumn(), n.Order(ctx))
 			})
 		}
+	case *plan.CreateView:
+		return own(n, func(ctx *sql.Context, _ sql.NodeExecBuilder, _ sql.Row) (sql.RowIter, error) {
+			return g.createView(ctx, n)
+		})
 	case *plan.ShowColumns:
 		if schema, ok := schemaBelow(ctx, n.Child); ok {
 			return own(n, func(*sql.Context, sql.NodeExecBuilder, sql.Row) (sql.RowIter, error) {

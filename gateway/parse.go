@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
@@ -78,6 +80,18 @@ func (p *strictParser) mend(s sqlparser.Statement, placeholders bool) sqlparser.
 // again parses a text that did not parse, with free words in back quotes. If it
 // still does not, the error is the one that came later in the text.
 func again(query string, failed error, parse func(string) (sqlparser.Statement, string, error)) (sqlparser.Statement, string, error) {
+	var refused *mysql.SQLError
+	if errors.As(failed, &refused) {
+		return nil, query, failed // it did parse
+	}
+	var s sqlparser.Statement
+	var parsed string
+	if _, err := quoteNeededWords(query, failed, func(q string) (err error) {
+		s, parsed, err = parse(q)
+		return err
+	}); err == nil || errors.As(err, &refused) {
+		return s, parsed, err
+	}
 	changed, ok := quoteFreeWords(query)
 	if !ok {
 		return nil, query, failed
@@ -129,12 +143,20 @@ func withoutQuotes(text, query, changed string) string {
 // preparable gives the text that the protocol library can prepare in place of
 // query: it parses statements by itself, without a seam.
 func preparable(query string) string {
-	changed, ok := quoteFreeWords(query)
+	all, ok := quoteFreeWords(query)
 	if !ok {
 		return query
 	}
-	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err == nil {
+	parse := func(q string) error {
+		_, err := sqlparser.Parse(strings.TrimSpace(q))
+		return err
+	}
+	failed := parse(query)
+	if failed == nil {
 		return query
 	}
-	return changed
+	if changed, err := quoteNeededWords(query, failed, parse); err == nil {
+		return changed
+	}
+	return all
 }

@@ -104,16 +104,15 @@ func inName(c byte) bool {
 
 // rewrite makes the system columns readable where the statement names one.
 func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, text string) error {
-	deletes, isDelete := deleteOf(statement)
-	named := namesSystemColumn(text)
-	if !isDelete && !named {
-		return nil
-	}
 	r := &rewriter{catalog: p.gateway.Catalog()}
 	if c, ok := ctx.(*sql.Context); ok {
 		r.catalog = p.gateway.catalogFor(c)
-		r.database = p.gateway.databaseOf(c, text)
+		r.database = c.GetCurrentDatabase()
 	}
+	if view, ok := statement.(*sqlparser.DDL); ok && view.ViewSpec != nil {
+		r.placeView(ctx, view, text)
+	}
+	deletes, isDelete := deleteOf(statement)
 	if isDelete {
 		var leaves []sqlparser.TableExpr
 		for _, t := range deletes.TableExprs {
@@ -125,7 +124,7 @@ func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, tex
 			}
 		}
 	}
-	if !named {
+	if !namesSystemColumn(text) {
 		return nil
 	}
 	r.findCTEs(statement)
@@ -159,31 +158,44 @@ func (r *rewriter) findCTEs(node sqlparser.SQLNode) {
 	}, node)
 }
 
-// walk visits a tree, with the branches that sqlparser.Walk leaves out.
-func (r *rewriter) walk(nodes ...sqlparser.SQLNode) error {
-	return sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+// walk shows the system columns everywhere in a tree.
+func (r *rewriter) walk(node sqlparser.SQLNode) error {
+	return r.visit(func(n sqlparser.SQLNode) error {
 		switch n := n.(type) {
-		case *sqlparser.Explain:
-			return false, r.walk(n.Statement)
-		case *sqlparser.SetOp:
-			if n.With != nil {
-				if err := r.walk(n.With); err != nil {
-					return false, err
-				}
-			}
-			return true, r.walk(n.OrderBy)
 		case *sqlparser.Select:
-			if n == nil {
-				return false, nil
+			if n != nil {
+				return r.writeStarsOut(n)
 			}
-			if err := r.writeStarsOut(n); err != nil {
-				return false, err
-			}
-			return true, r.walk(n.Window)
 		case *sqlparser.AliasedTableExpr:
 			if n != nil {
 				r.mark(n)
 			}
+		}
+		return nil
+	}, node)
+}
+
+// visit visits a tree, with the branches that sqlparser.Walk leaves out.
+func (r *rewriter) visit(each func(sqlparser.SQLNode) error, nodes ...sqlparser.SQLNode) error {
+	return sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if err := each(n); err != nil {
+			return false, err
+		}
+		switch n := n.(type) {
+		case *sqlparser.Explain:
+			return false, r.visit(each, n.Statement)
+		case *sqlparser.SetOp:
+			if n.With != nil {
+				if err := r.visit(each, n.With); err != nil {
+					return false, err
+				}
+			}
+			return true, r.visit(each, n.OrderBy)
+		case *sqlparser.Select:
+			if n == nil {
+				return false, nil
+			}
+			return true, r.visit(each, n.Window)
 		}
 		return true, nil
 	}, nodes...)

@@ -216,9 +216,18 @@ func (g *Gateway) callUndoTruncate(ctx *sql.Context, project, id string) (sql.Ro
 	return nil, catalogError(err)
 }
 
+// callUndrop wants the right to make both databases, and to read the old one if
+// its events get under another name.
 func (g *Gateway) callUndrop(ctx *sql.Context, name, newName string) (sql.RowIter, error) {
-	if err := requirePrivilege(ctx, newName, sql.PrivilegeType_Create); err != nil {
-		return nil, err
+	for _, database := range []string{name, newName} {
+		if err := requirePrivilege(ctx, database, sql.PrivilegeType_Create); err != nil {
+			return nil, err
+		}
+	}
+	if name != newName {
+		if err := requirePrivilege(ctx, name, sql.PrivilegeType_Select); err != nil {
+			return nil, err
+		}
 	}
 	var last *catalog.Project
 	for _, p := range g.catalogFor(ctx).Projects {

@@ -37,6 +37,9 @@ func (g *Gateway) newProvider() sql.DatabaseProvider {
 
 // Database returns a live project, by its exact name, or arbor.
 func (p *provider) Database(ctx *sql.Context, name string) (sql.Database, error) {
+	if h, ok := ctx.Session.(statementHolder); ok {
+		h.current().lend("")
+	}
 	if strings.EqualFold(name, systemDatabase) {
 		return &arborDatabase{gateway: p.gateway}, nil
 	}
@@ -118,18 +121,4 @@ func newToken() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: it ends the program instead
 	return hex.EncodeToString(b[:])
-}
-
-// databaseOf is the database that names without one are in, for the parser: the
-// view's, for the text of a view that was just looked up, else the session's.
-func (g *Gateway) databaseOf(ctx *sql.Context, text string) string {
-	if h, ok := ctx.Session.(statementHolder); ok {
-		s := h.current()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.viewText != "" && s.viewText == text {
-			return s.viewDatabase
-		}
-	}
-	return ctx.GetCurrentDatabase()
 }

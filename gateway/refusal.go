@@ -19,7 +19,6 @@ const (
 	erTableExists       = 1050
 	erUnknownTable      = 1051
 	erBadField          = 1054
-	erTooLongIdentifier = 1059
 	erDuplicateColumn   = 1060
 	erWrongDatabaseName = 1102
 	erGeneral           = 1105
@@ -30,8 +29,8 @@ const (
 	erUnsupported       = 1235
 	erOutOfRange        = 1264
 	erWrongValue        = 1292
-	erInvalidCharacter  = 1300
 	erNoDefault         = 1364
+	erViewRecursion     = 1462
 	erWrongFieldValue   = 1366
 	erDataTooLong       = 1406
 	erInvalidJSON       = 3140

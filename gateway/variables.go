@@ -171,18 +171,10 @@ type statement struct {
 	pid     uint64
 	began   time.Time
 	catalog *catalog.Catalog
-	// viewText is the text of the view that was looked up last, which the
-	// planner parses next, and viewDatabase the view's database.
-	viewText, viewDatabase string
+	views   viewReads
 }
 
 func (s *statement) current() *statement { return s }
-
-func (s *statement) parsing(viewText, viewDatabase string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.viewText, s.viewDatabase = viewText, viewDatabase
-}
 
 // statementHolder is a session that embeds a statement.
 type statementHolder interface{ current() *statement }
@@ -199,6 +191,7 @@ func (g *Gateway) catalogFor(ctx *sql.Context) *catalog.Catalog {
 	defer s.mu.Unlock()
 	if s.catalog == nil || s.pid != ctx.Pid() || !s.began.Equal(ctx.QueryTime()) {
 		s.pid, s.began, s.catalog = ctx.Pid(), ctx.QueryTime(), g.Catalog()
+		s.views = viewReads{}
 	}
 	return s.catalog
 }

@@ -1,6 +1,11 @@
 package gateway
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/dolthub/vitess/go/mysql"
+)
 
 // The grammar of the SQL library reserves words that MySQL lets columns bear,
 // plan among them. A statement that does not parse is tried again with these in
@@ -27,12 +32,63 @@ func wordSet(words string) map[string]bool {
 	return set
 }
 
+// Limits of quoteNeededWords.
+const (
+	maxQuotedWords = 64 // in a text
+	maxWordsBack   = 3  // that are tried for an error
+)
+
+// quoteNeededWords puts those free words into back quotes where a text does not
+// parse: the one where the parser stops, or one shortly before it, until it
+// parses or gets no further. The others may be meant as the keywords that they
+// are. It gives the error of the text that it returns.
+func quoteNeededWords(text string, failed error, parse func(string) error) (string, error) {
+	for range maxQuotedWords {
+		place := errorPlace(failed.Error())
+		spans := freeSpans(text, place-1)
+		further := false
+		for back := 1; back <= min(maxWordsBack, len(spans)) && !further; back++ {
+			at := spans[len(spans)-back]
+			changed := text[:at[0]] + "`" + text[at[0]:at[1]] + "`" + text[at[1]:]
+			err := parse(changed)
+			var refused *mysql.SQLError
+			if err == nil || errors.As(err, &refused) {
+				return changed, err
+			}
+			if further = errorPlace(err.Error())-len("``") > place; further {
+				text, failed = changed, err
+			}
+		}
+		if !further {
+			break
+		}
+	}
+	return text, failed
+}
+
 // quoteFreeWords puts free words into back quotes, and reports whether there
-// were any. Strings, quoted names and comments stay as they are.
+// were any.
 func quoteFreeWords(text string) (string, bool) {
+	spans := freeSpans(text, len(text))
+	if len(spans) == 0 {
+		return text, false
+	}
 	var b strings.Builder
 	copied := 0
-	for i := 0; i < len(text); {
+	for _, at := range spans {
+		b.WriteString(text[copied:at[0]])
+		b.WriteString("`" + text[at[0]:at[1]] + "`")
+		copied = at[1]
+	}
+	b.WriteString(text[copied:])
+	return b.String(), true
+}
+
+// freeSpans are the free words that end by a place. Those in strings, quoted
+// names and comments are none.
+func freeSpans(text string, last int) [][2]int {
+	var spans [][2]int
+	for i := 0; i < len(text) && i < last; {
 		switch c := text[i]; {
 		case c == '\'' || c == '"' || c == '`':
 			i = skipQuotes(text, i)
@@ -45,21 +101,15 @@ func quoteFreeWords(text string) (string, bool) {
 			for end < len(text) && wordByte(text[end]) {
 				end++
 			}
-			if isFree(text, i, end) {
-				b.WriteString(text[copied:i])
-				b.WriteString("`" + text[i:end] + "`")
-				copied = end
+			if end <= last && isFree(text, i, end) {
+				spans = append(spans, [2]int{i, end})
 			}
 			i = end
 		default:
 			i++
 		}
 	}
-	if copied == 0 {
-		return text, false
-	}
-	b.WriteString(text[copied:])
-	return b.String(), true
+	return spans
 }
 
 // isFree reports whether the word text[start:end] is a free one, and neither a
