@@ -84,6 +84,10 @@ func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	if most := connectionShare(descriptors()); o.MaxConnections > most {
+		g.logger.Warn("fewer MySQL connections than asked for: the process may have too few files open", "connections", most, "asked", o.MaxConnections)
+		o.MaxConnections = most
+	}
 	o.Listener = g.pipes.join(o.Listener)
 	e, err := newSQLEngine(sqlEngineOptions{
 		Provider: g.newProvider(), Parser: g.parserOverride(), Builder: g, Grants: g, Logger: g.logger,
@@ -95,6 +99,10 @@ func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 	g.readers.use(e.grants)
 	return e.serve(ctx, o)
 }
+
+// connectionShare is how many of the files that the process may have open its
+// MySQL clients may take. HTTP's take up to half; the rest is for data.
+func connectionShare(descriptors int) int { return max(descriptors/4, 1) }
 
 // sqlEngineOptions are what a sqlEngine is made of.
 type sqlEngineOptions struct {

@@ -24,3 +24,11 @@ func TestMaxConnectionsIsTrue(t *testing.T) {
 	mustQuery(t, c, `SELECT @@max_connections, @@global.max_connections`, "7|7")
 	mustQuery(t, c, `SHOW VARIABLES LIKE 'max_connections'`, "max_connections|7")
 }
+
+func TestConnectionsLeaveFilesFree(t *testing.T) {
+	for files, want := range map[int]int{200: 50, 1024: 256, 65536: 16384, 3: 1, 0: 1} {
+		if got := connectionShare(files); got != want {
+			t.Errorf("of %d files %d are for connections, want %d", files, got, want)
+		}
+	}
+}
