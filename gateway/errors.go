@@ -154,6 +154,7 @@ var kinds = []struct {
 	{sql.ErrInvalidOperandColumns, mysql.EROperandColumns, "21000", nil},
 	{sql.ErrNonAggregatedColumnWithoutGroupBy, mysql.ERMixOfGroupFuncAndFields, stateSyntax, nil},
 	{analyzererrors.ErrValidationGroupBy, 1055, stateSyntax, nil},
+	{analyzererrors.ErrValidationGroupByOrderBy, 1055, stateSyntax, nil},
 	{sql.ErrAggregationUnsupported, 1111, stateGeneral, constant("Invalid use of group function")},
 	{sql.ErrWindowUnsupported, 3593, stateGeneral, nil},
 	{analyzererrors.ErrUnionSchemasMatch, 1222, "21000", nil},

@@ -30,6 +30,8 @@ const (
 	// DefaultGrace is how long running statements may go on after the server was
 	// told to stop.
 	DefaultGrace = 10 * time.Second
+	// DefaultStopGrace is how long statements that were told to stop may take to do so.
+	DefaultStopGrace = 2 * time.Second
 	// loginTimeout bounds a login: MySQL's connect_timeout.
 	loginTimeout = 10 * time.Second
 	// writeStallTimeout bounds how long a client may take no data: MySQL's
@@ -56,7 +58,14 @@ type MySQLOptions struct {
 	// Grace is how long statements may go on after the end of the context, 0 for
 	// DefaultGrace.
 	Grace time.Duration
+	// StopGrace is how long those that were told to stop then may take, 0 for
+	// DefaultStopGrace.
+	StopGrace time.Duration
 }
+
+// ErrStillRunning says that a server has ended without some statements, which
+// may still read what they were given to read.
+var ErrStillRunning = errors.New("statements did not end in time and still run")
 
 func (o *MySQLOptions) validate() error {
 	if o.Listener == nil {
@@ -74,12 +83,16 @@ func (o *MySQLOptions) validate() error {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
+	if o.StopGrace <= 0 {
+		o.StopGrace = DefaultStopGrace
+	}
 	return nil
 }
 
 // ServeMySQL serves clients until ctx ends. Then it takes no more of them, lets
 // the statements that run finish for as long as o.Grace, and returns when
-// nothing of it runs any more.
+// nothing of it runs any more; or o.StopGrace later with ErrStillRunning, if a
+// statement does not end although it was told to.
 func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -199,20 +212,33 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 	s.Close()
 	<-served
 	clients.drain()
-	e.end(clients, s.SessionManager(), o.Grace, stop)
-	return errors.Join(err, e.gms.Close())
+	ended := e.end(clients, s.SessionManager(), o, stop)
+	return errors.Join(err, ended, e.gms.Close())
 }
 
-// end waits for the connections to end, and ends them when grace is over.
-func (e *sqlEngine) end(clients *listener, sessions *server.SessionManager, grace time.Duration, stop context.CancelCauseFunc) {
-	timer := time.AfterFunc(grace, func() {
+// end waits for the connections to end, and ends them when grace is over. A
+// statement that does not see its end even then is left behind.
+func (e *sqlEngine) end(clients *listener, sessions *server.SessionManager, o MySQLOptions, stop context.CancelCauseFunc) error {
+	timer := time.AfterFunc(o.Grace, func() {
 		stop(errShutdown)
 		for _, w := range clients.connections() {
 			w.Close()
 		}
 	})
 	defer timer.Stop()
-	sessions.WaitForClosedConnections()
+	ended := make(chan struct{})
+	go func() { // ends with the last connection
+		sessions.WaitForClosedConnections()
+		close(ended)
+	}()
+	late := time.NewTimer(o.Grace + o.StopGrace)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-late.C:
+		return ErrStillRunning
+	}
 }
 
 // install puts the handler before the library's own.

@@ -136,6 +136,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 		return "", err
 	}
+	warnOfHints(ctx, stmt, text)
 	return rest, out.result(ctx, schema, iter)
 }
 
@@ -155,9 +156,12 @@ func (s *session) admit(ctx *sql.Context, stmt sqlparser.Statement) error {
 	return nil
 }
 
-// executionLimit is how long a SELECT may run: max_execution_time, which counts
-// milliseconds, 0 for no limit.
+// executionLimit is how long a SELECT may run: what its hint says, or else
+// max_execution_time, which counts milliseconds. 0 is no limit.
 func executionLimit(ctx *sql.Context, stmt sqlparser.Statement) time.Duration {
+	if limit, ok := hintedTime(stmt); ok {
+		return limit
+	}
 	if _, ok := stmt.(sqlparser.SelectStatement); !ok {
 		return 0
 	}
