@@ -32,8 +32,8 @@ const (
 	DefaultGrace = 10 * time.Second
 	// DefaultStopGrace is how long statements that were told to stop may take to do so.
 	DefaultStopGrace = 2 * time.Second
-	// loginTimeout bounds a login: MySQL's connect_timeout.
-	loginTimeout = 10 * time.Second
+	// DefaultLoginTimeout bounds a login: MySQL's connect_timeout.
+	DefaultLoginTimeout = 10 * time.Second
 	// writeStallTimeout bounds how long a client may take no data: MySQL's
 	// net_write_timeout.
 	writeStallTimeout = 60 * time.Second
@@ -53,6 +53,10 @@ type MySQLOptions struct {
 	// MaxConnections is how many are served at once, 0 for
 	// DefaultMaxConnections.
 	MaxConnections int
+	// LoginTimeout is how long a client may take to log in, 0 for
+	// DefaultLoginTimeout. Then it is cut off: until then it holds a connection
+	// that others may want.
+	LoginTimeout time.Duration
 	// MaxPacket is the longest statement in bytes, 0 for DefaultMaxPacket.
 	MaxPacket int
 	// Grace is how long statements may go on after the end of the context, 0 for
@@ -76,6 +80,9 @@ func (o *MySQLOptions) validate() error {
 	}
 	if o.MaxConnections <= 0 {
 		o.MaxConnections = DefaultMaxConnections
+	}
+	if o.LoginTimeout <= 0 {
+		o.LoginTimeout = DefaultLoginTimeout
 	}
 	if o.MaxPacket <= 0 {
 		o.MaxPacket = DefaultMaxPacket
@@ -178,7 +185,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 	defer stop(nil)
 	wires := &wireOptions{
 		TLS: o.TLS, RequireTLS: o.RequireTLS, MaxPacket: func() int { return o.MaxPacket },
-		LoginTimeout: loginTimeout, WriteTimeout: writeStallTimeout,
+		LoginTimeout: o.LoginTimeout, WriteTimeout: writeStallTimeout,
 		IdleTimeout: func() time.Duration { return idleClientTimeout },
 		Preparable:  preparable,
 		MapError:    libraryError,
