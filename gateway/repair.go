@@ -27,6 +27,8 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		switch n := n.(type) {
 		case *sqlparser.AliasedExpr:
 			nameColumn(n)
+		case *sqlparser.SetOp:
+			nameConstants(n)
 		case *sqlparser.GroupConcatExpr:
 			joinConcatenated(n)
 			showSeparator(n)
