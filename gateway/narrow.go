@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strings"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -19,6 +21,10 @@ import (
 type narrower struct {
 	ctx *sql.Context
 	ids map[sql.ColumnId]bool
+	// names are the columns' names, alone and with those of their tables: where
+	// the planner put a table in the place of a derived one, some references
+	// still have the ids of the derived one.
+	names map[string]bool
 	// lost is set when a reference has no id.
 	lost bool
 }
@@ -30,7 +36,7 @@ func narrow(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	if len(children) != 1 {
 		return n, nil
 	}
-	v := &narrower{ctx: ctx, ids: map[sql.ColumnId]bool{}}
+	v := &narrower{ctx: ctx, ids: map[sql.ColumnId]bool{}, names: map[string]bool{}}
 	v.references(n)
 	v.collect(children[0])
 	if v.lost {
@@ -77,6 +83,11 @@ func (v *narrower) collect(n sql.Node) {
 	}
 }
 
+// namedColumn is a column as names has it.
+func namedColumn(table, column string) string {
+	return strings.ToLower(table) + "." + strings.ToLower(column)
+}
+
 func (v *narrower) references(n sql.Node) {
 	if e, ok := n.(sql.Expressioner); ok {
 		for _, e := range e.Expressions() {
@@ -93,6 +104,7 @@ func (v *narrower) expression(e sql.Expression) {
 				v.lost = true
 			}
 			v.ids[e.Id()] = true
+			v.names[namedColumn(e.Table(), e.Name())], v.names[namedColumn("", e.Name())] = true, true
 		case sql.ExpressionWithNodes:
 			for _, n := range e.NodeChildren() {
 				v.everything(n)
@@ -117,7 +129,16 @@ func (v *narrower) everything(n sql.Node) {
 func (v *narrower) apply(n sql.Node) (sql.Node, bool, error) {
 	switch n := n.(type) {
 	case *plan.ResolvedTable:
-		return v.applyTable(n)
+		return v.applyTable(n, n.Name())
+	case *plan.TableAlias:
+		if t, ok := n.Child.(*plan.ResolvedTable); ok {
+			child, changed, err := v.applyTable(t, n.Name())
+			if err != nil || !changed {
+				return n, false, err
+			}
+			out, err := n.WithChildren(v.ctx, child)
+			return out, err == nil, err
+		}
 	case *plan.Project:
 		return v.blank(n, func(i int) bool {
 			f, ok := n.Projections[i].(*expression.GetField)
@@ -145,7 +166,8 @@ func (v *narrower) apply(n sql.Node) (sql.Node, bool, error) {
 	return out, err == nil, err
 }
 
-func (v *narrower) applyTable(n *plan.ResolvedTable) (sql.Node, bool, error) {
+// applyTable narrows a table that is referred to by a name, "" for any.
+func (v *narrower) applyTable(n *plan.ResolvedTable, name string) (sql.Node, bool, error) {
 	t, ok := n.UnderlyingTable().(*eventsTable)
 	if !ok || t.projection != nil || t.only != nil {
 		return n, false, nil
@@ -156,7 +178,7 @@ func (v *narrower) applyTable(n *plan.ResolvedTable) (sql.Node, bool, error) {
 	}
 	places := map[int]bool{}
 	for i := range t.all {
-		if v.ids[first+sql.ColumnId(i)] {
+		if v.ids[first+sql.ColumnId(i)] || v.names[namedColumn(name, t.all[i].name)] {
 			places[i] = true
 		}
 	}
@@ -173,7 +195,7 @@ func (v *narrower) blank(n *plan.Project, unwanted func(i int) bool) (sql.Node, 
 	exprs, changed := make([]sql.Expression, len(n.Projections)), false
 	for i, e := range n.Projections {
 		exprs[i] = e
-		if _, bare := e.(*expression.GetField); bare && unwanted(i) {
+		if f, bare := e.(*expression.GetField); bare && unwanted(i) && !v.names[namedColumn(f.Table(), f.Name())] {
 			exprs[i], changed = expression.NewLiteral(nil, e.Type(v.ctx)), true
 		}
 	}
@@ -188,7 +210,7 @@ func (v *narrower) blank(n *plan.Project, unwanted func(i int) bool) (sql.Node, 
 func (v *narrower) applyAlias(n *plan.SubqueryAlias) (sql.Node, bool, error) {
 	var wanted []bool
 	n.Columns().ForEach(func(id sql.ColumnId) { wanted = append(wanted, v.ids[id]) })
-	inner := &narrower{ctx: v.ctx, ids: map[sql.ColumnId]bool{}}
+	inner := &narrower{ctx: v.ctx, ids: map[sql.ColumnId]bool{}, names: map[string]bool{}}
 	child, changed, err := inner.applyBelow(n.Child, wanted)
 	if err != nil || !changed {
 		return n, false, err
@@ -219,7 +241,7 @@ func (v *narrower) applyBelow(n sql.Node, wanted []bool) (sql.Node, bool, error)
 				v.ids[first+sql.ColumnId(i)] = true
 			}
 		}
-		return v.applyTable(n)
+		return v.applyTable(n, "")
 	case *plan.Filter, *plan.TableAlias, *plan.Sort, *plan.TopN, *plan.Limit, *plan.Offset:
 		v.references(n)
 		child, changed, err := v.applyBelow(n.Children()[0], wanted)
