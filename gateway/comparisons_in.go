@@ -78,7 +78,7 @@ func newOwnInSubquery(ctx *sql.Context, e *plan.InSubquery) sql.Expression {
 	}
 	how := newPair(e.LeftChild.Type(ctx), q.Type(ctx))
 	how.forSubquery()
-	if how.kind == pairStock {
+	if how.kind == pairStock && how.right != types.Null {
 		return nil
 	}
 	return &ownIn{

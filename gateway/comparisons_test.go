@@ -67,9 +67,7 @@ func TestDecimalsBesideLongerLiterals(t *testing.T) {
 		}
 		w.want("SELECT COUNT(*) FROM events WHERE insert_id <> 'x' AND ("+condition+")", want)
 		w.want("SELECT COUNT(*) FROM (SELECT ("+condition+") c FROM events) x WHERE c", want)
-		if !strings.Contains(condition, "SELECT") {
-			w.want("WITH c AS (SELECT * FROM events) SELECT COUNT(*) FROM c WHERE "+condition, want)
-		}
+		w.want("WITH c AS (SELECT * FROM events) SELECT COUNT(*) FROM c WHERE "+condition, want)
 		w.want("SELECT COUNT(*) FROM (SELECT insert_id, p FROM events GROUP BY insert_id, p HAVING "+condition+") x", want)
 	}
 	w.want("SELECT a.insert_id, b.insert_id FROM events a JOIN events b ON a.p = b.f ORDER BY 1, 2", "1 3")
@@ -98,4 +96,12 @@ func TestTextsAndJSONInLists(t *testing.T) {
 		w.want("SELECT COUNT(*) FROM events WHERE "+condition, want)
 		w.want("SELECT COUNT(IF(c, 1, NULL)) FROM (SELECT "+condition+" c FROM events) x", want)
 	}
+}
+
+func TestDerivedTablesBesideSubqueries(t *testing.T) {
+	w := attackedNumbers(t)
+	w.want("SELECT COUNT(*) FROM (SELECT * FROM events) c WHERE i > (SELECT 1)", "4")
+	w.want("SELECT COUNT(*) FROM (SELECT * FROM events) c WHERE i > (SELECT 1) OR c.insert_id = 'x'", "4")
+	w.want("WITH c AS (SELECT * FROM events) SELECT COUNT(*) FROM c WHERE ABS(i DIV 2) + (SELECT 1) > 2", "3")
+	w.want("SELECT COUNT(*) FROM (SELECT * FROM (SELECT * FROM events) d WHERE d.i > (SELECT 1)) c WHERE c.p > (SELECT 1.255)", "2")
 }
