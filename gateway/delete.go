@@ -208,6 +208,9 @@ func (d *deletion) run(ctx *sql.Context, rows sql.RowIter) (count int, err error
 		for id, shard := range t.found {
 			all = append(all, deleteTarget{shard, id})
 		}
+		if len(all) > d.gateway.maxDeleted {
+			return 0, d.gateway.tooManyDeleted()
+		}
 		if !t.table.copies {
 			if all, err = t.appendCopies(ctx, d.gateway, all); err != nil {
 				return 0, err
@@ -239,14 +242,14 @@ func (t *deletionTarget) take(row sql.Row) error {
 	insertID, _ := row[t.columns[3]].(string)
 	t.found[id] = t.table.project.Shard(at.UnixMicro(), user, insertID)
 	t.users[user] = true
-	if len(t.found) > MaxDeleted {
-		return tooManyDeleted()
+	if g := t.table.gateway; len(t.found) > g.maxDeleted {
+		return g.tooManyDeleted()
 	}
 	return nil
 }
 
-func tooManyDeleted() error {
-	return refuse(erGeneral, "HY000", "DELETE of more than %d copies at once; delete them by ranges of time, or use TRUNCATE TABLE", MaxDeleted)
+func (g *Gateway) tooManyDeleted() error {
+	return refuse(erGeneral, "HY000", "DELETE of more than %d copies at once; delete them by ranges of time, or use TRUNCATE TABLE", g.maxDeleted)
 }
 
 // userFilter is how many users a scan for copies names; more are not filtered.
@@ -289,8 +292,8 @@ func (t *deletionTarget) appendCopies(ctx *sql.Context, g *Gateway, all []delete
 		if err != nil {
 			return err
 		}
-		if len(all) >= MaxDeleted {
-			return tooManyDeleted()
+		if len(all) >= g.maxDeleted {
+			return g.tooManyDeleted()
 		}
 		all = append(all, deleteTarget{shard, id})
 		return nil

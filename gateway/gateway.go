@@ -28,6 +28,8 @@ type Gateway struct {
 	collections sync.Pool
 
 	estimates estimates
+	// maxDeleted is MaxDeleted, and less in tests.
+	maxDeleted int
 }
 
 // Options say what a Gateway serves.
@@ -53,7 +55,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now)}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.metrics = newMetrics(g)
