@@ -174,6 +174,8 @@ func newGroupBuffer(ctx *sql.Context, e sql.Expression) (sql.AggregationBuffer, 
 	switch e := e.(type) {
 	case *aggregation.CountDistinct:
 		return newCountDistinct(ctx, e)
+	case *aggregation.GroupConcat:
+		return newConcatBuffer(ctx, e)
 	case sql.Aggregation:
 		return e.NewBuffer(ctx)
 	}
