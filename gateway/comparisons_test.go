@@ -105,3 +105,20 @@ func TestDerivedTablesBesideSubqueries(t *testing.T) {
 	w.want("WITH c AS (SELECT * FROM events) SELECT COUNT(*) FROM c WHERE ABS(i DIV 2) + (SELECT 1) > 2", "3")
 	w.want("SELECT COUNT(*) FROM (SELECT * FROM (SELECT * FROM events) d WHERE d.i > (SELECT 1)) c WHERE c.p > (SELECT 1.255)", "2")
 }
+
+func TestExactComparisonsElsewhere(t *testing.T) {
+	w := attackedNumbers(t)
+	w.must("PREPARE s FROM 'SELECT COUNT(*) FROM events WHERE p > ?'", "SET @x = 1.255")
+	w.want("EXECUTE s USING @x", "2")
+	w.want("SELECT COUNT(*) FROM events WHERE p > @x", "2")
+	w.want("SELECT SUM(i = 9007199254740993.0), SUM(i = 9007199254740993) FROM events", "1 1")
+	w.want("SELECT p > 1.255, COUNT(*) FROM events GROUP BY p > 1.255 ORDER BY p > 1.255", "NULL 4", "0 3", "1 2")
+	w.want("SELECT SUM(p > 1.255) OVER () FROM events LIMIT 1", "2")
+	w.want("SELECT a.insert_id FROM events a LEFT JOIN events b ON a.p = b.f WHERE b.f IS NULL AND a.p IS NOT NULL ORDER BY 1", "2", "3", "4", "5")
+	w.want("SELECT COUNT(*) FROM events e WHERE e.p NOT IN (SELECT x.f FROM events x WHERE x.f IS NOT NULL)", "4")
+	w.want("SELECT COUNT(*) FROM events e WHERE e.p NOT IN (SELECT NULL)", "0")
+	w.must("CREATE VIEW v AS SELECT * FROM events WHERE p > 1.255")
+	w.want("SELECT COUNT(*) FROM v", "2")
+	w.must("DELETE FROM events WHERE p = 1.255", "DELETE FROM events WHERE p > 1.255 AND i IN (1, 1.5, 9007199254740993)")
+	w.want("SELECT COUNT(*) FROM events", "8")
+}
