@@ -278,7 +278,7 @@ func (b *build) crossUser(user string) error {
 			continue
 		}
 		if probes == nil {
-			if probes, err = b.probes(user); err != nil {
+			if probes, err = b.probes(); err != nil {
 				return err
 			}
 		}
@@ -300,7 +300,7 @@ func (b *build) crossUser(user string) error {
 }
 
 // probes are the user's new rows, one of each group.
-func (b *build) probes(user string) ([]probe, error) {
+func (b *build) probes() ([]probe, error) {
 	probes := make([]probe, 0, len(b.finder.rows))
 	for i, r := range b.finder.rows {
 		if r.copy {
@@ -310,7 +310,11 @@ func (b *build) probes(user string) ([]probe, error) {
 		if err != nil {
 			return nil, err
 		}
-		probes = append(probes, probe{number: uint32(i), user: user, insertID: strings.Clone(e.InsertID), time: e.Time, payload: fingerprintOf(e)})
+		p := probe{number: uint32(i), key: indexfile.InsertKeyOf(e.InsertID), time: e.Time, payload: fingerprintOf(e)}
+		if !p.key.Exact() {
+			p.insertID = strings.Clone(e.InsertID)
+		}
+		probes = append(probes, p)
 	}
 	return probes, nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"sort"
 
 	"arbor/engine/event"
@@ -11,8 +10,8 @@ import (
 // probe is an event that is looked for among a file's rows.
 type probe struct {
 	number   uint32 // its asker's
-	user     string
-	insertID string
+	key      indexfile.InsertKey
+	insertID string // where the key does not stand for it
 	time     int64
 	payload  fingerprint
 	found    bool // in the file at hand
@@ -35,38 +34,15 @@ const filterBits = 1 << 14
 
 func newMatcher(f *file) matcher { return matcher{file: f, users: newUserWalk(f)} }
 
-// match calls found for a row that is a copy of a probe, if there is one: the
-// file's own group has the others. The probes are in the order of their users.
-func (m *matcher) match(ctx context.Context, probes []probe, found func(p *probe, ordinal uint32) error) error {
-	for lo := 0; lo < len(probes); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		hi := lo + 1
-		for hi < len(probes) && probes[hi].user == probes[lo].user {
-			hi++
-		}
-		first, end, err := m.users.seek(probes[lo].user)
-		if err != nil {
-			return err
-		}
-		if first < end {
-			if err := m.matchUser(probes[lo:hi], first, end, found); err != nil {
-				return err
-			}
-		}
-		lo = hi
-	}
-	return nil
-}
-
+// matchUser calls found for a row, of the user's rows [first, end), that is a copy
+// of a probe, if there is one: the file's own group has the others.
 func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
 	m.keys = m.keys[:0]
 	clear(m.byKey)
 	for i := range probes {
 		p := &probes[i]
 		p.found = false
-		if p.insertID == "" {
+		if p.key.Form == indexfile.FormNone {
 			if err := m.matchContent(p, first, end, found); err != nil {
 				return err
 			}
@@ -75,10 +51,9 @@ func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe,
 		if m.byKey == nil {
 			m.byKey = map[indexfile.InsertKey][]int32{}
 		}
-		k := indexfile.InsertKeyOf(p.insertID)
-		m.byKey[k] = append(m.byKey[k], int32(i))
-		m.keys = append(m.keys, k)
-		bit := keyBit(k)
+		m.byKey[p.key] = append(m.byKey[p.key], int32(i))
+		m.keys = append(m.keys, p.key)
+		bit := keyBit(p.key)
 		m.filter[bit/64] |= 1 << (bit % 64)
 	}
 	if len(m.keys) == 0 {

@@ -85,7 +85,7 @@ func planShard(s *shardState, set settings, now time.Time) (task, bool) {
 		t.kind = taskIndex
 	case mustClose(s, set, now):
 		t.kind = taskClose
-		t.files = names(s.files)
+		t.files = namesOf(s.files)
 	default:
 		t.kind = taskMerge
 		t.files = mergeable(s.files)
@@ -146,14 +146,14 @@ func mergeable(files []fileState) []fileName {
 	}
 	switch {
 	case best >= mergeFiles:
-		return names(sorted[:best])
+		return namesOf(sorted[:best])
 	case len(files) > maxFiles:
-		return names(sorted[:maxFiles/2])
+		return namesOf(sorted[:maxFiles/2])
 	}
 	return nil
 }
 
-func names(files []fileState) []fileName {
+func namesOf(files []fileState) []fileName {
 	out := make([]fileName, len(files))
 	for i, f := range files {
 		out[i] = f.name

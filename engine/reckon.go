@@ -52,8 +52,12 @@ func (k *reckoning) gatherMarks() {
 	k.targets = k.marks.inForce(k.rules.asOf)
 }
 
-// entries are the tail's that are in the view.
-func (k *reckoning) entries() []entry { return k.view.tail.entries[:k.view.events] }
+// eachLogged calls do with each of the view's logged events.
+func (k *reckoning) eachLogged(do func(number int, n *entry)) {
+	for number := range int(k.view.events) {
+		do(number, k.view.tail.entries.at(uint32(number)))
+	}
+}
 
 // quarantine makes the records of damaged ids absent, and counts each once.
 func (k *reckoning) quarantine() error {
@@ -94,11 +98,11 @@ func (k *reckoning) quarantine() error {
 			count(&k.files[i], memberOf(e, place{}), r.ordinal)
 		}
 	}
-	for number, n := range k.entries() {
+	k.eachLogged(func(number int, n *entry) {
 		if k.marks.isDamaged(n.id) {
 			count(&k.log, member{id: n.id, payload: n.payload, time: n.time}, uint32(number))
 		}
-	}
+	})
 	return nil
 }
 
@@ -131,15 +135,13 @@ func (k *reckoning) removeLater() error {
 	if asOf == catalog.MaxIngestID && upTo.IsZero() {
 		return nil
 	}
-	entries := k.entries()
-	for number := range entries {
-		id := entries[number].id
-		if id.Compare(asOf) > 0 {
-			k.remove(&k.log, number, len(entries), id, false)
-		} else if id.Compare(upTo) <= 0 {
-			k.remove(&k.log, number, len(entries), id, true)
+	k.eachLogged(func(number int, n *entry) {
+		if n.id.Compare(asOf) > 0 {
+			k.remove(&k.log, number, int(k.view.events), n.id, false)
+		} else if n.id.Compare(upTo) <= 0 {
+			k.remove(&k.log, number, int(k.view.events), n.id, true)
 		}
-	}
+	})
 	return nil
 }
 
@@ -174,12 +176,11 @@ func (k *reckoning) removeDeleted() error {
 			k.removeTargets(m.targets)
 		}
 	}
-	entries := k.entries()
-	for number := range entries {
-		if _, ok := k.targets[entries[number].id]; ok {
-			k.remove(&k.log, number, len(entries), entries[number].id, true)
+	k.eachLogged(func(number int, n *entry) {
+		if _, ok := k.targets[n.id]; ok {
+			k.remove(&k.log, number, int(k.view.events), n.id, true)
 		}
-	}
+	})
 	return nil
 }
 

@@ -14,6 +14,9 @@ type worker struct {
 	taker  exec.Taker
 	stats  exec.ScanStats
 
+	// visibleColumns is how many columns the batches have.
+	visibleColumns int
+
 	selected exec.Bitmap
 	runs     []exec.Run
 	columns  []arrow.Array // of the fragment, hidden ones included
@@ -24,7 +27,13 @@ type worker struct {
 }
 
 func newWorker(s *scan) *worker {
-	return &worker{scan: s, filter: exec.NewFilter(s.fragment), columns: make([]arrow.Array, len(s.fragment.Columns))}
+	w := &worker{scan: s, filter: exec.NewFilter(s.fragment), columns: make([]arrow.Array, len(s.fragment.Columns))}
+	for _, c := range s.fragment.Columns {
+		if !c.Hidden {
+			w.visibleColumns++
+		}
+	}
+	return w
 }
 
 // finish adds the worker's counts to the scan's.
