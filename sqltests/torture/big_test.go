@@ -20,9 +20,7 @@ const bigEvents = 70_000
 // batches, dictionaries with one-, two- and four-byte codes, duplicates between
 // files and logs of thousands of rows.
 func TestBigShard(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	skipShort(t)
 	r, err := begin(t.Context(), openEngine, oneDay)
 	if err != nil {
 		t.Fatal(err)
@@ -48,17 +46,14 @@ func TestBigShard(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := r.compareBig(rng); err != nil {
-			t.Fatalf("part %d, in the log: %v", part, err)
-		}
 		if part == 3 {
-			break
+			break // into the log
 		}
 		if err := r.subject.Index(r.ctx, 0, part == 2); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, act := range []func(*run, *rand.Rand) error{indexAll, (*run).compareBig, closeAll, (*run).compareBig, (*run).delete, (*run).policy, (*run).reopen, (*run).compareBig, (*run).verify} {
+	for i, act := range []func(*run, *rand.Rand) error{(*run).compareBig, indexAll, (*run).delete, (*run).policy, (*run).compareBig, closeAll, (*run).reopen, (*run).compareBig, (*run).verify} {
 		r.logf("act %d", i)
 		if err := act(r, rng); err != nil {
 			t.Fatalf("act %d: %v", i, err)
@@ -183,6 +178,7 @@ func (r *run) compareExtremes(rng *rand.Rand) error {
 // TestManyCopies sends one event thousands of times, in many records: one group
 // that spans logs and files.
 func TestManyCopies(t *testing.T) {
+	skipShort(t)
 	r, err := begin(t.Context(), openEngine, oneDay)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"arbor/engine/vfs"
 )
 
-var crashAll = flag.Bool("crashall", false, "crash at every operation with nothing, half and all of what was not synced on disk; else one of these each")
+var crashAll = flag.Bool("crashall", false, "try every kind of failure at every operation on files; else one of them each (implied by 10,000 histories)")
 
 // scene is one step of the play that is stopped at every operation on files.
 type scene struct {
@@ -162,6 +162,8 @@ func perform(ctx context.Context, script script, k int64, fault error, once bool
 // everyOperation performs the scripts with operation 1, 2, 3 … failing, until
 // each ends before.
 func everyOperation(t *testing.T, fault error, once bool, unsynced func(k int64) []float64) {
+	t.Helper()
+	skipShort(t)
 	for _, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +192,7 @@ func everyOperation(t *testing.T, fault error, once bool, unsynced func(k int64)
 func TestCrashAtEveryOperation(t *testing.T) {
 	all := []float64{0, 0.5, 1}
 	everyOperation(t, vfs.ErrCrashed, false, func(k int64) []float64 {
-		if *crashAll {
+		if exhaustive() {
 			return all
 		}
 		return all[k%3 : k%3+1]

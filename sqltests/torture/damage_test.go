@@ -19,6 +19,7 @@ import (
 // opens it. What is changed is detected, by an error that names the file, or
 // harmless; never is an answer wrong.
 func TestEveryByteDamaged(t *testing.T) {
+	skipShort(t)
 	for _, closed := range []bool{true, false} {
 		t.Run(fmt.Sprintf("closed=%v", closed), func(t *testing.T) {
 			r, disk, options := smallStore(t, closed)
@@ -53,6 +54,7 @@ func TestEveryByteDamaged(t *testing.T) {
 // for the newest segment of a log: its end is what a crash takes, before it was
 // acknowledged, and nothing says that this was no crash.
 func TestEveryFileCut(t *testing.T) {
+	skipShort(t)
 	r, disk, options := smallStore(t, true)
 	names := fileNames(t, disk, "data")
 	for i, name := range names {

@@ -13,6 +13,7 @@ import (
 // the engine again: what the failure left half done stays beside what comes
 // after it, until the power is cut some scenes later.
 func TestFailAndGoOn(t *testing.T) {
+	skipShort(t)
 	for _, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {
 			t.Parallel()
@@ -23,7 +24,7 @@ func TestFailAndGoOn(t *testing.T) {
 					if script.thorough {
 						apart = 3
 					}
-					if !*crashAll && int64(i)%apart != k%apart {
+					if !exhaustive() && int64(i)%apart != k%apart {
 						continue
 					}
 					failed, history, err := how.goOn(t.Context(), script, k)

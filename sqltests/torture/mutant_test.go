@@ -20,6 +20,7 @@ const mutantSeeds = 150
 
 // TestMutants tests the harness: each mistake in the rules must be noticed.
 func TestMutants(t *testing.T) {
+	skipShort(t)
 	for _, m := range mutants {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()
@@ -78,6 +79,7 @@ var mistakes = []struct {
 
 // TestMistakes tests the harness with mistakes in what is kept.
 func TestMistakes(t *testing.T) {
+	skipShort(t)
 	for _, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,9 +13,10 @@ import (
 // TestCrashWhileOpening crashes the play at operation k and then crashes again
 // at each operation of the opening that heals it, before it is let through.
 func TestCrashWhileOpening(t *testing.T) {
+	skipShort(t)
 	openings := 0
 	step := int64(7)
-	if *crashAll {
+	if exhaustive() {
 		step = 1
 	}
 	for k := int64(1); ; k += step {

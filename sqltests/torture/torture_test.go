@@ -20,6 +20,21 @@ var (
 	onlyOps   = flag.String("ops", "", "run only these operations of a history, by number, as 0,3,7")
 )
 
+// exhaustive reports whether to try all there is, as make torture does.
+func exhaustive() bool { return *crashAll || *histories >= 10_000 }
+
+// skipShort leaves out what has no concurrency of its own, and would take long
+// under the race detector.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not in short mode")
+	}
+}
+
+// shortHistories are as many as short mode has time for.
+const shortHistories = 20
+
 // story is a history that has not happened yet.
 type story struct {
 	seed  uint64
@@ -57,6 +72,9 @@ func storyOf(seed uint64) (story, error) {
 // shrunk.
 func survey(t *testing.T, open newSubject, first uint64, count int) {
 	t.Helper()
+	if testing.Short() {
+		count = min(count, shortHistories)
+	}
 	began := time.Now()
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
