@@ -104,6 +104,9 @@ func serve(ctx context.Context, o serveOptions) error {
 
 	leaveAfter(ctx, shutdownBound, logger)
 	err = serveGateway(ctx, g, member, o, mysqlListener, httpListener, tlsConfig)
+	if errors.Is(err, gateway.ErrStillRunning) {
+		return err // a statement that is left behind may still read the files
+	}
 	return errors.Join(err, g.Close(), member.Close())
 }
 
