@@ -78,14 +78,6 @@ func (c *counts) visible() int64 {
 	return c.accepted - c.deleted - c.quarantined - c.retry - c.conflict
 }
 
-func (c *counts) add(o *counts) {
-	c.accepted += o.accepted
-	c.deleted += o.deleted
-	c.quarantined += o.quarantined
-	c.retry += o.retry
-	c.conflict += o.conflict
-}
-
 // cachedState is a state that was worked out for the first batches of a tail.
 type cachedState struct {
 	batches int
