@@ -10,6 +10,7 @@ import (
 // The kinds of alarms.
 const (
 	alarmDamage    = "damage"    // bytes on disk are not what was written
+	alarmMissing   = "missing"   // a file that must be there is not
 	alarmCollision = "collision" // one ingest id belongs to different events
 	alarmUnproven  = "unproven"  // a built file does not prove equal to its sources
 	alarmGuarded   = "guarded"   // a clean-up wanted to touch what is needed

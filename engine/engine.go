@@ -12,7 +12,8 @@
 // Which are visible is a pure function of that set, the policy and the moment
 // asked for; see duplicates.go. Files are immutable and are named by no
 // manifest: a new file says which files it replaces and up to where it holds
-// the shard's log, so that opening heals whatever a crash left half done.
+// the shard's log, so that opening heals whatever a crash left half done. The
+// ledger says what must be there, so that what vanished is missed.
 package engine
 
 import (
@@ -48,6 +49,10 @@ var (
 	ErrNoTable = errors.New("no such table")
 	// ErrGuarded means that a clean-up wanted to touch a file that is needed.
 	ErrGuarded = errors.New("file is in use and stays")
+	// ErrCatalogLost means that there is data of a project that the catalog never
+	// made. It was lost, or is an older copy: a new project would be given the
+	// same id, and see the other's events.
+	ErrCatalogLost = errors.New("catalog is older than the data")
 )
 
 // Options say where an engine keeps its data and how it runs.
@@ -55,7 +60,8 @@ type Options struct {
 	// FS and Dir hold the data. FS is the machine's if nil.
 	FS  vfs.FS
 	Dir string
-	// Catalog is the catalog in force at the start.
+	// Catalog is the catalog in force at the start. Nil is an empty one, of which
+	// nothing is expected.
 	Catalog *catalog.Catalog
 	// Logger is slog.Default if nil.
 	Logger *slog.Logger
@@ -118,6 +124,7 @@ type Engine struct {
 	alarms  alarms
 	jobs    jobs
 	trash   trash
+	ledger  ledger
 	flights flights
 	pins    pins
 	metrics Metrics
@@ -137,6 +144,8 @@ type Engine struct {
 	stop    context.CancelFunc
 	life    context.Context
 	indexer indexer
+	// catalogGiven is set when data must belong to projects of Options.Catalog.
+	catalogGiven bool
 	// ignoreDuplicates builds files without looking for copies, which is wrong:
 	// only benchmarks set it, to see what looking costs.
 	ignoreDuplicates bool
@@ -145,16 +154,17 @@ type Engine struct {
 // Open opens the data directory, or makes one: it reads the indexed files'
 // metadata, heals what a crash left half done, and replays the log.
 func Open(ctx context.Context, opts Options) (*Engine, error) {
+	catalogGiven := opts.Catalog != nil
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		opts: opts, fs: opts.FS, logger: opts.Logger, now: opts.Now,
+		opts: opts, catalogGiven: catalogGiven, fs: opts.FS, logger: opts.Logger, now: opts.Now,
 		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
 		backlog: map[uint64]int{},
 	}
 	e.catalog.Store(opts.Catalog)
-	e.alarms.engine, e.trash.engine = e, e
+	e.alarms.engine, e.trash.engine, e.ledger.engine = e, e, e
 	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}
 	e.jobs.now = opts.Now
 	e.life, e.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -178,10 +188,19 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := e.ledger.open(); err != nil {
+		return err
+	}
 	if err := e.openShards(ctx); err != nil {
 		return err
 	}
-	return e.openLog(ctx)
+	if err := e.missShards(); err != nil {
+		return err
+	}
+	if err := e.openLog(ctx); err != nil {
+		return err
+	}
+	return e.reckonLog()
 }
 
 // takeLock keeps a second process out.
@@ -221,6 +240,7 @@ func (e *Engine) release() error {
 	if e.log != nil {
 		errs = append(errs, e.log.Close())
 	}
+	e.ledger.close()
 	for _, s := range e.allShards() {
 		errs = append(errs, s.close())
 	}

@@ -277,12 +277,21 @@ func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error
 	if err := e.flights.wait(ctx); err != nil {
 		return err
 	}
-	var errs []error
+	var retiring []uint64
 	for _, s := range segments {
-		if !s.Sealed || e.needs(s.ID) || e.pins.holds(s.ID) {
-			continue
+		if s.Sealed && !e.needs(s.ID) && !e.pins.holds(s.ID) {
+			retiring = append(retiring, s.ID)
 		}
-		if err := e.trash.retireSegment(ctx, s.ID); err != nil {
+	}
+	if len(retiring) == 0 {
+		return nil
+	}
+	if err := e.ledger.agreeLog(e.segmentsBut(retiring)); err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range retiring {
+		if err := e.trash.retireSegment(ctx, id); err != nil {
 			errs = append(errs, err)
 			continue
 		}

@@ -29,6 +29,9 @@ func (e *Engine) openShards(ctx context.Context) error {
 					e.logger.Warn("not a shard's directory", "path", path.Join(e.shardsDir(), project, day, bucket))
 					return nil
 				}
+				if err := e.belongs(key); err != nil {
+					return err
+				}
 				return e.openShard(e.shard(key))
 			})
 		})
@@ -96,12 +99,13 @@ func (e *Engine) openShard(s *shard) error {
 			e.alarms.raise(alarmDamage, s.key, name, cause.Error())
 		}
 	}
+	e.missFiles(s, damaged)
 	litter := s.replacedBy(nil)
-	if s.failure() != nil || len(litter) == 0 {
+	if s.failure() != nil || len(litter) == 0 && e.ledger.agrees(s) {
 		return nil
 	}
-	// The file that replaces them may have its name from a process that died
-	// before it could sync it.
+	// A new file may have its name from a process that died before it could sync
+	// it. From then on it may be recorded, and what it replaces be moved.
 	if err := e.fs.SyncDir(s.dir); err != nil {
 		return err
 	}
@@ -189,6 +193,9 @@ func (e *Engine) openLog(ctx context.Context) error {
 		h, err := event.DecodeHeader(payload)
 		if err != nil {
 			return fmt.Errorf("batch at byte %d of segment %d: %w", pos.Offset, pos.Segment, err)
+		}
+		if err := e.belongs(h.Shard); err != nil {
+			return err
 		}
 		if !e.shard(h.Shard).covers(pos) {
 			e.publish(h, pos, now)

@@ -21,16 +21,26 @@ import (
 //
 //	trash/<moment>,<project>.<day>.<bucket>,<file>     an indexed file
 //	trash/<moment>,log/<segment>.log                   a log segment
+//	trash/<moment>,ledger/<segment>.log                a segment of the ledger
 //
 // The moment is when it came, in microseconds, 16 digits.
 type trash struct{ engine *Engine }
 
 func (t *trash) prefix() string { return fmt.Sprintf("%016d", max(t.engine.now().UnixMicro(), 0)) }
 
-// retire moves files that were replaced. Those that cannot be moved now are
+// The ends of the directories in the trash that hold segments.
+const (
+	logTrash    = ",log"
+	ledgerTrash = ",ledger"
+)
+
+// retire moves files that were replaced, once the ledger says what stays. Those that cannot be moved now are
 // litter: the next file names them as replaced too, and sweepLitter tries again.
 func (t *trash) retire(s *shard, names []string) error {
 	s.addLitter(names...)
+	if err := t.engine.ledger.agree(s); err != nil {
+		return err
+	}
 	var errs []error
 	for _, name := range names {
 		if err := t.move(s, name); err != nil {
@@ -60,7 +70,7 @@ func (t *trash) move(s *shard, name string) error {
 
 // retireSegment moves a log segment.
 func (t *trash) retireSegment(ctx context.Context, id uint64) error {
-	return t.engine.log.Retire(ctx, id, path.Join(t.engine.trashDir(), t.prefix()+",log"))
+	return t.engine.log.Retire(ctx, id, path.Join(t.engine.trashDir(), t.prefix()+logTrash))
 }
 
 // sweepLitter moves what could not be moved before.
@@ -122,7 +132,7 @@ func (t *trash) remove(name string) error {
 		return fmt.Errorf("remove %s from the trash: %s: %w", name, why, ErrGuarded)
 	}
 	at := path.Join(e.trashDir(), name)
-	if strings.HasSuffix(name, ",log") {
+	if strings.HasSuffix(name, logTrash) || strings.HasSuffix(name, ledgerTrash) {
 		segments, err := e.fs.List(at)
 		if err != nil {
 			return fmt.Errorf("empty the trash: %w", err)
@@ -150,7 +160,7 @@ func (t *trash) needed(name string) string {
 		return "it is not the trash's"
 	}
 	if len(parts) == 2 {
-		if parts[1] != "log" {
+		if kind := "," + parts[1]; kind != logTrash && kind != ledgerTrash {
 			return "it is not the trash's"
 		}
 		return ""

@@ -103,6 +103,9 @@ type SegmentInfo struct {
 	CreatedAt time.Time
 	// Sealed is set when nothing will be appended to it any more.
 	Sealed bool
+	// Previous is the newest segment before it that held frames when it was made;
+	// 0 if there was none, or if that cannot be read.
+	Previous uint64
 }
 
 // Log is an open log. All its methods may be called from many goroutines.
@@ -160,7 +163,7 @@ func (l *Log) Segments() []SegmentInfo {
 	defer l.mu.Unlock()
 	infos := make([]SegmentInfo, len(l.segments))
 	for i, s := range l.segments {
-		infos[i] = SegmentInfo{ID: s.id, Bytes: s.end, Frames: s.frames, CreatedAt: s.createdAt(), Sealed: !s.open}
+		infos[i] = SegmentInfo{ID: s.id, Bytes: s.end, Frames: s.frames, CreatedAt: s.createdAt(), Sealed: !s.open, Previous: s.header.previous}
 	}
 	return infos
 }
