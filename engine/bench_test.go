@@ -144,31 +144,12 @@ func BenchmarkScanDedupe(b *testing.B) {
 	if err := e.Index(context.Background(), 0, true); err != nil {
 		b.Fatal(err)
 	}
-	columns := []exec.Column{
-		{Source: exec.SourceEvent}, {Source: exec.SourceTime}, {Source: exec.SourceProperty, Property: "country", Type: catalog.TypeString},
-		{Source: exec.SourceProperty, Property: "price", Type: catalog.TypeDouble},
-	}
-	fragments := []struct {
-		name string
-		exec.Fragment
-	}{
-		{"count", exec.Fragment{Project: sampleProject}},
-		{"read", exec.Fragment{Project: sampleProject, Columns: columns}},
-		{"filter", exec.Fragment{Project: sampleProject, Columns: columns, Filter: &exec.Expr{Op: exec.OpEqual, Column: 2, Values: []catalog.Value{catalog.String("US")}}}},
-	}
-	for _, f := range fragments {
+	for _, f := range scanned {
 		for _, on := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/dedupe=%v", f.name, on), func(b *testing.B) {
-				f.Copies = !on
 				start := cpuTime()
 				for range b.N {
-					sum := 0.0
-					if _, err := e.Scan(context.Background(), &f.Fragment, func(batch *exec.Batch) error {
-						sum += lookAt(batch)
-						return nil
-					}); err != nil {
-						b.Fatal(err)
-					}
+					scanOnce(b, e, f.fragment, on)
 				}
 				reportCPU(b, start)
 			})
@@ -176,22 +157,80 @@ func BenchmarkScanDedupe(b *testing.B) {
 	}
 }
 
-// lookAt reads every value of a batch.
+// BenchmarkScanDedupeRatio is to BenchmarkScanDedupe what
+// BenchmarkIndexDedupeRatio is to BenchmarkIndexDedupe.
+func BenchmarkScanDedupeRatio(b *testing.B) {
+	e := openSample(b, vfs.OS(), b.TempDir())
+	newSample().fill(b, e, *benchEvents, 2000)
+	if err := e.Index(context.Background(), 0, true); err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range scanned {
+		b.Run(f.name, func(b *testing.B) {
+			takeTurns(b, func(on bool) {
+				for range 10 {
+					scanOnce(b, e, f.fragment, on)
+				}
+			})
+		})
+	}
+}
+
+var scannedColumns = []exec.Column{
+	{Source: exec.SourceEvent}, {Source: exec.SourceTime}, {Source: exec.SourceProperty, Property: "country", Type: catalog.TypeString},
+	{Source: exec.SourceProperty, Property: "price", Type: catalog.TypeDouble},
+}
+
+// scanned are the fragments that benchmarks scan.
+var scanned = []struct {
+	name     string
+	fragment exec.Fragment
+}{
+	{"count", exec.Fragment{Project: sampleProject}},
+	{"read", exec.Fragment{Project: sampleProject, Columns: scannedColumns}},
+	{"filter", exec.Fragment{Project: sampleProject, Columns: scannedColumns, Filter: &exec.Expr{Op: exec.OpEqual, Column: 2, Values: []catalog.Value{catalog.String("US")}}}},
+}
+
+func scanOnce(b *testing.B, e *Engine, f exec.Fragment, dedupe bool) {
+	b.Helper()
+	f.Copies, f.Runs = !dedupe, true
+	sum := 0.0
+	if _, err := e.Scan(context.Background(), &f, func(batch *exec.Batch) error {
+		sum += lookAt(batch)
+		return nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// lookAt reads every value of a batch that is meant.
 func lookAt(b *exec.Batch) (sum float64) {
+	runs := b.Runs
+	if runs == nil {
+		runs = []exec.Run{{Lo: 0, Hi: b.Rows}}
+	}
 	for _, c := range b.Columns {
 		switch a := c.(type) {
 		case *array.Dictionary:
-			for i := range a.Len() {
-				sum += float64(a.GetValueIndex(i))
+			for _, r := range runs {
+				for i := r.Lo; i < r.Hi; i++ {
+					sum += float64(a.GetValueIndex(i))
+				}
 			}
 		case *array.Timestamp:
-			for _, t := range a.TimestampValues() {
-				sum += float64(t)
+			values := a.TimestampValues()
+			for _, r := range runs {
+				for _, t := range values[r.Lo:r.Hi] {
+					sum += float64(t)
+				}
 			}
 		case *array.Float64:
-			for i, v := range a.Float64Values() {
-				if a.IsValid(i) {
-					sum += v
+			values := a.Float64Values()
+			for _, r := range runs {
+				for i := r.Lo; i < r.Hi; i++ {
+					if a.IsValid(i) {
+						sum += values[i]
+					}
 				}
 			}
 		}

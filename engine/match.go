@@ -38,7 +38,6 @@ func newMatcher(f *file) matcher { return matcher{file: f, users: newUserWalk(f)
 // of a probe, if there is one: the file's own group has the others.
 func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
 	m.keys = m.keys[:0]
-	clear(m.byKey)
 	for i := range probes {
 		p := &probes[i]
 		p.found = false
@@ -62,6 +61,7 @@ func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe,
 	err := m.matchKeys(probes, first, end, found)
 	for _, k := range m.keys {
 		m.filter[keyBit(k)/64] = 0
+		delete(m.byKey, k) // clearing would cost as much as the largest user's keys
 	}
 	return err
 }

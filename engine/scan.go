@@ -251,16 +251,18 @@ func (s *scan) give(ctx context.Context, b *exec.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if limit := s.fragment.Limit; limit > 0 && s.stats.RowsGiven+int64(b.Rows) > limit {
-		b.Cut(int(limit - s.stats.RowsGiven))
+	limit, rows := s.fragment.Limit, int64(b.Count())
+	if limit > 0 && s.stats.RowsGiven+rows > limit {
+		rows = limit - s.stats.RowsGiven
+		b.Cut(int(rows))
 	}
-	if b.Rows > 0 {
+	if rows > 0 {
 		if err := s.yield(b); err != nil {
 			return err
 		}
-		s.stats.RowsGiven += int64(b.Rows)
+		s.stats.RowsGiven += rows
 	}
-	if limit := s.fragment.Limit; limit > 0 && s.stats.RowsGiven >= limit {
+	if limit > 0 && s.stats.RowsGiven >= limit {
 		return errEnough
 	}
 	return nil

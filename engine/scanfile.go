@@ -101,8 +101,7 @@ func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) erro
 	before := w.stats
 	w.taker.Reset()
 	m := &p.state.files[p.file]
-	w.selectVisible(m, lo, hi)
-	visible := w.selected.Count()
+	visible := w.selectVisible(m, lo, hi)
 	if visible == 0 {
 		return nil
 	}
@@ -114,51 +113,73 @@ func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) erro
 	if kept == 0 {
 		return nil
 	}
+	if w.visibleColumns == 0 {
+		return w.scan.give(ctx, &exec.Batch{Rows: kept})
+	}
 	w.runs = w.selected.AppendRuns(w.runs[:0])
+	batch, err := w.output(p, f, m, lo, kept)
+	if err != nil {
+		w.stats = before
+		return err
+	}
+	return w.scan.give(ctx, batch)
+}
+
+// output makes the batch of the rows in runs, whose numbers count from row lo. The
+// filter's columns are there; the others are read from the first to the last
+// row that is meant.
+func (w *worker) output(p *part, f *file, m *marks, lo, kept int) (*exec.Batch, error) {
 	first, end := w.runs[0].Lo, w.runs[len(w.runs)-1].Hi
-	batch := exec.Batch{Rows: kept}
+	w.shiftRuns(first)
 	for i := range w.scan.fragment.Columns {
 		c := &w.scan.fragment.Columns[i]
 		if c.Hidden {
 			continue
 		}
-		a, offset := w.columns[i], 0
-		if !w.scan.uses[i] {
-			if a, err = fileColumn(p, f, m, c, lo+first, lo+end); err != nil {
-				w.stats = before
-				return err
-			}
-			offset = first
+		if w.scan.uses[i] {
+			w.columns[i] = array.NewSlice(w.columns[i], int64(first), int64(end))
+			continue
 		}
-		if a, err = w.take(a, offset, kept); err != nil {
-			return err
+		a, err := fileColumn(p, f, m, c, lo+first, lo+end)
+		if err != nil {
+			return nil, err
+		}
+		w.columns[i] = a
+	}
+	batch := &exec.Batch{Rows: end - first}
+	// Where most rows are meant it is cheaper to say which than to copy them.
+	const most = 4
+	if w.scan.fragment.Runs && kept*most >= batch.Rows {
+		batch.Runs = w.runs
+	}
+	for i, c := range w.scan.fragment.Columns {
+		if c.Hidden {
+			continue
+		}
+		a := w.columns[i]
+		if batch.Runs == nil && kept < a.Len() {
+			var err error
+			if a, err = w.taker.Take(a, w.runs, kept); err != nil {
+				return nil, err
+			}
 		}
 		batch.Columns = append(batch.Columns, a)
 	}
-	return w.scan.give(ctx, &batch)
+	if batch.Runs == nil {
+		batch.Rows = kept
+	}
+	return batch, nil
 }
 
-// take cuts an array, whose first value is of row offset, to the runs.
-func (w *worker) take(a arrow.Array, offset, kept int) (arrow.Array, error) {
-	if a.Len() == kept {
-		return a, nil
+// shiftRuns makes the runs count from row first.
+func (w *worker) shiftRuns(first int) {
+	if first == 0 {
+		return
 	}
-	if offset > 0 {
-		for i := range w.runs {
-			w.runs[i].Lo -= offset
-			w.runs[i].Hi -= offset
-		}
-		defer func() {
-			for i := range w.runs {
-				w.runs[i].Lo += offset
-				w.runs[i].Hi += offset
-			}
-		}()
+	for i := range w.runs {
+		w.runs[i].Lo -= first
+		w.runs[i].Hi -= first
 	}
-	if len(w.runs) == 1 {
-		return array.NewSlice(a, int64(w.runs[0].Lo), int64(w.runs[0].Hi)), nil
-	}
-	return w.taker.Take(a, w.runs, kept)
 }
 
 // filterRows reads the filter's columns and removes from selected what does not

@@ -22,7 +22,7 @@ type logRow struct {
 // the filter. Events are rows here: they are turned into columns last, and only
 // those that can pass.
 func (w *worker) scanLog(ctx context.Context, p *part) error {
-	if w.filter == nil && w.visibleColumns == 0 {
+	if w.countsOnly() {
 		return w.countLog(ctx, p)
 	}
 	w.taker.Reset()
@@ -47,8 +47,7 @@ func (w *worker) countLog(ctx context.Context, p *part) error {
 	}
 	for lo := 0; lo < events; lo += exec.MaxBatchRows {
 		hi := min(lo+exec.MaxBatchRows, events)
-		w.selectVisible(&p.state.log, int(p.base)+lo, int(p.base)+hi)
-		if n := w.selected.Count(); n > 0 {
+		if n := w.selectVisible(&p.state.log, int(p.base)+lo, int(p.base)+hi); n > 0 {
 			if err := w.scan.give(ctx, &exec.Batch{Rows: n}); err != nil {
 				return err
 			}

@@ -48,26 +48,36 @@ func (w *worker) finish() {
 }
 
 // selectVisible makes selected the rows [lo, hi) of a source that the fragment
-// may see, as numbers from 0.
-func (w *worker) selectVisible(m *marks, lo, hi int) {
-	rows := hi - lo
-	w.selected = w.selected.Reset(rows)
-	w.selected.Fill(rows)
-	for _, o := range between(m.absent, lo, hi) {
+// may see, as numbers from 0, and counts them. Where only their number is asked
+// for selected stays as it is.
+func (w *worker) selectVisible(m *marks, lo, hi int) (visible int) {
+	absent, hidden := between(m.absent, lo, hi), between(m.hidden, lo, hi)
+	if w.scan.fragment.Copies {
+		hidden = nil
+	}
+	w.stats.RowsDuplicate += int64(len(hidden))
+	visible = hi - lo - len(absent) - len(hidden)
+	if w.countsOnly() && m.gone == nil {
+		return visible
+	}
+	w.selected = w.selected.Reset(hi - lo)
+	w.selected.Fill(hi - lo)
+	for _, o := range absent {
 		w.selected.Unset(int(o) - lo)
 	}
 	if m.gone != nil {
-		w.stats.RowsDeleted += int64(unsetGone(w.selected, m.gone, lo, hi))
+		gone := unsetGone(w.selected, m.gone, lo, hi)
+		w.stats.RowsDeleted += int64(gone)
+		visible -= gone
 	}
-	if w.scan.fragment.Copies {
-		return
-	}
-	hidden := between(m.hidden, lo, hi)
 	for _, o := range hidden {
 		w.selected.Unset(int(o) - lo)
 	}
-	w.stats.RowsDuplicate += int64(len(hidden))
+	return visible
 }
+
+// countsOnly reports whether neither values nor a filter are asked for.
+func (w *worker) countsOnly() bool { return w.filter == nil && w.visibleColumns == 0 }
 
 // unsetGone removes the rows [lo, hi) that are gone, and counts them.
 func unsetGone(selected, gone exec.Bitmap, lo, hi int) (n int) {

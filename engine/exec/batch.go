@@ -20,15 +20,40 @@ import (
 //	          Dictionary of Int8, Int16 or Int32 over String, or String
 type Batch struct {
 	Columns []arrow.Array
-	Rows    int
+	// Rows is the length of the columns.
+	Rows int
+	// Runs are the rows that are meant, ascending; nil means all. Only a fragment
+	// with Runs gets batches with them.
+	Runs []Run
+}
+
+// Count is the number of rows that are meant.
+func (b *Batch) Count() int {
+	if b.Runs == nil {
+		return b.Rows
+	}
+	n := 0
+	for _, r := range b.Runs {
+		n += r.Hi - r.Lo
+	}
+	return n
 }
 
 // MaxBatchRows is the most rows that a batch holds.
 const MaxBatchRows = 1 << 16
 
-// Cut leaves the first rows of the batch.
+// Cut leaves the first rows of those that are meant.
 func (b *Batch) Cut(rows int) {
-	if rows >= b.Rows {
+	if rows >= b.Count() {
+		return
+	}
+	for i, r := range b.Runs {
+		if n := r.Hi - r.Lo; n < rows {
+			rows -= n
+			continue
+		}
+		b.Runs = b.Runs[:i+1]
+		b.Runs[i].Hi = r.Lo + rows
 		return
 	}
 	for i, a := range b.Columns {

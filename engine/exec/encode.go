@@ -11,7 +11,8 @@ import (
 //
 //	version   byte     1
 //	project   uvarint
-//	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows
+//	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows,
+//	                   16 runs
 //	as-of     16 bytes big-endian ingest id
 //	policy    5 bytes  disabled, key, survivor, conflict, missing
 //	limit     uvarint
@@ -28,6 +29,7 @@ const (
 	flagAsOf
 	flagPolicy
 	flagFilter
+	flagRuns
 	flagsKnown = 1<<iota - 1
 )
 
@@ -66,6 +68,9 @@ func (f *Fragment) flags() (flags byte) {
 	}
 	if f.Filter != nil {
 		flags |= flagFilter
+	}
+	if f.Runs {
+		flags |= flagRuns
 	}
 	return flags
 }
@@ -135,7 +140,7 @@ func (d *decoder) fragment() *Fragment {
 	if flags > flagsKnown {
 		d.bad = true
 	}
-	f.Copies = flags&flagCopies != 0
+	f.Copies, f.Runs = flags&flagCopies != 0, flags&flagRuns != 0
 	if flags&flagAsOf != 0 {
 		f.AsOf = catalog.IngestIDFromBytes(d.bytes(catalog.IngestIDSize))
 	}

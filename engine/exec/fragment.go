@@ -23,6 +23,10 @@ type Fragment struct {
 	Filter *Expr
 	// Limit ends the scan after that many rows; 0 means no limit.
 	Limit int64
+	// Runs says that whoever gets the batches minds Batch.Runs: rows that are
+	// hidden or filtered out may then stay in the columns, which saves copying
+	// all others.
+	Runs bool
 }
 
 // Column is a column of a fragment.
