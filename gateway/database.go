@@ -42,7 +42,7 @@ func (d *database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 	if err != nil {
 		return nil, false, err
 	}
-	return d.table(ctx, name, asOf, false), true, nil
+	return d.counted(ctx, d.table(ctx, name, asOf, false))
 }
 
 // GetTableInsensitiveAsOf returns a table for AS OF, which is also how the
@@ -67,7 +67,7 @@ func (d *database) GetTableInsensitiveAsOf(ctx *sql.Context, name string, asOf a
 	if err != nil {
 		return nil, false, err
 	}
-	return d.table(ctx, name, id, system), true, nil
+	return d.counted(ctx, d.table(ctx, name, id, system))
 }
 
 func refuseAsOf(v any, why error) error {

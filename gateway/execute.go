@@ -10,6 +10,9 @@ import (
 // be, and gives scans what they can use of the nodes above them. All others stay
 // as they are.
 func (g *Gateway) rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	if err := checkColumnCount(ctx, n); err != nil {
+		return nil, err
+	}
 	if err := refusedNode(n); err != nil {
 		return nil, err
 	}

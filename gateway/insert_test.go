@@ -192,3 +192,11 @@ func TestReplaceUnderEachKey(t *testing.T) {
 		t.Error("an event without an insert id has a key")
 	}
 }
+
+func BenchmarkInsertIntoManyColumns(b *testing.B) {
+	w := newWideWorld(b, 3990)
+	b.ResetTimer()
+	for i := range b.N {
+		w.must(fmt.Sprintf("INSERT INTO events (event, time, insert_id, p1) VALUES ('x', '2026-01-11', 'b%d', 1)", i))
+	}
+}

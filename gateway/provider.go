@@ -32,6 +32,7 @@ var (
 // newProvider makes the provider that the engine is built with.
 func (g *Gateway) newProvider() sql.DatabaseProvider {
 	g.registerVariables()
+	installNamedColumns()
 	return &provider{gateway: g}
 }
 

@@ -31,6 +31,7 @@ type eventsTable struct {
 	schema sql.Schema
 	// projection holds places in all, in the order of the rows' values; nil is all.
 	projection []int
+	projected  sql.Schema // their columns
 	// only, where it is not nil, says which places of all are read.
 	only map[int]bool
 
@@ -78,11 +79,7 @@ func (t *eventsTable) Schema(*sql.Context) sql.Schema {
 	if t.projection == nil {
 		return t.schema
 	}
-	schema := make(sql.Schema, len(t.projection))
-	for i, place := range t.projection {
-		schema[i] = t.schema[place]
-	}
-	return schema
+	return t.projected // made once: the planner asks for it once a column
 }
 
 // PrimaryKeySchema has all columns and no key.
@@ -97,12 +94,14 @@ func (t *eventsTable) WithProjections(_ *sql.Context, names []string) (sql.Table
 		wanted[strings.ToLower(name)] = true
 	}
 	next := *t
-	next.projection = make([]int, 0, len(names))
+	next.projection, next.projected = make([]int, 0, len(names)), make(sql.Schema, 0, len(names))
 	for i := range t.all {
 		if wanted[strings.ToLower(t.all[i].name)] {
 			next.projection = append(next.projection, i)
+			next.projected = append(next.projected, t.schema[i])
 		}
 	}
+	next.projected = slices.Clip(next.projected)
 	if len(next.projection) != len(wanted) {
 		return nil, fmt.Errorf("project %s.%s to %s: %w", t.project.Name, t.name, names, catalog.ErrNoColumn)
 	}

@@ -172,6 +172,7 @@ type statement struct {
 	began   time.Time
 	catalog *catalog.Catalog
 	views   viewReads
+	columns columnCount
 }
 
 func (s *statement) current() *statement { return s }
@@ -191,7 +192,7 @@ func (g *Gateway) catalogFor(ctx *sql.Context) *catalog.Catalog {
 	defer s.mu.Unlock()
 	if s.catalog == nil || s.pid != ctx.Pid() || !s.began.Equal(ctx.QueryTime()) {
 		s.pid, s.began, s.catalog = ctx.Pid(), ctx.QueryTime(), g.Catalog()
-		s.views = viewReads{}
+		s.views, s.columns = viewReads{}, columnCount{}
 	}
 	return s.catalog
 }
