@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"arbor/catalog"
+)
+
+// TestPlan says what is due for shards of 2026-03-01, given as "logged bytes,
+// age of the oldest, files as size@age".
+func TestPlan(t *testing.T) {
+	day := catalog.DayOf(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
+	set := settings{sealAfterBytes: 1000, sealAfterAge: time.Minute, closeGrace: 2 * time.Hour}
+	during := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	grace := time.Date(2026, 3, 2, 1, 59, 0, 0, time.UTC)
+	over := time.Date(2026, 3, 2, 2, 0, 0, 0, time.UTC)
+	later := time.Date(2026, 3, 5, 0, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name   string
+		now    time.Time
+		logged int64
+		age    time.Duration
+		files  string
+		want   string
+	}{
+		{"nothing", during, 0, 0, "", "nothing"},
+		{"too young and too small", during, 999, 59 * time.Second, "", "nothing"},
+		{"by size", during, 1000, 0, "", "index"},
+		{"by age", during, 1, time.Minute, "", "index"},
+		{"an empty batch by age", during, 0, time.Minute, "", "nothing"},
+		{"three files", during, 0, 0, "10@1h 10@1h 10@1h", "nothing"},
+		{"four of a size", during, 0, 0, "10@1h 10@2h 10@3h 10@4h", "merge 4"},
+		{"four of a size beside a large one", during, 0, 0, "900@9h 10@1h 10@2h 10@3h 10@4h", "merge 4"},
+		{"a tower", during, 0, 0, "640@1h 320@1h 160@1h 80@1h 40@1h 20@1h 10@1h", "nothing"},
+		{"too many whatever their sizes", during, 0, 0, tower(maxFiles + 1), fmt.Sprintf("merge %d", maxFiles/2)},
+		{"as many as may be", during, 0, 0, tower(maxFiles), "nothing"},
+		{"logged first", over, 1, time.Minute, "10@1h 10@2h", "index"},
+		{"in the grace", grace, 0, 0, "10@1h 10@2h", "nothing"},
+		{"over", over, 0, 0, "10@1h 10@3h", "close 2"},
+		{"over, something logged", over, 1, time.Second, "10@1h 10@3h", "nothing"},
+		{"closed", later, 0, 0, "10@1h", "nothing"},
+		{"closed, late events still coming", later, 0, 0, "900@20h 10@4m59s", "nothing"},
+		{"closed, late events came", later, 0, 0, "900@20h 10@5m", "close 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := shardState{key: catalog.ShardKey{Project: 1, Day: day}, loggedBytes: tt.logged, oldest: tt.now.Add(-tt.age).UnixMicro()}
+			if tt.logged > 0 {
+				s.loggedBatches = 1
+			}
+			for i, spec := range strings.Fields(tt.files) {
+				size, age, _ := strings.Cut(spec, "@")
+				ago, err := time.ParseDuration(age)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := fileState{name: fileName{sequence: uint64(tt.now.Add(-ago).UnixMicro()), random: uint32(i)}}
+				fmt.Sscan(size, &f.bytes)
+				s.files = append(s.files, f)
+			}
+			got := "nothing"
+			for _, task := range plan([]shardState{s}, set, tt.now) {
+				if got = task.kind.String(); len(task.files) > 0 {
+					got = fmt.Sprintf("%s %d", task.kind, len(task.files))
+				}
+			}
+			if got != tt.want {
+				t.Errorf("plan says %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// tower is n files each of which is larger than all smaller ones together.
+func tower(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%d@1h ", 10<<i)
+	}
+	return b.String()
+}
