@@ -41,11 +41,11 @@ lint:
 	@grep -q gms_pure_go /tmp/arbor-notag.txt
 
 unit:
-	go test ./...
+	go test -timeout 30m ./...
 
 # race runs what is concurrent under the race detector, which needs cgo.
 race:
-	CGO_ENABLED=1 go test -race -short ./engine/... ./cluster/... ./gateway/... ./sqltests/torture
+	CGO_ENABLED=1 go test -race -short -timeout 30m ./engine/... ./cluster/... ./gateway/... ./sqltests/torture
 
 # fuzz runs every fuzz target for FUZZTIME.
 fuzz:
