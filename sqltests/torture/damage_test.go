@@ -62,7 +62,7 @@ func TestEveryFileCut(t *testing.T) {
 	r, disk, options := smallStore(t, true)
 	names := fileNames(t, disk, "data")
 	for i, name := range names {
-		if path.Ext(name) == ".log" && (i+1 == len(names) || path.Dir(names[i+1]) != path.Dir(name)) {
+		if isNewestSegment(names, i) {
 			continue
 		}
 		whole := readFile(t, disk, name)
@@ -78,6 +78,33 @@ func TestEveryFileCut(t *testing.T) {
 		}
 		t.Logf("%s: %d bytes, %v", name, len(whole), outcomes)
 	}
+}
+
+// TestEveryFileRemoved takes whole files away. They are missed, but for the
+// newest segment of a log, of which nothing speaks yet.
+func TestEveryFileRemoved(t *testing.T) {
+	skipShort(t)
+	r, disk, options := smallStore(t, true)
+	names := fileNames(t, disk, "data")
+	for i, name := range names {
+		if isNewestSegment(names, i) {
+			continue
+		}
+		copied := disk.CrashClone(rand.New(rand.NewPCG(0, 0)), 1)
+		if err := copied.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		outcome, err := r.examine(copied, options(), "")
+		if err != nil {
+			t.Errorf("%s removed: %v", name, err)
+		}
+		t.Logf("%s removed: %s", name, outcome)
+	}
+}
+
+// isNewestSegment reports whether file i is the last of a log's directory.
+func isNewestSegment(names []string, i int) bool {
+	return path.Ext(names[i]) == ".log" && (i+1 == len(names) || path.Dir(names[i+1]) != path.Dir(names[i]))
 }
 
 // smallStore makes a store with indexed files and a log. One that is not closed
