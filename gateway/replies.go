@@ -132,9 +132,9 @@ func refuseTrack(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // refuseImport writes an error as the clients of /import expect it: those that
-// send a data field, as those of /track.
+// send a data field and are not strict, as those of /track.
 func refuseImport(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Form.Has("data") {
+	if r.Form.Has("data") && !isSet(r.Form, "strict") {
 		refuseTrack(w, r, err)
 		return
 	}
