@@ -5,7 +5,7 @@ export GOFLAGS      := -tags=gms_pure_go
 export CGO_ENABLED  := 0
 
 # -mod=readonly is Go's default; a change of dependencies is a change of go.mod.
-FUZZTIME  ?= 5s
+FUZZTIME  ?= 3s
 HISTORIES ?= 10000
 BENCH     ?= .
 COUNT     ?= 5
