@@ -9,10 +9,10 @@ import (
 
 // An encoded fragment:
 //
-//	version   byte     1
+//	version   byte     2; 1 ends with the filter and has no flags from 32 on
 //	project   uvarint
 //	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows,
-//	                   16 runs
+//	                   16 runs, 32 computed columns follow, 64 a group, 128 an order
 //	as-of     16 bytes big-endian ingest id
 //	policy    5 bytes  disabled, key, survivor, conflict, missing
 //	limit     uvarint
@@ -21,8 +21,14 @@ import (
 //	filter    an expression: op byte, then for and, or, not: uvarint count and
 //	          the arguments; for the others: uvarint column, uvarint count and the
 //	          constants, each kind byte, uvarint bits, text (uvarint length, bytes)
+//	computed  uvarint, then each: function (text), uvarint count and the
+//	          arguments, type, precision, scale, hidden (a byte each), uvarint period
+//	group     uvarint count and the keys; uvarint count and the aggregates, each: op
+//	          byte, uvarint count and arguments, uvarint count and constants; uvarint
+//	          greatest number of groups
+//	order     uvarint, then each: uvarint column, descending byte
 
-const encodingVersion = 1
+const encodingVersion = 2
 
 const (
 	flagCopies = 1 << iota
@@ -30,8 +36,13 @@ const (
 	flagPolicy
 	flagFilter
 	flagRuns
-	flagsKnown = 1<<iota - 1
+	flagComputed
+	flagGroup
+	flagOrder
 )
+
+// flagsOfVersion1 are the flags that version 1 knew.
+const flagsOfVersion1 = flagComputed - 1
 
 // AppendFragment appends the fragment's encoding to dst. The fragment must be valid.
 func AppendFragment(dst []byte, f *Fragment) []byte {
@@ -53,6 +64,58 @@ func AppendFragment(dst []byte, f *Fragment) []byte {
 	if f.Filter != nil {
 		dst = appendExpr(dst, f.Filter)
 	}
+	if len(f.Computed) > 0 {
+		dst = appendComputed(dst, f.Computed)
+	}
+	if f.Group != nil {
+		dst = appendGroup(dst, f.Group)
+	}
+	if len(f.Order) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(f.Order)))
+		for _, o := range f.Order {
+			dst = append(binary.AppendUvarint(dst, uint64(o.Column)), boolByte(o.Descending))
+		}
+	}
+	return dst
+}
+
+func appendComputed(dst []byte, computed []Computed) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(computed)))
+	for i := range computed {
+		c := &computed[i]
+		dst = appendNumbers(appendText(dst, c.Function), c.Args)
+		dst = append(dst, byte(c.Type), c.Precision, c.Scale, boolByte(c.Hidden))
+		dst = binary.AppendUvarint(dst, uint64(c.Period))
+	}
+	return dst
+}
+
+func appendGroup(dst []byte, g *Group) []byte {
+	dst = appendNumbers(dst, g.Keys)
+	dst = binary.AppendUvarint(dst, uint64(len(g.Aggregates)))
+	for i := range g.Aggregates {
+		a := &g.Aggregates[i]
+		dst = appendNumbers(append(dst, byte(a.Op)), a.Args)
+		dst = appendValues(dst, a.Params)
+	}
+	return binary.AppendUvarint(dst, uint64(g.MaxGroups))
+}
+
+func appendNumbers(dst []byte, numbers []int) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(numbers)))
+	for _, n := range numbers {
+		dst = binary.AppendUvarint(dst, uint64(n))
+	}
+	return dst
+}
+
+func appendValues(dst []byte, values []catalog.Value) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(values)))
+	for _, v := range values {
+		dst = append(dst, byte(v.Kind))
+		dst = binary.AppendUvarint(dst, v.Bits)
+		dst = appendText(dst, v.Text)
+	}
 	return dst
 }
 
@@ -72,6 +135,15 @@ func (f *Fragment) flags() (flags byte) {
 	if f.Runs {
 		flags |= flagRuns
 	}
+	if len(f.Computed) > 0 {
+		flags |= flagComputed
+	}
+	if f.Group != nil {
+		flags |= flagGroup
+	}
+	if len(f.Order) > 0 {
+		flags |= flagOrder
+	}
 	return flags
 }
 
@@ -84,14 +156,7 @@ func appendExpr(dst []byte, x *Expr) []byte {
 		}
 		return dst
 	}
-	dst = binary.AppendUvarint(dst, uint64(x.Column))
-	dst = binary.AppendUvarint(dst, uint64(len(x.Values)))
-	for _, v := range x.Values {
-		dst = append(dst, byte(v.Kind))
-		dst = binary.AppendUvarint(dst, v.Bits)
-		dst = appendText(dst, v.Text)
-	}
-	return dst
+	return appendValues(binary.AppendUvarint(dst, uint64(x.Column)), x.Values)
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -132,12 +197,10 @@ type decoder struct {
 
 func (d *decoder) fragment() *Fragment {
 	f := &Fragment{}
-	if d.byte() != encodingVersion {
-		d.bad = true
-	}
+	version := d.byte()
 	f.Project = catalog.ProjectID(d.below(1 << 32))
 	flags := d.byte()
-	if flags > flagsKnown {
+	if version == 0 || version == 1 && flags > flagsOfVersion1 {
 		d.bad = true
 	}
 	f.Copies, f.Runs = flags&flagCopies != 0, flags&flagRuns != 0
@@ -152,7 +215,71 @@ func (d *decoder) fragment() *Fragment {
 	if flags&flagFilter != 0 {
 		f.Filter = d.expr(1)
 	}
+	if flags&flagComputed != 0 {
+		f.Computed = d.computed()
+	}
+	if flags&flagGroup != 0 {
+		f.Group = d.group()
+	}
+	if flags&flagOrder != 0 {
+		for range d.below(MaxColumns + 1) {
+			f.Order = append(f.Order, Order{Column: int(d.below(MaxColumns + MaxComputed + 1)), Descending: d.bool()})
+			if d.bad {
+				break
+			}
+		}
+	}
 	return f
+}
+
+func (d *decoder) computed() []Computed {
+	var computed []Computed
+	for range d.below(MaxComputed + 1) {
+		c := Computed{Function: d.text(), Args: d.numbers(MaxAggregateArgs), Type: catalog.Type(d.byte()),
+			Precision: d.byte(), Scale: d.byte(), Hidden: d.bool(), Period: int64(d.below(1 << 62))}
+		if d.bad {
+			return nil
+		}
+		computed = append(computed, c)
+	}
+	return computed
+}
+
+func (d *decoder) group() *Group {
+	g := &Group{Keys: d.numbers(MaxKeys)}
+	for range d.below(MaxAggregates + 1) {
+		a := Aggregate{Op: AggregateOp(d.byte()), Args: d.numbers(MaxAggregateArgs), Params: d.values()}
+		if d.bad {
+			return g
+		}
+		g.Aggregates = append(g.Aggregates, a)
+	}
+	g.MaxGroups = int64(d.below(1 << 62))
+	return g
+}
+
+// numbers are column numbers, at most so many.
+func (d *decoder) numbers(most uint64) []int {
+	var numbers []int
+	for range d.below(most + 1) {
+		numbers = append(numbers, int(d.below(MaxColumns+MaxComputed+1)))
+		if d.bad {
+			return nil
+		}
+	}
+	return numbers
+}
+
+func (d *decoder) values() []catalog.Value {
+	var values []catalog.Value
+	for range d.below(MaxExprValues + 1) {
+		v := catalog.Value{Kind: catalog.Kind(d.byte()), Bits: d.uvarint(), Text: d.text()}
+		if d.bad {
+			return nil
+		}
+		values = append(values, v)
+	}
+	return values
 }
 
 func (d *decoder) policy() *catalog.Policy {
@@ -193,14 +320,8 @@ func (d *decoder) expr(depth int) *Expr {
 		}
 		return x
 	}
-	x.Column = int(d.below(MaxColumns + 1))
-	for range d.below(MaxExprValues + 1) {
-		v := catalog.Value{Kind: catalog.Kind(d.byte()), Bits: d.uvarint(), Text: d.text()}
-		if d.bad {
-			return x
-		}
-		x.Values = append(x.Values, v)
-	}
+	x.Column = int(d.below(MaxColumns + MaxComputed + 1))
+	x.Values = d.values()
 	return x
 }
 

@@ -403,6 +403,12 @@ func TestFragmentEncoding(t *testing.T) {
 			f.Policy = &catalog.Policy{Disabled: true, Key: catalog.KeyID, Missing: catalog.MissingContent}
 			f.Filter = randomExpr(rng, tab.columns, 4)
 		}
+		if rng.IntN(2) == 0 {
+			f.Computed = []Computed{{Function: "f(x)", Args: []int{0}, Type: catalog.TypeInt}, {Function: "g", Type: catalog.TypeDecimal, Precision: 9, Scale: 2, Hidden: true}}
+			f.Group = &Group{Keys: []int{0, len(f.Columns)}, MaxGroups: 7, Aggregates: []Aggregate{
+				{Op: AggCount}, {Op: AggPercentile, Args: []int{len(f.Columns)}, Params: []catalog.Value{catalog.Double(0.5)}}}}
+			f.Order = []Order{{Column: 3, Descending: true}, {Column: 0}}
+		}
 		encoded := AppendFragment(nil, f)
 		back, err := DecodeFragment(encoded)
 		if err != nil {

@@ -18,10 +18,20 @@ type Fragment struct {
 	Policy *catalog.Policy
 	// Columns are read, in this order; the Hidden ones only for the filter.
 	Columns []Column
+	// Computed are more columns, made of those; their column numbers go on after
+	// those of Columns.
+	Computed []Computed
 	// Filter keeps the rows for which it is true; nil keeps all. Its column
-	// numbers are positions in Columns.
+	// numbers are positions in Columns and then in Computed.
 	Filter *Expr
-	// Limit ends the scan after that many rows; 0 means no limit.
+	// Group makes groups of the rows, and the answer is a row for each group: its
+	// keys, then its aggregates. Nil gives the rows themselves.
+	Group *Group
+	// Order sorts the rows of the answer; its column numbers are those of the
+	// answer's columns: the visible ones, or a group's keys and aggregates.
+	Order []Order
+	// Limit ends the answer after that many rows; 0 means no limit. Without Order
+	// any rows may be the ones.
 	Limit int64
 	// Runs says that whoever gets the batches minds Batch.Runs: rows that are
 	// hidden or filtered out may then stay in the columns, which saves copying
@@ -82,6 +92,7 @@ const (
 	OpIn     Op = 9 // Column, Values
 	OpIsNull Op = 10
 	OpPrefix Op = 11 // Column is a string that starts with Values[0]
+	OpTrue   Op = 12 // Column is a number other than 0
 )
 
 // Expr is a predicate over a fragment's columns with SQL's three-valued logic.

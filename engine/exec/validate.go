@@ -21,6 +21,7 @@ var (
 // Limits on a fragment.
 const (
 	MaxColumns     = catalog.MaxColumns + 64 // a project's columns and all others
+	MaxComputed    = 1024
 	MaxExprDepth   = 64
 	MaxExprNodes   = 4096
 	MaxExprValues  = 1 << 16 // of one expression
@@ -58,11 +59,40 @@ func (f *Fragment) Validate() error {
 			return fmt.Errorf("column %d: %w", i, err)
 		}
 	}
+	if len(f.Computed) > MaxComputed {
+		return fmt.Errorf("%w: %d computed columns, at most %d", ErrFragment, len(f.Computed), MaxComputed)
+	}
+	for i := range f.Computed {
+		if err := f.validateComputed(&f.Computed[i]); err != nil {
+			return fmt.Errorf("computed column %d: %w", i, err)
+		}
+	}
+	if err := f.validateGroup(); err != nil {
+		return err
+	}
 	if f.Filter == nil {
 		return nil
 	}
-	v := validator{columns: f.Columns}
+	v := validator{fragment: f}
 	return v.expr(f.Filter, 1)
+}
+
+func (f *Fragment) validateComputed(c *Computed) error {
+	if c.Type > catalog.TypeDecimal {
+		return fmt.Errorf("%w: type %d", ErrFragment, c.Type)
+	}
+	if len(c.Function) > MaxValueBytes || len(c.Args) > MaxAggregateArgs || c.Period < 0 {
+		return fmt.Errorf("%w: function of %d bytes with %d arguments and period %d", ErrFragment, len(c.Function), len(c.Args), c.Period)
+	}
+	for _, a := range c.Args {
+		if a < 0 || a >= len(f.Columns) {
+			return fmt.Errorf("%w: argument on column %d of %d", ErrFragment, a, len(f.Columns))
+		}
+	}
+	if c.Period > 0 && (len(c.Args) != 1 || f.Columns[c.Args[0]].Result() != catalog.TypeDatetime) {
+		return fmt.Errorf("%w: a period takes one argument, a moment", ErrFragment)
+	}
+	return nil
 }
 
 func (c *Column) validate() error {
@@ -83,7 +113,7 @@ func (c *Column) validate() error {
 
 // validator walks an expression and counts what it meets.
 type validator struct {
-	columns       []Column
+	fragment      *Fragment
 	nodes, values int
 }
 
@@ -110,9 +140,9 @@ func (v *validator) expr(x *Expr, depth int) error {
 			return fmt.Errorf("%w: IN without constants", ErrFragment)
 		}
 		return v.leaf(x)
-	case OpIsNull:
+	case OpIsNull, OpTrue:
 		if len(x.Values) != 0 {
-			return fmt.Errorf("%w: IS NULL with constants", ErrFragment)
+			return fmt.Errorf("%w: operator %d with constants", ErrFragment, x.Op)
 		}
 		return v.leaf(x)
 	}
@@ -132,8 +162,8 @@ func (v *validator) args(x *Expr, depth int) error {
 }
 
 func (v *validator) leaf(x *Expr) error {
-	if x.Column < 0 || x.Column >= len(v.columns) {
-		return fmt.Errorf("%w: filter on column %d of %d", ErrFragment, x.Column, len(v.columns))
+	if x.Column < 0 || x.Column >= v.fragment.columnCount() {
+		return fmt.Errorf("%w: filter on column %d of %d", ErrFragment, x.Column, v.fragment.columnCount())
 	}
 	if len(x.Args) != 0 {
 		return fmt.Errorf("%w: operator %d with arguments", ErrFragment, x.Op)
@@ -141,9 +171,12 @@ func (v *validator) leaf(x *Expr) error {
 	if v.values += len(x.Values); v.values > MaxExprValues {
 		return fmt.Errorf("%w: filter with more than %d constants", ErrFragment, MaxExprValues)
 	}
-	t := v.columns[x.Column].Result()
+	t, _, _ := v.fragment.ColumnType(x.Column)
 	if x.Op == OpPrefix && !isText(t) {
 		return fmt.Errorf("%w: prefix of a %s", ErrFragment, t)
+	}
+	if x.Op == OpTrue && !isNumber(t) {
+		return fmt.Errorf("%w: truth of a %s", ErrFragment, t)
 	}
 	for _, c := range x.Values {
 		if err := constant(c, t); err != nil {
