@@ -117,6 +117,15 @@ func (c *Cluster) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.B
 	return c.local.Scan(ctx, f, yield)
 }
 
+// Execute gives the answer of a fragment with a group, as Local.Execute does.
+func (c *Cluster) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	if err := c.begin(); err != nil {
+		return exec.ScanStats{}, err
+	}
+	defer c.calls.Done()
+	return c.local.Execute(ctx, f, yield)
+}
+
 // Describe gives the rows of one of the tables that DescribeTables names.
 func (c *Cluster) Describe(ctx context.Context, table string) (*exec.Table, error) {
 	if err := c.begin(); err != nil {

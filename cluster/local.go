@@ -29,6 +29,10 @@ type Local interface {
 	// two goroutines at once.
 	Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error)
 
+	// Execute gives the answer of a fragment with a group, as Fragment.Group says,
+	// from views taken when it starts. Batches stay valid.
+	Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error)
+
 	// Describe gives the rows of one of the tables that DescribeTables names.
 	Describe(ctx context.Context, table string) (*exec.Table, error)
 

@@ -30,6 +30,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/exec"
 	"arbor/engine/vfs"
 )
 
@@ -76,6 +77,15 @@ type Options struct {
 	// Workers is how many goroutines a scan uses; the number of processors, at
 	// most 8, if 0.
 	Workers int
+	// Functions evaluates the columns that only the SQL library can compute; nil
+	// refuses fragments with any.
+	Functions exec.Functions
+	// QueryBytes is about what the groups of one query may take in memory;
+	// DefaultQueryBytes if 0.
+	QueryBytes int64
+	// DomainBytes is about what the numbered values of columns, which are kept
+	// from query to query, may take; DefaultDomainBytes if 0.
+	DomainBytes int64
 	// CreatedBy is the program's version, written into files.
 	CreatedBy string
 	// OpenDamagedLog opens a log in spite of damage: what can be read is there,
@@ -85,6 +95,12 @@ type Options struct {
 	// catch it. Nil in production.
 	Faults *Faults
 }
+
+// Defaults of Options.
+const (
+	DefaultQueryBytes  = 2 << 30
+	DefaultDomainBytes = 512 << 20
+)
 
 func (o *Options) validate() error {
 	if o.FS == nil {
@@ -104,6 +120,12 @@ func (o *Options) validate() error {
 	}
 	if o.Workers == 0 {
 		o.Workers = min(runtime.GOMAXPROCS(0), 8)
+	}
+	if o.QueryBytes == 0 {
+		o.QueryBytes = DefaultQueryBytes
+	}
+	if o.DomainBytes == 0 {
+		o.DomainBytes = DefaultDomainBytes
 	}
 	if o.Dir == "" {
 		return errors.New("engine: no data directory given")
@@ -128,6 +150,7 @@ type Engine struct {
 	flights flights
 	pins    pins
 	metrics Metrics
+	domains *exec.Domains
 
 	// mu guards shards and backlog; it is never held during I/O.
 	mu     sync.RWMutex
@@ -162,6 +185,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		opts: opts, catalogGiven: catalogGiven, fs: opts.FS, logger: opts.Logger, now: opts.Now,
 		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
 		backlog: map[uint64]int{},
+		domains: exec.NewDomains(opts.DomainBytes),
 	}
 	e.catalog.Store(opts.Catalog)
 	e.alarms.engine, e.trash.engine, e.ledger.engine = e, e, e

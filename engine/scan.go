@@ -29,29 +29,54 @@ func (e *Engine) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Ba
 	if err := f.Validate(); err != nil {
 		return exec.ScanStats{}, fmt.Errorf("scan: %w", err)
 	}
-	s := &scan{engine: e, fragment: f, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(), yield: yield, uses: exec.Uses(f)}
-	e.metrics.Scans.Add(1)
-	if err := s.run(ctx); err != nil {
-		e.metrics.ScanErrors.Add(1)
-		return s.stats, fmt.Errorf("scan: %w", err)
+	if f.Group != nil || len(f.Order) > 0 {
+		return exec.ScanStats{}, fmt.Errorf("scan: %w: a scan gives rows as they are", exec.ErrFragment)
 	}
-	e.metrics.ScannedRows.Add(s.stats.RowsIndexed + s.stats.RowsLogged)
-	e.metrics.GivenRows.Add(s.stats.RowsGiven)
-	return s.stats, nil
+	s, err := e.newScan(f)
+	if err != nil {
+		return exec.ScanStats{}, fmt.Errorf("scan: %w", err)
+	}
+	s.yield = yield
+	err = s.finish(s.run(ctx))
+	return s.stats, err
+}
+
+func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
+	plan, err := exec.NewPlan(f, exec.Options{Functions: e.opts.Functions, Domains: e.domains, MaxBytes: e.opts.QueryBytes})
+	if err != nil {
+		return nil, err
+	}
+	return &scan{engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(), uses: exec.Uses(f), grouped: exec.GroupUses(f)}, nil
+}
+
+// finish counts the scan, and its error.
+func (s *scan) finish(err error) error {
+	m := &s.engine.metrics
+	m.Scans.Add(1)
+	if err != nil {
+		m.ScanErrors.Add(1)
+		return fmt.Errorf("scan: %w", err)
+	}
+	m.ScannedRows.Add(s.stats.RowsIndexed + s.stats.RowsLogged)
+	m.GivenRows.Add(s.stats.RowsGiven)
+	return nil
 }
 
 // scan is one call of Scan.
 type scan struct {
 	engine   *Engine
 	fragment *exec.Fragment
+	plan     *exec.Plan
 	bounds   exec.Bounds
 	uses     []bool // the columns that the filter looks at
+	grouped  []bool // the columns that groups are made of
 	catalog  *catalog.Catalog
 	views    []*view
 
-	mu    sync.Mutex // guards what follows, and calls of yield
-	yield func(*exec.Batch) error
-	stats exec.ScanStats
+	mu     sync.Mutex // guards what follows, and calls of yield
+	yield  func(*exec.Batch) error
+	groups []*exec.Grouper // of workers that have ended
+	stats  exec.ScanStats
 }
 
 // errEnough ends a scan that has given as many rows as were asked for.
@@ -225,7 +250,10 @@ func divideLog(v *view, hand func(part) error) error {
 
 // worker scans parts until there are none.
 func (s *scan) worker(ctx context.Context, parts <-chan part) error {
-	w := newWorker(s)
+	w, err := newWorker(s)
+	if err != nil {
+		return err
+	}
 	defer w.finish()
 	for p := range parts {
 		if err := ctx.Err(); err != nil {

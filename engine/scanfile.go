@@ -105,6 +105,13 @@ func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) erro
 	if visible == 0 {
 		return nil
 	}
+	if w.groups != nil {
+		if err := w.groupFile(p, f, m, lo, hi, visible); err != nil {
+			w.stats = before
+			return err
+		}
+		return nil
+	}
 	kept, err := w.filterRows(p, f, m, lo, hi, visible)
 	if err != nil {
 		w.stats = before

@@ -100,6 +100,9 @@ func (w *worker) canPass(e *event.Event) bool {
 
 func (w *worker) giveRows(ctx context.Context, p *part, rows []logRow) error {
 	columns := w.scan.fragment.Columns
+	if w.groups != nil {
+		return w.groupLog(p, rows)
+	}
 	if w.filter != nil {
 		for i, used := range w.scan.uses {
 			if used {

@@ -17,6 +17,11 @@ type worker struct {
 	// visibleColumns is how many columns the batches have.
 	visibleColumns int
 
+	// groups are what the rows are added to, nil where rows are given themselves.
+	groups *exec.Grouper
+	reads  *exec.Rows // the rows at hand, for groups
+	codes  []int32    // of their users
+
 	selected exec.Bitmap
 	runs     []exec.Run
 	columns  []arrow.Array // of the fragment, hidden ones included
@@ -26,14 +31,20 @@ type worker struct {
 	rows    []logRow
 }
 
-func newWorker(s *scan) *worker {
-	w := &worker{scan: s, filter: exec.NewFilter(s.fragment), columns: make([]arrow.Array, len(s.fragment.Columns))}
+func newWorker(s *scan) (*worker, error) {
+	w := &worker{scan: s, filter: s.plan.NewFilter(), reads: exec.NewRows(s.plan), columns: make([]arrow.Array, len(s.fragment.Columns))}
+	if s.fragment.Group != nil {
+		var err error
+		if w.groups, err = exec.NewGrouper(s.plan); err != nil {
+			return nil, err
+		}
+	}
 	for _, c := range s.fragment.Columns {
 		if !c.Hidden {
 			w.visibleColumns++
 		}
 	}
-	return w
+	return w, nil
 }
 
 // finish adds the worker's counts to the scan's.
@@ -45,6 +56,9 @@ func (w *worker) finish() {
 	s.RowsDuplicate += w.stats.RowsDuplicate
 	s.RowsDeleted += w.stats.RowsDeleted
 	s.RowsFiltered += w.stats.RowsFiltered
+	if w.groups != nil {
+		w.scan.groups = append(w.scan.groups, w.groups)
+	}
 }
 
 // selectVisible makes selected the rows [lo, hi) of a source that the fragment
@@ -77,7 +91,9 @@ func (w *worker) selectVisible(m *marks, lo, hi int) (visible int) {
 }
 
 // countsOnly reports whether neither values nor a filter are asked for.
-func (w *worker) countsOnly() bool { return w.filter == nil && w.visibleColumns == 0 }
+func (w *worker) countsOnly() bool {
+	return w.filter == nil && w.visibleColumns == 0 && w.groups == nil
+}
 
 // unsetGone removes the rows [lo, hi) that are gone, and counts them.
 func unsetGone(selected, gone exec.Bitmap, lo, hi int) (n int) {

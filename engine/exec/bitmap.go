@@ -47,6 +47,16 @@ func (b Bitmap) Count() (n int) {
 	return n
 }
 
+// Empty reports whether no row is in the set.
+func (b Bitmap) Empty() bool {
+	for _, w := range b {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // And keeps the rows that o has too.
 func (b Bitmap) And(o Bitmap) {
 	for i, w := range o[:len(b)] {
@@ -67,6 +77,19 @@ func (b Bitmap) AndNot(o Bitmap) {
 		b[i] &^= w
 	}
 }
+
+// appendPositions appends the rows in the set.
+func (b Bitmap) appendPositions(at []int32) []int32 {
+	for i, w := range b {
+		for w != 0 {
+			at = append(at, int32(i*64+bits.TrailingZeros64(w)))
+			w &= w - 1
+		}
+	}
+	return at
+}
+
+func trailing(w uint64) int { return bits.TrailingZeros64(w) }
 
 // Run is the rows [Lo, Hi).
 type Run struct{ Lo, Hi int }

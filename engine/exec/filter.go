@@ -7,56 +7,96 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"arbor/catalog"
 )
 
-// Filter is an Expr made ready to be evaluated over batches. Truth is kept as
+// Filter is an Expr made ready to be evaluated over rows. Truth is kept as
 // two sets of rows, those for which an expression is true and those for which
 // it is false; the rest is unknown. So AND, OR and NOT are a few word
-// operations for 64 rows, and only the leaves look at values. On a
-// dictionary-coded column a leaf looks at each distinct value once.
+// operations for 64 rows, and only the leaves look at values. The second set is
+// worked out only where a NOT above asks for it. On a dictionary-coded column a
+// leaf looks at each distinct value once.
 //
 // A Filter keeps memory between calls and is for one goroutine.
 type Filter struct {
 	root  node
 	stack []Bitmap // scratch
+	rows  *Rows    // of Select
 }
 
-// node evaluates an expression: it sets yes and no, which come in cleared.
+// node evaluates an expression: it sets yes and no, which come in cleared. no may
+// be nil: then it is not asked for.
 type node interface {
-	eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitmap) error
+	eval(f *Filter, r *Rows, yes, no Bitmap) error
 }
 
-// NewFilter prepares the filter of a valid fragment; nil means that it has none.
+// NewFilter prepares the filter of a valid fragment without computed columns; nil
+// means that it has none.
 func NewFilter(f *Fragment) *Filter {
 	if f.Filter == nil {
 		return nil
 	}
-	return &Filter{root: compile(f.Filter, f.Columns)}
+	p := &Plan{Fragment: f, domains: make([]*Domain, len(f.Columns))}
+	for i := range p.domains {
+		p.domains[i] = NewDomain(f.Columns[i].Result())
+	}
+	return p.NewFilter()
+}
+
+// NewFilter prepares the filter of the plan's fragment; nil means that it has none.
+func (p *Plan) NewFilter() *Filter {
+	if p.Fragment.Filter == nil {
+		return nil
+	}
+	return &Filter{root: compile(p.Fragment.Filter, p.Fragment), rows: NewRows(p)}
 }
 
 // Select removes from selected the rows for which the filter is not true.
 // columns are those of the fragment, hidden ones included; those that the
 // filter does not use may be nil.
 func (f *Filter) Select(columns []arrow.Array, rows int, selected Bitmap) error {
-	yes, no := f.take(rows), f.take(rows)
-	defer f.give(yes, no)
-	if err := f.root.eval(f, columns, rows, yes, no); err != nil {
+	f.rows.Reset(rows)
+	for i, a := range columns {
+		if a == nil || !f.rows.plan.used(i) {
+			continue
+		}
+		v, err := VectorOf(a, f.rows.plan.Fragment.Columns[i].Result())
+		if err != nil {
+			return fmt.Errorf("filter on column %d: %w", i, err)
+		}
+		f.rows.Set(i, v)
+	}
+	return f.SelectRows(f.rows, selected)
+}
+
+// SelectRows removes from selected the rows for which the filter is not true.
+func (f *Filter) SelectRows(r *Rows, selected Bitmap) error {
+	yes := f.take(r.n)
+	defer f.give(yes)
+	if err := f.root.eval(f, r, yes, nil); err != nil {
 		return err
 	}
 	selected.And(yes)
 	return nil
 }
 
-// Uses reports which columns the fragment's filter looks at.
+// used reports whether the filter looks at a column.
+func (p *Plan) used(column int) bool {
+	if p.uses == nil {
+		p.uses = Uses(p.Fragment)
+	}
+	return p.uses[column]
+}
+
+// Uses reports which columns the fragment's filter looks at, by itself or for
+// computed columns.
 func Uses(f *Fragment) []bool {
 	used := make([]bool, len(f.Columns))
 	var walk func(x *Expr)
 	walk = func(x *Expr) {
 		if len(x.Args) == 0 {
-			used[x.Column] = true
+			f.mark(used, x.Column)
 		}
 		for _, a := range x.Args {
 			walk(a)
@@ -66,6 +106,17 @@ func Uses(f *Fragment) []bool {
 		walk(f.Filter)
 	}
 	return used
+}
+
+// mark marks what a column is made of.
+func (f *Fragment) mark(used []bool, column int) {
+	if column < len(f.Columns) {
+		used[column] = true
+		return
+	}
+	for _, a := range f.Computed[column-len(f.Columns)].Args {
+		used[a] = true
+	}
 }
 
 func (f *Filter) take(rows int) Bitmap {
@@ -79,20 +130,19 @@ func (f *Filter) take(rows int) Bitmap {
 
 func (f *Filter) give(b ...Bitmap) { f.stack = append(f.stack, b...) }
 
-func compile(x *Expr, columns []Column) node {
+func compile(x *Expr, f *Fragment) node {
 	switch x.Op {
 	case OpAnd, OpOr:
 		n := &junction{and: x.Op == OpAnd}
 		for _, a := range x.Args {
-			n.args = append(n.args, compile(a, columns))
+			n.args = append(n.args, compile(a, f))
 		}
 		return n
 	case OpNot:
-		return &negation{compile(x.Args[0], columns)}
-	case OpIsNull:
-		return &isNull{x.Column}
+		return &negation{compile(x.Args[0], f)}
 	}
-	return compileLeaf(x, columns[x.Column].Result())
+	t, _, _ := f.ColumnType(x.Column)
+	return compileLeaf(x, t, x.Column >= len(f.Columns))
 }
 
 // junction is AND or OR. By De Morgan, OR is AND with true and false exchanged.
@@ -101,21 +151,24 @@ type junction struct {
 	args []node
 }
 
-func (n *junction) eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitmap) error {
+func (n *junction) eval(f *Filter, r *Rows, yes, no Bitmap) error {
+	if no == nil {
+		return n.evalYes(f, r, yes)
+	}
 	if !n.and {
 		yes, no = no, yes
 	}
-	yes.Fill(rows)
-	y, o := f.take(rows), f.take(rows)
+	yes.Fill(r.n)
+	y, o := f.take(r.n), f.take(r.n)
 	defer f.give(y, o)
 	for _, a := range n.args {
 		clear(y)
 		clear(o)
 		var err error
 		if n.and {
-			err = a.eval(f, columns, rows, y, o)
+			err = a.eval(f, r, y, o)
 		} else {
-			err = a.eval(f, columns, rows, o, y)
+			err = a.eval(f, r, o, y)
 		}
 		if err != nil {
 			return err
@@ -126,62 +179,42 @@ func (n *junction) eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitm
 	return nil
 }
 
-type negation struct{ arg node }
-
-func (n *negation) eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitmap) error {
-	return n.arg.eval(f, columns, rows, no, yes)
-}
-
-type isNull struct{ column int }
-
-func (n *isNull) eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitmap) error {
-	a := columns[n.column]
-	if a.NullN() == 0 {
-		no.Fill(rows)
-		return nil
-	}
-	for i := range rows {
-		if a.IsNull(i) {
-			yes.Set(i)
+// evalYes works out the rows for which it is true alone.
+func (n *junction) evalYes(f *Filter, r *Rows, yes Bitmap) error {
+	y := f.take(r.n)
+	defer f.give(y)
+	for i, a := range n.args {
+		if i == 0 {
+			if err := a.eval(f, r, yes, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if n.and && yes.Empty() {
+			return nil
+		}
+		clear(y)
+		if err := a.eval(f, r, y, nil); err != nil {
+			return err
+		}
+		if n.and {
+			yes.And(y)
 		} else {
-			no.Set(i)
+			yes.Or(y)
 		}
 	}
 	return nil
 }
 
-// leaf compares a column with constants. nullConstant says that one of them is
-// null, so that what does not match is unknown rather than false.
-type leaf struct {
-	column       int
-	nullConstant bool
-	matchInt     func(int64) bool
-	matchDouble  func(float64) bool
-	matchText    func(string) bool
-	memo         memo
-}
+type negation struct{ arg node }
 
-func compileLeaf(x *Expr, t catalog.Type) *leaf {
-	n := &leaf{column: x.Column}
-	var constants []catalog.Value
-	for _, v := range x.Values {
-		if v.Kind == catalog.KindNull {
-			n.nullConstant = true
-		} else {
-			constants = append(constants, v)
-		}
+func (n *negation) eval(f *Filter, r *Rows, yes, no Bitmap) error {
+	if no != nil {
+		return n.arg.eval(f, r, no, yes)
 	}
-	switch t {
-	case catalog.TypeBool, catalog.TypeInt, catalog.TypeDatetime:
-		n.matchInt = intMatcher(x.Op, constants)
-	case catalog.TypeDouble:
-		n.matchDouble = doubleMatcher(x.Op, constants)
-	case catalog.TypeDecimal:
-		n.matchText = decimalMatcher(x.Op, constants)
-	default:
-		n.matchText = textMatcher(x.Op, constants)
-	}
-	return n
+	no = f.take(r.n)
+	defer f.give(no)
+	return n.arg.eval(f, r, no, yes)
 }
 
 // few is how many constants of an IN are looked through one by one.
@@ -266,84 +299,4 @@ func textMatcher(op Op, constants []catalog.Value) func(string) bool {
 		return func(s string) bool { return s == first }
 	}
 	return func(s string) bool { return op.holds(strings.Compare(s, first)) }
-}
-
-func (n *leaf) eval(f *Filter, columns []arrow.Array, rows int, yes, no Bitmap) error {
-	column := columns[n.column]
-	if err := n.match(column, rows, yes); err != nil {
-		return fmt.Errorf("filter on column %d: %w", n.column, err)
-	}
-	if column.NullN() > 0 {
-		for i := range rows {
-			if column.IsNull(i) {
-				yes.Unset(i)
-			}
-		}
-	}
-	if n.nullConstant {
-		return nil // what does not match is unknown
-	}
-	no.Fill(rows)
-	no.AndNot(yes)
-	if column.NullN() > 0 {
-		for i := range rows {
-			if column.IsNull(i) {
-				no.Unset(i)
-			}
-		}
-	}
-	return nil
-}
-
-// match sets the rows whose value matches; of null ones it may say anything.
-func (n *leaf) match(column arrow.Array, rows int, yes Bitmap) error {
-	switch a := column.(type) {
-	case *array.Dictionary:
-		if n.matchText != nil {
-			return n.memo.match(a, n.matchText, rows, yes)
-		}
-	case *array.String:
-		if n.matchText != nil {
-			matchRows(rows, yes, func(i int) bool { return n.matchText(a.Value(i)) })
-			return nil
-		}
-	case *array.Int64:
-		if n.matchInt != nil {
-			matchValues(a.Int64Values()[:rows], yes, n.matchInt)
-			return nil
-		}
-	case *array.Timestamp:
-		if n.matchInt != nil {
-			matchValues(a.TimestampValues()[:rows], yes, func(t arrow.Timestamp) bool { return n.matchInt(int64(t)) })
-			return nil
-		}
-	case *array.Float64:
-		if n.matchDouble != nil {
-			matchValues(a.Float64Values()[:rows], yes, n.matchDouble)
-			return nil
-		}
-	case *array.Boolean:
-		if n.matchInt != nil {
-			of := [2]bool{n.matchInt(0), n.matchInt(1)}
-			matchRows(rows, yes, func(i int) bool { return of[boolByte(a.Value(i))] })
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: %s", ErrArray, column.DataType())
-}
-
-func matchRows(rows int, yes Bitmap, match func(int) bool) {
-	for i := range rows {
-		if match(i) {
-			yes.Set(i)
-		}
-	}
-}
-
-func matchValues[T any](values []T, yes Bitmap, match func(T) bool) {
-	for i, v := range values {
-		if match(v) {
-			yes[i>>6] |= 1 << (i & 63)
-		}
-	}
 }

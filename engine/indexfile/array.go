@@ -39,6 +39,23 @@ func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale
 	return others.convertedArray(key, lo, hi, func(slot int) (catalog.Value, error) { return others.other(slot, &last, property) })
 }
 
+// PropertyCoded is PropertyArray, but of a type that is no text too it gives a
+// Dictionary where the file has one: of Int8, Int16 or Int32 over Int64, Float64,
+// Timestamp or Boolean.
+func (r *Reader) PropertyCoded(property string, t catalog.Type, precision, scale uint8, lo, hi int) (arrow.Array, error) {
+	c := r.property(property)
+	if textType(t) || c == nil || c.info.layout != layoutDictionary || c.empty() || lo == hi {
+		return r.PropertyArray(property, t, precision, scale, lo, hi)
+	}
+	if err := checkType(t); err != nil {
+		return nil, fmt.Errorf("property %q: %w", property, err)
+	}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c.dictionaryArray(c.as(typeKey{t, precision, scale}), lo, hi), nil
+}
+
 // EventArray is the event names of rows [lo, hi): a Dictionary over String, or
 // a String where names are hardly ever repeated.
 func (r *Reader) EventArray(lo, hi int) (arrow.Array, error) {
@@ -167,6 +184,41 @@ func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
 		return nil, err
 	}
 	return dictionaryArray(4, memory.NewBufferBytes(raw(indices)), nil, ids.data(), hi-lo, 0), nil
+}
+
+// UserCodes puts the number of the user, as User counts them, of each of the rows
+// [lo, hi) into codes, which is made longer if need be, and gives it back.
+func (r *Reader) UserCodes(codes []int32, lo, hi int) ([]int32, error) {
+	u, err := r.userColumn()
+	if err != nil || lo == hi {
+		return codes[:0], err
+	}
+	if cap(codes) < hi-lo {
+		codes = make([]int32, hi-lo)
+	}
+	codes = codes[:hi-lo]
+	k, err := r.UserOf(lo)
+	if err != nil {
+		return nil, err
+	}
+	for row := lo; row < hi; k++ {
+		end := min(int(u.ends[k]), hi)
+		run := codes[row-lo : end-lo]
+		for i := range run {
+			run[i] = int32(k)
+		}
+		row = end
+	}
+	return codes, nil
+}
+
+// UserArray is all distinct ids, in order: a String.
+func (r *Reader) UserArray() (arrow.Array, error) {
+	ids, err := r.column(columnDistinctID).slotTexts(0, r.Users())
+	if err != nil {
+		return nil, err
+	}
+	return ids.array(), nil
 }
 
 // slotTexts are the texts of the slots [lo, hi), whole chunks at a time. All
@@ -308,7 +360,11 @@ func dictionaryArray(width uint8, codes, valid *memory.Buffer, values *array.Dat
 	if valid != nil {
 		nulls = array.UnknownNullCount
 	}
-	data := array.NewDataWithDictionary(dictionaryTypes[width], n, []*memory.Buffer{valid, codes}, nulls, offset, values)
+	types := dictionaryTypes[width]
+	if !arrow.TypeEqual(values.DataType(), arrow.BinaryTypes.String) {
+		types = &arrow.DictionaryType{IndexType: types.IndexType, ValueType: values.DataType()}
+	}
+	data := array.NewDataWithDictionary(types, n, []*memory.Buffer{valid, codes}, nulls, offset, values)
 	return array.NewDictionaryData(data)
 }
 

@@ -40,7 +40,7 @@ func (c *column) array(key typeKey, lo, hi int) (arrow.Array, error) {
 func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 	if t.valid == nil && c.ordinals == nil {
 		if c.info.width > 0 {
-			return dictionaryArray(c.info.width, c.codesBuffer, c.presenceBuffer, t.texts, hi-lo, lo)
+			return dictionaryArray(c.info.width, c.codesBuffer, c.presenceBuffer, t.values, hi-lo, lo)
 		}
 		// One value: the codes are zeros. The bitmap is entered at a whole byte.
 		offset := lo & 7
@@ -48,7 +48,7 @@ func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 		if c.presence != nil {
 			valid = memory.NewBufferBytes(c.presence[lo>>3:])
 		}
-		return dictionaryArray(1, memory.NewBufferBytes(zeroBytes(offset+hi-lo)), valid, t.texts, hi-lo, offset)
+		return dictionaryArray(1, memory.NewBufferBytes(zeroBytes(offset+hi-lo)), valid, t.values, hi-lo, offset)
 	}
 	valid := c.validity(t, lo, hi)
 	width := max(c.info.width, 1)
@@ -64,7 +64,7 @@ func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 			}
 		}
 	}
-	return dictionaryArray(width, memory.NewBufferBytes(indices.bytes), memory.NewBufferBytes(valid), t.texts, hi-lo, 0)
+	return dictionaryArray(width, memory.NewBufferBytes(indices.bytes), memory.NewBufferBytes(valid), t.values, hi-lo, 0)
 }
 
 // validity is the bitmap of the rows [lo, hi) that have a value in the type.

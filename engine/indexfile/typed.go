@@ -17,6 +17,7 @@ import (
 type typed struct {
 	valid   []bool      // of each entry; nil if all are valid
 	texts   *array.Data // of texts
+	values  *array.Data // the entries, as an array
 	numbers []uint64    // of anything else: bits of a bool, an integer, a double
 	// monotone is set when the converted entries are in the order of the type,
 	// so that the least and the greatest code of a block bound its values.
@@ -68,7 +69,9 @@ func (c *column) as(key typeKey) *typed {
 // convert converts every entry.
 func (d *dictionary) convert(key typeKey) *typed {
 	if d.kinds == nil && d.kind == catalog.KindString && (key.t == catalog.TypeString || key.t == catalog.TypeNull) {
-		return &typed{texts: textData(d.entries, raw(d.offsets), d.texts), monotone: true}
+		t := &typed{texts: textData(d.entries, raw(d.offsets), d.texts), monotone: true}
+		t.values = t.texts
+		return t
 	}
 	t := &typed{monotone: key.t != catalog.TypeJSON && key.t != catalog.TypeDecimal}
 	var offsets []int32
@@ -107,6 +110,9 @@ func (d *dictionary) convert(key typeKey) *typed {
 	}
 	if offsets != nil {
 		t.texts = textData(d.entries, raw(offsets), texts)
+		t.values = t.texts
+	} else {
+		t.values = fixedArray(key.t, pickBools(key.t, t.numbers), nil, d.entries, 0).Data().(*array.Data)
 	}
 	return t
 }

@@ -29,6 +29,11 @@ func (r *run) compare(rng *rand.Rand) error {
 				return err
 			}
 		}
+		for range 3 {
+			if err := r.compareGroups(someGroups(rng, p.ID, r.someMoment(rng))); err != nil {
+				return err
+			}
+		}
 		if err := r.compareLimit(rng, p.ID); err != nil {
 			return err
 		}

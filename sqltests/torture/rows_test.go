@@ -17,6 +17,7 @@ import (
 // scanner is what both the engine and the model can do.
 type scanner interface {
 	Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error)
+	Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error)
 }
 
 // scan gives a fragment's rows as lines of text, sorted, and holds the batches

@@ -1,0 +1,409 @@
+package exec
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"arbor/catalog"
+)
+
+// newAccumulator makes the state of an aggregate in all groups. Aggregates of one
+// column that follow from how often it has each value share a histogram.
+func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
+	if a.Op == AggCount && len(a.Args) == 0 {
+		return rowCounts{g}, nil
+	}
+	var t catalog.Type
+	if len(a.Args) > 0 {
+		t, _, _ = p.Fragment.ColumnType(a.Args[0])
+	}
+	switch a.Op {
+	case AggCount:
+		return &valueCounts{g: g, column: a.Args[0]}, nil
+	case AggCountDistinct:
+		return newDistincts(p, g, a.Args), nil
+	case AggSum, AggVarPop, AggVarSamp, AggStdPop, AggStdSamp:
+		return newSums(p, g, a, t), nil
+	case AggMin, AggMax:
+		return &extremes{plan: p, g: g, column: a.Args[0], typ: t, most: a.Op == AggMax}, nil
+	case AggBitAnd, AggBitOr, AggBitXor:
+		return &bitwise{plan: p, g: g, column: a.Args[0], op: a.Op}, nil
+	case AggPercentile, AggPercentileDisc:
+		return &percentiles{plan: p, histogram: g.histogramOf(p, a.Args[0]), share: a.Params[0].Double(), typ: t, interpolate: a.Op == AggPercentile}, nil
+	case AggFirst, AggLast:
+		return &touches{plan: p, g: g, args: a.Args, typ: t, last: a.Op == AggLast}, nil
+	}
+	return nil, fmt.Errorf("%w: aggregate %d", ErrFragment, a.Op)
+}
+
+// rowCounts is COUNT(*): the Grouper has it.
+type rowCounts struct{ g *Grouper }
+
+func (c rowCounts) add(*Rows, int, []uint32) error    { return nil }
+func (c rowCounts) grow(int) int64                    { return 0 }
+func (c rowCounts) merge(accumulator, []uint32) error { return nil }
+func (c rowCounts) result(groups []uint32) (arrow.Array, error) {
+	out := make([]int64, len(groups))
+	for i, group := range groups {
+		out[i] = c.g.rows[group]
+	}
+	return int64Array(out, nil), nil
+}
+
+// valueCounts is COUNT of a column.
+type valueCounts struct {
+	g      *Grouper
+	column int
+	counts []int64
+}
+
+func (c *valueCounts) add(r *Rows, lo int, groups []uint32) error {
+	if c.column < len(r.vectors) {
+		v := &r.vectors[c.column]
+		if err := v.need(); err != nil {
+			return err
+		}
+		if v.valid == nil && v.Rows > 0 && (v.Dictionary == nil || v.Dictionary.Len > 0) {
+			for _, group := range groups {
+				c.counts[group]++
+			}
+			return nil
+		}
+	}
+	ids, err := c.g.idsOf(r, c.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	for i, group := range groups {
+		if ids[i] != nullID {
+			c.counts[group]++
+		}
+	}
+	return nil
+}
+
+func (c *valueCounts) grow(n int) int64 { return grow(&c.counts, n) }
+
+func (c *valueCounts) merge(o accumulator, to []uint32) error {
+	for group, n := range o.(*valueCounts).counts {
+		if group < len(to) {
+			c.counts[to[group]] += n
+		}
+	}
+	return nil
+}
+
+func (c *valueCounts) result(groups []uint32) (arrow.Array, error) {
+	out := make([]int64, len(groups))
+	for i, group := range groups {
+		out[i] = c.counts[group]
+	}
+	return int64Array(out, nil), nil
+}
+
+// grow makes a slice longer and says how many bytes that took.
+func grow[T any](s *[]T, n int) int64 {
+	if n <= len(*s) {
+		return 0
+	}
+	grown := make([]T, n)
+	copy(grown, *s)
+	before := len(*s)
+	*s = grown
+	return int64(n-before) * sizeOf[T]()
+}
+
+// bitwise is BIT_AND, BIT_OR or BIT_XOR.
+type bitwise struct {
+	plan   *Plan
+	g      *Grouper
+	column int
+	op     AggregateOp
+	bits   []uint64
+}
+
+func (b *bitwise) add(r *Rows, lo int, groups []uint32) error {
+	ids, err := b.g.idsOf(r, b.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	values := b.plan.domains[b.column].all()
+	for i, group := range groups {
+		if ids[i] == nullID {
+			continue
+		}
+		v := values[ids[i]].Bits
+		switch b.op {
+		case AggBitAnd:
+			b.bits[group] &= v
+		case AggBitOr:
+			b.bits[group] |= v
+		default:
+			b.bits[group] ^= v
+		}
+	}
+	return nil
+}
+
+func (b *bitwise) grow(n int) int64 {
+	before := len(b.bits)
+	size := grow(&b.bits, n)
+	if b.op == AggBitAnd {
+		for i := before; i < len(b.bits); i++ {
+			b.bits[i] = ^uint64(0)
+		}
+	}
+	return size
+}
+
+func (b *bitwise) merge(o accumulator, to []uint32) error {
+	for group, v := range o.(*bitwise).bits {
+		if group >= len(to) || to[group] == 0 {
+			continue
+		}
+		switch mine := &b.bits[to[group]]; b.op {
+		case AggBitAnd:
+			*mine &= v
+		case AggBitOr:
+			*mine |= v
+		default:
+			*mine ^= v
+		}
+	}
+	return nil
+}
+
+func (b *bitwise) result(groups []uint32) (arrow.Array, error) {
+	out := make([]int64, len(groups))
+	for i, group := range groups {
+		out[i] = int64(b.bits[group])
+	}
+	return int64Array(out, nil), nil
+}
+
+// extremes is MIN or MAX, by the numbers of values.
+type extremes struct {
+	plan   *Plan
+	g      *Grouper
+	column int
+	typ    catalog.Type
+	most   bool
+	best   []uint32 // nullID for none
+}
+
+func (x *extremes) add(r *Rows, lo int, groups []uint32) error {
+	ids, err := x.g.idsOf(r, x.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	values := x.plan.domains[x.column].all()
+	for i, group := range groups {
+		if id := ids[i]; id != x.best[group] && id != nullID {
+			x.offer(values, group, id)
+		}
+	}
+	return nil
+}
+
+// offer takes a value if it is better.
+func (x *extremes) offer(values []catalog.Value, group, id uint32) {
+	best := x.best[group]
+	if best != nullID {
+		sign := compareValues(values[id], values[best], x.typ)
+		if x.most && sign <= 0 || !x.most && sign >= 0 {
+			return
+		}
+	}
+	x.best[group] = id
+}
+
+func (x *extremes) grow(n int) int64 { return grow(&x.best, n) }
+
+func (x *extremes) merge(o accumulator, to []uint32) error {
+	values := x.plan.domains[x.column].all()
+	for group, id := range o.(*extremes).best {
+		if group < len(to) && to[group] != 0 && id != nullID {
+			x.offer(values, to[group], id)
+		}
+	}
+	return nil
+}
+
+func (x *extremes) result(groups []uint32) (arrow.Array, error) {
+	values := x.plan.domains[x.column].all()
+	return valueArray(x.typ, len(groups), func(i int) catalog.Value { return values[x.best[groups[i]]] })
+}
+
+// touches is AggFirst or AggLast: the value at the first or last moment, by ingest
+// id where moments are equal.
+type touches struct {
+	plan *Plan
+	g    *Grouper
+	args []int
+	typ  catalog.Type
+	last bool
+	best []touch
+}
+
+type touch struct {
+	id       uint32
+	time     int64
+	ingestID string
+}
+
+func (t *touches) add(r *Rows, lo int, groups []uint32) error {
+	ids, err := t.g.idsOf(r, t.args[0], lo, len(groups))
+	if err != nil {
+		return err
+	}
+	for i, group := range groups {
+		if ids[i] == nullID || group == hiddenGroup {
+			continue
+		}
+		at, err := r.value(t.args[1], lo+i)
+		if err != nil {
+			return err
+		}
+		best := &t.best[group]
+		if best.id != nullID && t.before(best.time, at.Int()) {
+			continue
+		}
+		ingestID, err := r.value(t.args[2], lo+i)
+		if err != nil {
+			return err
+		}
+		t.offer(group, touch{ids[i], at.Int(), ingestID.Text})
+	}
+	return nil
+}
+
+// before reports whether a moment rules another out.
+func (t *touches) before(best, at int64) bool {
+	if t.last {
+		return best > at
+	}
+	return best < at
+}
+
+func (t *touches) offer(group uint32, new touch) {
+	best := &t.best[group]
+	if best.id != nullID {
+		if t.before(best.time, new.time) {
+			return
+		}
+		if best.time == new.time && (best.ingestID <= new.ingestID) == !t.last {
+			return
+		}
+	}
+	new.ingestID = string(append([]byte(nil), new.ingestID...))
+	*best = new
+}
+
+func (t *touches) grow(n int) int64 { return grow(&t.best, n) }
+
+func (t *touches) merge(o accumulator, to []uint32) error {
+	for group, b := range o.(*touches).best {
+		if group < len(to) && to[group] != 0 && b.id != nullID {
+			t.offer(to[group], b)
+		}
+	}
+	return nil
+}
+
+func (t *touches) result(groups []uint32) (arrow.Array, error) {
+	values := t.plan.domains[t.args[0]].all()
+	return valueArray(t.typ, len(groups), func(i int) catalog.Value { return values[t.best[groups[i]].id] })
+}
+
+// int64Array is an array of integers; nil valid means that none is null.
+func int64Array(values []int64, valid []byte) arrow.Array {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(values))}
+	nulls := 0
+	if valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
+	}
+	return array.NewInt64Data(array.NewData(arrow.PrimitiveTypes.Int64, len(values), buffers, nil, nulls, 0))
+}
+
+// doubleArray is an array of doubles; nil valid means that none is null.
+func doubleArray(values []float64, valid []byte) arrow.Array {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(values))}
+	nulls := 0
+	if valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
+	}
+	return array.NewFloat64Data(array.NewData(arrow.PrimitiveTypes.Float64, len(values), buffers, nil, nulls, 0))
+}
+
+// valueArray is an array of n values of a type.
+func valueArray(t catalog.Type, n int, at func(i int) catalog.Value) (arrow.Array, error) {
+	switch t {
+	case catalog.TypeInt, catalog.TypeDatetime, catalog.TypeDouble:
+		values := make([]uint64, n)
+		var valid []byte
+		for i := range values {
+			v := at(i)
+			if v.Kind == catalog.KindNull {
+				valid = unset(valid, n, i)
+			}
+			values[i] = v.Bits
+		}
+		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(values))}
+		nulls := 0
+		if valid != nil {
+			buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
+		}
+		dataType := arrow.DataType(arrow.PrimitiveTypes.Int64)
+		switch t {
+		case catalog.TypeDouble:
+			dataType = arrow.PrimitiveTypes.Float64
+		case catalog.TypeDatetime:
+			dataType = &arrow.TimestampType{Unit: arrow.Microsecond}
+		}
+		return array.MakeFromData(array.NewData(dataType, n, buffers, nil, nulls, 0)), nil
+	case catalog.TypeBool:
+		b := array.NewBooleanBuilder(goMemory)
+		b.Reserve(n)
+		for i := range n {
+			if v := at(i); v.Kind == catalog.KindNull {
+				b.AppendNull()
+			} else {
+				b.Append(v.Bool())
+			}
+		}
+		return b.NewBooleanArray(), nil
+	}
+	b := array.NewStringBuilder(goMemory)
+	b.Reserve(n)
+	size := 0
+	for i := range n {
+		v := at(i)
+		if size += len(v.Text); size > maxAnswerText {
+			return nil, fmt.Errorf("%w: more than %d bytes of text in one column of the answer", ErrMemory, maxAnswerText)
+		}
+		if v.Kind == catalog.KindNull {
+			b.AppendNull()
+		} else {
+			b.Append(v.Text)
+		}
+	}
+	return b.NewStringArray(), nil
+}
+
+// maxAnswerText is the most text in a column of an answer's batch.
+const maxAnswerText = 1 << 30
+
+// unset makes row i of a bitmap of n rows null; nil is a bitmap without nulls.
+func unset(valid []byte, n, i int) []byte {
+	if valid == nil {
+		valid = make([]byte, (n+7)/8)
+		for j := range valid {
+			valid[j] = 0xff
+		}
+	}
+	valid[i>>3] &^= 1 << (i & 7)
+	return valid
+}

@@ -1,0 +1,239 @@
+package exec
+
+import (
+	"cmp"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"arbor/catalog"
+)
+
+// Answer gives the rows of the groups, in batches of at most MaxBatchRows, in the
+// fragment's order and up to its limit: the keys, then the aggregates. Batches
+// stay valid. Call it once, after all Adds and Merges.
+func (g *Grouper) Answer(yield func(*Batch) error) error {
+	groups := g.existing()
+	columns, err := g.columns(groups)
+	if err != nil {
+		return err
+	}
+	f := g.plan.Fragment
+	order := sortedRows(columns, g.decimals(), f.Order, len(groups), f.Limit)
+	if order != nil {
+		picked := make([]uint32, len(order))
+		for i, row := range order {
+			picked[i] = groups[row]
+		}
+		if columns, err = g.columns(picked); err != nil {
+			return err
+		}
+		groups = picked
+	}
+	n := len(groups)
+	if f.Limit > 0 {
+		n = int(min(int64(n), f.Limit))
+	}
+	for lo := 0; lo < n; lo += MaxBatchRows {
+		hi := min(lo+MaxBatchRows, n)
+		b := &Batch{Rows: hi - lo}
+		for _, c := range columns {
+			b.Columns = append(b.Columns, array.NewSlice(c, int64(lo), int64(hi)))
+		}
+		if err := yield(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decimals says which columns of the answer are decimals.
+func (g *Grouper) decimals() []bool {
+	var decimals []bool
+	for _, k := range g.group.Keys {
+		t, _, _ := g.plan.Fragment.ColumnType(k)
+		decimals = append(decimals, t == catalog.TypeDecimal)
+	}
+	for i := range g.group.Aggregates {
+		a := &g.group.Aggregates[i]
+		is := a.Op == AggSum
+		if len(a.Args) > 0 && (a.Op == AggMin || a.Op == AggMax || a.Op == AggPercentileDisc || a.Op == AggFirst || a.Op == AggLast) {
+			t, _, _ := g.plan.Fragment.ColumnType(a.Args[0])
+			is = t == catalog.TypeDecimal
+		}
+		decimals = append(decimals, is)
+	}
+	return decimals
+}
+
+// existing are the groups with rows, in the order in which they came; without
+// keys the one group is always there.
+func (g *Grouper) existing() []uint32 {
+	if len(g.group.Keys) == 0 {
+		return []uint32{1}
+	}
+	groups := []uint32{}
+	for group, n := range g.rows {
+		if n > 0 && group != hiddenGroup {
+			groups = append(groups, uint32(group))
+		}
+	}
+	return groups
+}
+
+// columns are the keys and aggregates of some groups.
+func (g *Grouper) columns(groups []uint32) ([]arrow.Array, error) {
+	var columns []arrow.Array
+	keys := len(g.group.Keys)
+	ids := make([]uint32, keys*len(groups))
+	var one []uint32
+	for i, group := range groups {
+		one = g.keyIDs(group, one)
+		copy(ids[i*keys:], one)
+	}
+	for k, column := range g.group.Keys {
+		values := g.plan.domains[column].all()
+		t, _, _ := g.plan.Fragment.ColumnType(column)
+		a, err := valueArray(t, len(groups), func(i int) catalog.Value { return values[ids[i*keys+k]] })
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, a)
+	}
+	for _, t := range g.tables {
+		a, err := t.result(groups)
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, a)
+	}
+	return columns, nil
+}
+
+// sortedRows are the numbers of the rows in an order, up to a limit; nil if no
+// order is asked for. Rows that the order does not tell apart go by all columns.
+// decimals says which columns are decimals, which their text does not order.
+func sortedRows(columns []arrow.Array, decimals []bool, order []Order, rows int, limit int64) []int32 {
+	if len(order) == 0 {
+		return nil
+	}
+	var compare []func(a, b int32) int
+	for _, o := range order {
+		c := comparer(columns[o.Column], decimals[o.Column])
+		if o.Descending {
+			up := c
+			c = func(a, b int32) int { return up(b, a) }
+		}
+		compare = append(compare, c)
+	}
+	for i, a := range columns {
+		compare = append(compare, comparer(a, decimals[i]))
+	}
+	less := func(a, b int32) int {
+		for _, c := range compare {
+			if sign := c(a, b); sign != 0 {
+				return sign
+			}
+		}
+		return int(a - b)
+	}
+	if limit > 0 && limit < int64(rows)/2 {
+		return topRows(rows, int(limit), less)
+	}
+	out := make([]int32, rows)
+	for i := range out {
+		out[i] = int32(i)
+	}
+	slices.SortFunc(out, less)
+	if limit > 0 && limit < int64(rows) {
+		out = out[:limit]
+	}
+	return out
+}
+
+// topRows are the first n rows of an order: a heap of the best so far, the worst
+// of them on top.
+func topRows(rows, n int, less func(a, b int32) int) []int32 {
+	heap := make([]int32, 0, n)
+	down := func(i int) {
+		for {
+			child := 2*i + 1
+			if child >= len(heap) {
+				return
+			}
+			if child+1 < len(heap) && less(heap[child+1], heap[child]) > 0 {
+				child++
+			}
+			if less(heap[child], heap[i]) <= 0 {
+				return
+			}
+			heap[i], heap[child] = heap[child], heap[i]
+			i = child
+		}
+	}
+	for row := range int32(rows) {
+		switch {
+		case len(heap) < n:
+			heap = append(heap, row)
+			if len(heap) == n {
+				for i := n/2 - 1; i >= 0; i-- {
+					down(i)
+				}
+			}
+		case less(row, heap[0]) < 0:
+			heap[0] = row
+			down(0)
+		}
+	}
+	slices.SortFunc(heap, less)
+	return heap
+}
+
+// comparer compares two rows of an array; null comes first.
+func comparer(a arrow.Array, decimal bool) func(i, j int32) int {
+	value := func(i, j int32) int { return 0 }
+	switch x := a.(type) {
+	case *array.Int64:
+		v := x.Int64Values()
+		value = func(i, j int32) int { return cmp.Compare(v[i], v[j]) }
+	case *array.Timestamp:
+		v := x.TimestampValues()
+		value = func(i, j int32) int { return cmp.Compare(v[i], v[j]) }
+	case *array.Float64:
+		v := x.Float64Values()
+		value = func(i, j int32) int { return cmp.Compare(v[i], v[j]) }
+	case *array.Boolean:
+		value = func(i, j int32) int { return cmp.Compare(boolByte(x.Value(int(i))), boolByte(x.Value(int(j)))) }
+	case *array.String:
+		if decimal {
+			numbers := make([]*big.Rat, x.Len())
+			for i := range numbers {
+				if n, ok := parseNumber(x.Value(i)); ok && !x.IsNull(i) {
+					numbers[i] = n
+				} else {
+					numbers[i] = new(big.Rat)
+				}
+			}
+			value = func(i, j int32) int { return numbers[i].Cmp(numbers[j]) }
+			break
+		}
+		value = func(i, j int32) int { return strings.Compare(x.Value(int(i)), x.Value(int(j))) }
+	}
+	if a.NullN() == 0 {
+		return value
+	}
+	return func(i, j int32) int {
+		switch in, jn := a.IsNull(int(i)), a.IsNull(int(j)); {
+		case in && jn:
+			return 0
+		case in:
+			return -1
+		case jn:
+			return 1
+		}
+		return value(i, j)
+	}
+}

@@ -1,0 +1,186 @@
+package exec
+
+import "github.com/apache/arrow/go/v15/arrow"
+
+// distincts is COUNT(DISTINCT …): for each group the set of the numbers of the
+// values, or of the combinations of several columns' values.
+type distincts struct {
+	plan  *Plan
+	g     *Grouper
+	args  []int
+	pairs []pairTable
+	sets  []idSet
+	ids   []uint32 // of a chunk's combinations
+}
+
+func newDistincts(p *Plan, g *Grouper, args []int) *distincts {
+	return &distincts{plan: p, g: g, args: args, pairs: make([]pairTable, len(args)-1)}
+}
+
+func (d *distincts) add(r *Rows, lo int, groups []uint32) error {
+	ids, err := d.combine(r, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	size := int64(0)
+	last, lastGroup := uint32(nullID), uint32(hiddenGroup)
+	for i, group := range groups {
+		// Rows of one user follow each other.
+		if id := ids[i]; id != nullID && group != hiddenGroup && (id != last || group != lastGroup) {
+			size += d.sets[group].add(id)
+			last, lastGroup = id, group
+		}
+	}
+	return d.plan.take(size)
+}
+
+// combine numbers the chunk's combinations from 1 on; those with a null are 0.
+func (d *distincts) combine(r *Rows, lo, n int) ([]uint32, error) {
+	first, err := d.g.idsOf(r, d.args[0], lo, n)
+	if err != nil || len(d.args) == 1 {
+		return first, err
+	}
+	d.ids = append(d.ids[:0], first...)
+	for k, column := range d.args[1:] {
+		next, err := d.g.idsOf(r, column, lo, n)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range d.ids {
+			if id == nullID || next[i] == nullID {
+				d.ids[i] = nullID
+				continue
+			}
+			number, _ := d.pairs[k].number(id, next[i])
+			d.ids[i] = number + 1
+		}
+	}
+	return d.ids, nil
+}
+
+func (d *distincts) grow(n int) int64 { return grow(&d.sets, n) }
+
+func (d *distincts) merge(o accumulator, to []uint32) error {
+	other := o.(*distincts)
+	// Combinations have other numbers there.
+	mine := func(id uint32) uint32 { return id }
+	if len(d.args) > 1 {
+		mine = func(id uint32) uint32 { return d.numberOf(other.columnsOf(id)) }
+	}
+	size := int64(0)
+	for group := range other.sets {
+		if group < len(to) && to[group] != 0 {
+			set := &d.sets[to[group]]
+			if len(d.args) == 1 && set.count == 0 {
+				*set = other.sets[group]
+				continue
+			}
+			other.sets[group].each(func(id uint32) { size += set.add(mine(id)) })
+		}
+	}
+	return d.plan.take(size)
+}
+
+// columnsOf are the numbers that a combination is made of.
+func (d *distincts) columnsOf(id uint32) []uint32 {
+	out := make([]uint32, len(d.args))
+	for k := len(d.args) - 1; k > 0; k-- {
+		pair := d.pairs[k-1].pairs[id-1]
+		out[k], id = uint32(pair), uint32(pair>>32)
+	}
+	out[0] = id
+	return out
+}
+
+func (d *distincts) numberOf(ids []uint32) uint32 {
+	n := ids[0]
+	for k, id := range ids[1:] {
+		number, _ := d.pairs[k].number(n, id)
+		n = number + 1
+	}
+	return n
+}
+
+func (d *distincts) result(groups []uint32) (arrow.Array, error) {
+	out := make([]int64, len(groups))
+	for i, group := range groups {
+		out[i] = d.sets[group].count
+	}
+	return int64Array(out, nil), nil
+}
+
+// idSet is a set of numbers: a few as they are, many as bits in pages.
+type idSet struct {
+	count int64
+	few   []uint32
+	pages []*idPage
+}
+
+type idPage [64]uint64
+
+const (
+	maxFew   = 8
+	pageBits = 12
+)
+
+// add adds a number and says how many bytes the set has grown by.
+func (s *idSet) add(id uint32) int64 {
+	if s.pages == nil {
+		for _, x := range s.few {
+			if x == id {
+				return 0
+			}
+		}
+		if len(s.few) < maxFew {
+			s.few = append(s.few, id)
+			s.count++
+			return 4
+		}
+		few := s.few
+		s.few, s.count = nil, 0
+		s.pages = []*idPage{}
+		size := int64(0)
+		for _, x := range few {
+			size += s.add(x)
+		}
+		return size + s.add(id)
+	}
+	page := int(id >> pageBits)
+	size := int64(0)
+	if page >= len(s.pages) {
+		grown := make([]*idPage, page+1)
+		copy(grown, s.pages)
+		size = int64(8 * (page + 1 - len(s.pages)))
+		s.pages = grown
+	}
+	p := s.pages[page]
+	if p == nil {
+		p = new(idPage)
+		s.pages[page] = p
+		size += 512
+	}
+	word, bit := &p[id>>6&63], uint64(1)<<(id&63)
+	if *word&bit == 0 {
+		*word |= bit
+		s.count++
+	}
+	return size
+}
+
+// each calls f for all numbers.
+func (s *idSet) each(f func(uint32)) {
+	for _, id := range s.few {
+		f(id)
+	}
+	for i, p := range s.pages {
+		if p == nil {
+			continue
+		}
+		for w, word := range p {
+			for word != 0 {
+				f(uint32(i<<pageBits + w<<6 + trailing(word)))
+				word &= word - 1
+			}
+		}
+	}
+}

@@ -1,0 +1,381 @@
+package exec
+
+import (
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
+
+// Grouper makes groups of rows. A worker has one of its own; what several have
+// made of parts of the rows is merged. For one goroutine.
+//
+// A group is a number: of its key's value in the key's domain, or of the pair of
+// numbers where there are more keys, and so on; one more than that, since number
+// 0 stands for rows that are not meant. So most work is done for all rows of a
+// batch, and the few hidden ones are counted where nobody looks.
+type Grouper struct {
+	plan   *Plan
+	group  *Group
+	pairs  []pairTable // numbers of the first two keys, of those and the third, …
+	dense  denseTuples
+	tables []accumulator
+	// rows counts the rows of each group; a group of none is none.
+	rows []int64
+
+	groups []uint32   // of the chunk's rows
+	ids    [][]uint32 // of the keys' values
+	at     []int32    // positions of selected rows
+	used   []bool
+	values map[int][]uint32 // numbers of the chunk's values, by column
+	spare  [][]uint32
+	taken  int64
+}
+
+// hiddenGroup is the group of rows that are not meant.
+const hiddenGroup = 0
+
+// NewGrouper makes a Grouper for a plan whose fragment has a group.
+func NewGrouper(p *Plan) (*Grouper, error) {
+	g := &Grouper{plan: p, group: p.Fragment.Group, values: map[int][]uint32{}}
+	g.pairs = make([]pairTable, max(0, len(g.group.Keys)-1))
+	g.groups = make([]uint32, chunkRows)
+	for range g.group.Keys {
+		g.ids = append(g.ids, make([]uint32, chunkRows))
+	}
+	g.used = p.Fragment.groupUses()
+	for i := range g.group.Aggregates {
+		t, err := newAccumulator(p, &g.group.Aggregates[i], g)
+		if err != nil {
+			return nil, fmt.Errorf("aggregate %d: %w", i, err)
+		}
+		g.tables = append(g.tables, t)
+	}
+	if len(g.group.Keys) == 0 {
+		if err := g.room(2); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// GroupUses reports which columns the fragment's keys and aggregates are made of.
+func (f *Fragment) groupUses() []bool {
+	used := make([]bool, len(f.Columns))
+	if f.Group == nil {
+		return used
+	}
+	for _, k := range f.Group.Keys {
+		f.mark(used, k)
+	}
+	for i := range f.Group.Aggregates {
+		for _, a := range f.Group.Aggregates[i].Args {
+			f.mark(used, a)
+		}
+	}
+	return used
+}
+
+// GroupUses reports which columns, of Fragment.Columns, the keys and aggregates are
+// made of.
+func GroupUses(f *Fragment) []bool { return f.groupUses() }
+
+// sparse is the share of selected rows below which they are gathered first.
+const sparse = 2
+
+// Add adds the rows that are selected, of which there are so many; nil is all.
+// The rows are changed.
+func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
+	if count == 0 {
+		return nil
+	}
+	if selected != nil && count == r.n {
+		selected = nil
+	}
+	if selected != nil && count*sparse < r.n {
+		g.at = selected.appendPositions(g.at[:0])
+		r.compact(g.at, g.used)
+		selected = nil
+	}
+	for lo := 0; lo < r.n; lo += chunkRows {
+		n := min(chunkRows, r.n-lo)
+		if err := g.addChunk(r, selected, lo, n); err != nil {
+			return err
+		}
+	}
+	if err := g.checkGroups(); err != nil {
+		return err
+	}
+	return g.plan.checkDomains()
+}
+
+// addChunk adds rows [lo, lo+n).
+func (g *Grouper) addChunk(r *Rows, selected Bitmap, lo, n int) error {
+	for column, ids := range g.values {
+		g.spare = append(g.spare, ids)
+		delete(g.values, column)
+	}
+	groups := g.groups[:n]
+	if err := g.number(r, lo, groups); err != nil {
+		return err
+	}
+	if selected != nil {
+		hide(groups, selected, lo)
+	}
+	for _, group := range groups {
+		g.rows[group]++
+	}
+	for _, t := range g.tables {
+		if err := t.add(r, lo, groups); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hide makes the rows that are not selected members of the hidden group.
+func hide(groups []uint32, selected Bitmap, lo int) {
+	// A chunk begins at a word of the bitmap.
+	for w := 0; w*64 < len(groups); w++ {
+		word := ^selected[lo/64+w]
+		if rest := len(groups) - w*64; rest < 64 {
+			word &= 1<<rest - 1
+		}
+		for word != 0 {
+			groups[w*64+trailing(word)] = hiddenGroup
+			word &= word - 1
+		}
+	}
+}
+
+// number puts the groups of rows from lo on into groups.
+func (g *Grouper) number(r *Rows, lo int, groups []uint32) error {
+	n := len(groups)
+	switch len(g.group.Keys) {
+	case 0:
+		for i := range groups {
+			groups[i] = 1
+		}
+		return nil
+	case 1:
+		if err := r.ids(g.group.Keys[0], lo, groups); err != nil {
+			return err
+		}
+		for i := range groups {
+			groups[i]++
+		}
+		return g.room(g.plan.domains[g.group.Keys[0]].Len() + 1)
+	}
+	for k, column := range g.group.Keys {
+		if err := r.ids(column, lo, g.ids[k][:n]); err != nil {
+			return err
+		}
+	}
+	if len(g.group.Keys) == 2 && g.dense.fit(g.plan.domains[g.group.Keys[0]].Len(), g.plan.domains[g.group.Keys[1]].Len()) {
+		g.dense.number(&g.pairs[0], groups, g.ids[0][:n], g.ids[1][:n])
+		return g.room(len(g.pairs[0].pairs) + 1)
+	}
+	ids := g.ids[0][:n]
+	for k := range g.pairs {
+		next := g.ids[k+1][:n]
+		for i := range ids {
+			ids[i], _ = g.pairs[k].number(ids[i], next[i])
+		}
+	}
+	for i, id := range ids {
+		groups[i] = id + 1
+	}
+	return g.room(len(g.pairs[len(g.pairs)-1].pairs) + 1)
+}
+
+// room makes room for n groups.
+func (g *Grouper) room(n int) error {
+	if n <= len(g.rows) {
+		return nil
+	}
+	grown := make([]int64, max(n, 2*len(g.rows)))
+	copy(grown, g.rows)
+	size := int64(8 * (len(grown) - len(g.rows)))
+	g.rows = grown
+	for _, t := range g.tables {
+		size += t.grow(len(grown))
+	}
+	g.taken += size
+	return g.plan.take(size)
+}
+
+func (g *Grouper) checkGroups() error {
+	most := g.group.MaxGroups
+	if most == 0 {
+		most = DefaultMaxGroups
+	}
+	n := int64(0)
+	switch {
+	case len(g.group.Keys) > 1:
+		n = int64(len(g.pairs[len(g.pairs)-1].pairs))
+	case int64(len(g.rows)) > most:
+		for _, rows := range g.rows[1:] {
+			if rows > 0 {
+				n++
+			}
+		}
+	}
+	if n > most {
+		return fmt.Errorf("%w: more than %d", ErrGroups, most)
+	}
+	return nil
+}
+
+// idsOf are the numbers of a column's values in the chunk that begins at lo.
+func (g *Grouper) idsOf(r *Rows, column, lo, n int) ([]uint32, error) {
+	if ids, ok := g.values[column]; ok {
+		return ids[:n], nil
+	}
+	ids := make([]uint32, 0)
+	if last := len(g.spare) - 1; last >= 0 {
+		ids, g.spare = g.spare[last], g.spare[:last]
+	} else {
+		ids = make([]uint32, chunkRows)
+	}
+	g.values[column] = ids
+	return ids[:n], r.ids(column, lo, ids[:n])
+}
+
+// denseTuples finds the number of a pair of small numbers by one look.
+type denseTuples struct {
+	width  int
+	groups []uint32 // group of first*width+second; 0 is not known
+}
+
+// maxDense is the greatest number of pairs that are looked up so.
+const maxDense = 1 << 20
+
+// fit makes room for pairs below a and b, if there can be.
+func (d *denseTuples) fit(a, b int) bool {
+	if d.width > 0 && b <= d.width && a*d.width <= len(d.groups) {
+		return true
+	}
+	width, height := 16, 16
+	for width < b {
+		width *= 2
+	}
+	for height < a {
+		height *= 2
+	}
+	if width*height > maxDense {
+		return false
+	}
+	d.width, d.groups = width, make([]uint32, width*height) // found again as they come
+	return true
+}
+
+func (d *denseTuples) number(pairs *pairTable, groups, a, b []uint32) {
+	for i := range groups {
+		at := int(a[i])*d.width + int(b[i])
+		group := d.groups[at]
+		if group == 0 {
+			n, _ := pairs.number(a[i], b[i])
+			group = n + 1
+			d.groups[at] = group
+		}
+		groups[i] = group
+	}
+}
+
+// keyIDs are the numbers of a group's keys.
+func (g *Grouper) keyIDs(group uint32, out []uint32) []uint32 {
+	keys := len(g.group.Keys)
+	out = append(out[:0], make([]uint32, keys)...)
+	n := group - 1
+	for k := keys - 1; k > 0; k-- {
+		pair := g.pairs[k-1].pairs[n]
+		out[k], n = uint32(pair), uint32(pair>>32)
+	}
+	if keys > 0 {
+		out[0] = n
+	}
+	return out
+}
+
+// groupOf is the group of keys.
+func (g *Grouper) groupOf(ids []uint32) (uint32, error) {
+	if len(ids) == 0 {
+		return 1, nil
+	}
+	n := ids[0]
+	for k, id := range ids[1:] {
+		n, _ = g.pairs[k].number(n, id)
+	}
+	return n + 1, g.room(int(n) + 2)
+}
+
+// Merge adds what another Grouper of the same plan has made.
+func (g *Grouper) Merge(o *Grouper) error {
+	to := make([]uint32, len(o.rows))
+	var ids []uint32
+	for group := 1; group < len(o.rows); group++ {
+		if o.rows[group] == 0 {
+			continue
+		}
+		ids = o.keyIDs(uint32(group), ids)
+		mine, err := g.groupOf(ids)
+		if err != nil {
+			return err
+		}
+		to[group] = mine
+		g.rows[mine] += o.rows[group]
+	}
+	for i, t := range g.tables {
+		if err := t.merge(o.tables[i], to); err != nil {
+			return err
+		}
+	}
+	return g.checkGroups()
+}
+
+// AddBatch adds a batch whose columns are those of Fragment.Columns, after the
+// fragment's filter. r and filter are the caller's, for the same plan.
+func (g *Grouper) AddBatch(r *Rows, filter *Filter, b *Batch) error {
+	r.Reset(b.Rows)
+	for i, a := range b.Columns {
+		v, err := VectorOf(a, g.plan.Fragment.Columns[i].Result())
+		if err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
+		}
+		r.Set(i, v)
+	}
+	var selected Bitmap
+	if b.Runs != nil || filter != nil {
+		selected = NewBitmap(b.Rows)
+		if b.Runs == nil {
+			selected.Fill(b.Rows)
+		}
+		for _, run := range b.Runs {
+			for i := run.Lo; i < run.Hi; i++ {
+				selected.Set(i)
+			}
+		}
+	}
+	count := b.Rows
+	if filter != nil {
+		if err := filter.SelectRows(r, selected); err != nil {
+			return err
+		}
+	}
+	if selected != nil {
+		count = selected.Count()
+	}
+	return g.Add(r, selected, count)
+}
+
+// accumulator computes an aggregate for all groups.
+type accumulator interface {
+	// add adds the rows from lo on, whose groups are given.
+	add(r *Rows, lo int, groups []uint32) error
+	// grow makes room for n groups and says how many bytes that took.
+	grow(n int) int64
+	// merge adds what the same accumulator of another Grouper has; its group i
+	// is the group to[i] here, or none if that is 0.
+	merge(o accumulator, to []uint32) error
+	// result is the aggregate of the groups.
+	result(groups []uint32) (arrow.Array, error)
+}

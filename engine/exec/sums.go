@@ -1,0 +1,449 @@
+package exec
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"math/bits"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"arbor/catalog"
+)
+
+// newSums makes the accumulator of a sum or of a deviation.
+func newSums(p *Plan, g *Grouper, a *Aggregate, t catalog.Type) accumulator {
+	if a.Op != AggSum {
+		return &deviations{plan: p, g: g, column: a.Args[0], typ: t, op: a.Op}
+	}
+	if t == catalog.TypeDouble {
+		return &doubleSums{plan: p, g: g, column: a.Args[0]}
+	}
+	_, _, scale := p.Fragment.ColumnType(a.Args[0])
+	if t != catalog.TypeDecimal {
+		scale = 0
+	}
+	return &intSums{plan: p, g: g, column: a.Args[0], scale: int(scale), decimal: t == catalog.TypeDecimal}
+}
+
+// doubleSums adds up doubles exactly.
+type doubleSums struct {
+	plan   *Plan
+	g      *Grouper
+	column int
+	sums   []exactSum
+	counts []int64
+	// histogram counts how often each value comes, as long as there are few.
+	cells   []uint32
+	stride  int
+	pending int64
+}
+
+// maxCells is how many cells a histogram of a Grouper has at most.
+const maxCells = 1 << 20
+
+func (s *doubleSums) add(r *Rows, lo int, groups []uint32) error {
+	if s.column < len(r.vectors) {
+		v := &r.vectors[s.column]
+		if err := v.need(); err != nil {
+			return err
+		}
+		if v.Dictionary == nil {
+			for i, group := range groups {
+				if !v.isNull(lo + i) {
+					s.counts[group]++
+					s.sums[group].add(v.doubles[lo+i])
+				}
+			}
+			return nil
+		}
+	}
+	ids, err := s.g.idsOf(r, s.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	if !s.fit() {
+		values := s.plan.domains[s.column].all()
+		for i, group := range groups {
+			if ids[i] != nullID {
+				s.counts[group]++
+				s.sums[group].add(values[ids[i]].Double())
+			}
+		}
+		return nil
+	}
+	for i, group := range groups {
+		s.cells[int(group)*s.stride+int(ids[i])]++
+	}
+	if s.pending += int64(len(groups)); s.pending > math.MaxInt32 {
+		s.flush()
+	}
+	return nil
+}
+
+// fit sees that every group has a cell for each value.
+func (s *doubleSums) fit() bool {
+	values := s.plan.domains[s.column].Len()
+	if values <= s.stride && len(s.counts)*s.stride <= len(s.cells) {
+		return true
+	}
+	s.flush()
+	stride := 64
+	for stride < values {
+		stride *= 2
+	}
+	if len(s.counts)*stride > maxCells {
+		s.stride, s.cells = 0, nil
+		return false
+	}
+	s.stride, s.cells = stride, make([]uint32, len(s.counts)*stride)
+	return true
+}
+
+// flush adds up what was counted.
+func (s *doubleSums) flush() {
+	values := s.plan.domains[s.column].all()
+	for at, n := range s.cells {
+		if n == 0 {
+			continue
+		}
+		s.cells[at] = 0
+		group, id := at/s.stride, at%s.stride
+		if id == nullID || group == hiddenGroup {
+			continue
+		}
+		s.counts[group] += int64(n)
+		s.sums[group].addTimes(values[id].Double(), uint64(n))
+	}
+	s.pending = 0
+}
+
+func (s *doubleSums) grow(n int) int64 { return grow(&s.sums, n) + grow(&s.counts, n) }
+
+func (s *doubleSums) merge(o accumulator, to []uint32) error {
+	other := o.(*doubleSums)
+	other.flush()
+	for group := range other.sums {
+		if group < len(to) && to[group] != 0 {
+			s.sums[to[group]].merge(&other.sums[group])
+			s.counts[to[group]] += other.counts[group]
+		}
+	}
+	return nil
+}
+
+func (s *doubleSums) result(groups []uint32) (arrow.Array, error) {
+	s.flush()
+	out := make([]float64, len(groups))
+	var valid []byte
+	for i, group := range groups {
+		if s.counts[group] == 0 {
+			valid = unset(valid, len(groups), i)
+			continue
+		}
+		out[i] = s.sums[group].double()
+	}
+	return doubleArray(out, valid), nil
+}
+
+// intSums adds up bools, integers and decimals exactly: in 128 bits, and in a big
+// number what does not fit.
+type intSums struct {
+	plan    *Plan
+	g       *Grouper
+	column  int
+	scale   int // digits behind the point
+	decimal bool
+	counts  []int64
+	low     []uint64
+	high    []int64
+	rest    map[uint32]*big.Int
+	// units are the decimals' values as integers, by number.
+	units []unit
+}
+
+type unit struct {
+	value int64
+	large *big.Int
+	// none is set for a text that is no such number; an entry of a dictionary
+	// that no row has may be one.
+	none bool
+}
+
+func (s *intSums) add(r *Rows, lo int, groups []uint32) error {
+	if s.column < len(r.vectors) && !s.decimal {
+		v := &r.vectors[s.column]
+		if err := v.need(); err != nil {
+			return err
+		}
+		if v.Dictionary == nil && v.ints != nil {
+			for i, group := range groups {
+				if !v.isNull(lo + i) {
+					s.addInt(group, v.ints[lo+i])
+				}
+			}
+			return nil
+		}
+	}
+	ids, err := s.g.idsOf(r, s.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	values := s.plan.domains[s.column].all()
+	if s.decimal {
+		s.readUnits(values)
+		for i, group := range groups {
+			if ids[i] == nullID {
+				continue
+			}
+			switch u := &s.units[ids[i]]; {
+			case u.none:
+				return fmt.Errorf("%w: %q is no decimal with %d digits behind the point", ErrArray, values[ids[i]].Text, s.scale)
+			case u.large == nil:
+				s.addInt(group, u.value)
+			default:
+				s.addLarge(group, u.large)
+			}
+		}
+		return nil
+	}
+	for i, group := range groups {
+		if ids[i] != nullID {
+			s.addInt(group, int64(values[ids[i]].Bits))
+		}
+	}
+	return nil
+}
+
+func (s *intSums) addInt(group uint32, v int64) {
+	s.counts[group]++
+	low, carry := bits.Add64(s.low[group], uint64(v), 0)
+	s.low[group] = low
+	s.high[group] += v>>63 + int64(carry)
+}
+
+func (s *intSums) addLarge(group uint32, v *big.Int) {
+	s.counts[group]++
+	if s.rest == nil {
+		s.rest = map[uint32]*big.Int{}
+	}
+	if s.rest[group] == nil {
+		s.rest[group] = new(big.Int)
+	}
+	s.rest[group].Add(s.rest[group], v)
+}
+
+// readUnits reads the decimals that are new.
+func (s *intSums) readUnits(values []catalog.Value) {
+	for len(s.units) < len(values) {
+		v := values[len(s.units)]
+		u := unit{}
+		if v.Kind != catalog.KindNull {
+			n, ok := scaled(v.Text, s.scale)
+			switch {
+			case !ok:
+				u.none = true
+			case n.IsInt64():
+				u.value = n.Int64()
+			default:
+				u.large = n
+			}
+		}
+		s.units = append(s.units, u)
+	}
+}
+
+// scaled is a decimal's text times ten to the scale, if that is an integer.
+func scaled(text string, scale int) (*big.Int, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	if len(fraction) > scale {
+		if strings.Trim(fraction[scale:], "0") != "" {
+			return nil, false
+		}
+		fraction = fraction[:scale]
+	}
+	return new(big.Int).SetString(whole+fraction+strings.Repeat("0", scale-len(fraction)), 10)
+}
+
+func (s *intSums) grow(n int) int64 {
+	return grow(&s.counts, n) + grow(&s.low, n) + grow(&s.high, n)
+}
+
+func (s *intSums) merge(o accumulator, to []uint32) error {
+	other := o.(*intSums)
+	for group := range other.counts {
+		if group >= len(to) || to[group] == 0 {
+			continue
+		}
+		mine := to[group]
+		s.counts[mine] += other.counts[group]
+		low, carry := bits.Add64(s.low[mine], other.low[group], 0)
+		s.low[mine] = low
+		s.high[mine] += other.high[group] + int64(carry)
+		if large := other.rest[uint32(group)]; large != nil {
+			s.addLarge(mine, large)
+			s.counts[mine]--
+		}
+	}
+	return nil
+}
+
+// total is a group's sum.
+func (s *intSums) total(group uint32) *big.Int {
+	n := new(big.Int).SetInt64(s.high[group])
+	n.Lsh(n, 64)
+	n.Add(n, new(big.Int).SetUint64(s.low[group]))
+	if large := s.rest[group]; large != nil {
+		n.Add(n, large)
+	}
+	return n
+}
+
+// small reports whether a group's sum is its low word alone.
+func (s *intSums) small(group uint32) bool {
+	return s.high[group] == int64(s.low[group])>>63 && s.rest[group] == nil
+}
+
+func (s *intSums) result(groups []uint32) (arrow.Array, error) {
+	whole := !s.decimal
+	for _, group := range groups {
+		whole = whole && s.small(group)
+	}
+	if whole {
+		return valueArray(catalog.TypeInt, len(groups), func(i int) catalog.Value {
+			if s.counts[groups[i]] == 0 {
+				return catalog.Null
+			}
+			return catalog.Int(int64(s.low[groups[i]]))
+		})
+	}
+	return valueArray(catalog.TypeDecimal, len(groups), func(i int) catalog.Value {
+		if s.counts[groups[i]] == 0 {
+			return catalog.Null
+		}
+		return catalog.Value{Kind: catalog.KindNumber, Text: pointed(s.total(groups[i]), s.scale)}
+	})
+}
+
+// pointed is an integer's text with a point before its last digits.
+func pointed(n *big.Int, scale int) string {
+	text := n.String()
+	if scale == 0 {
+		return text
+	}
+	sign := ""
+	if text[0] == '-' {
+		sign, text = "-", text[1:]
+	}
+	if len(text) <= scale {
+		text = strings.Repeat("0", scale+1-len(text)) + text
+	}
+	return sign + text[:len(text)-scale] + "." + text[len(text)-scale:]
+}
+
+// deviations is a variance or a standard deviation: from the exact sums of the
+// numbers and of their squares.
+type deviations struct {
+	plan    *Plan
+	g       *Grouper
+	column  int
+	typ     catalog.Type
+	op      AggregateOp
+	counts  []int64
+	sums    []exactSum
+	squares []exactSum
+}
+
+func (d *deviations) add(r *Rows, lo int, groups []uint32) error {
+	ids, err := d.g.idsOf(r, d.column, lo, len(groups))
+	if err != nil {
+		return err
+	}
+	values := d.plan.domains[d.column].all()
+	for i, group := range groups {
+		if ids[i] == nullID {
+			continue
+		}
+		x, ok := doubleOf(values[ids[i]])
+		if !ok {
+			continue
+		}
+		d.counts[group]++
+		d.sums[group].add(x)
+		// The square is the product and what rounding took off it.
+		square := x * x
+		d.squares[group].add(square)
+		d.squares[group].add(math.FMA(x, x, -square))
+	}
+	return nil
+}
+
+// doubleOf is a number as a double.
+func doubleOf(v catalog.Value) (float64, bool) {
+	switch v.Kind {
+	case catalog.KindBool, catalog.KindInt:
+		return float64(v.Int()), true
+	case catalog.KindDouble:
+		return v.Double(), true
+	case catalog.KindNumber:
+		if r, ok := parseNumber(v.Text); ok {
+			f, _ := r.Float64()
+			return f, true
+		}
+	}
+	return 0, false
+}
+
+func (d *deviations) grow(n int) int64 {
+	return grow(&d.counts, n) + grow(&d.sums, n) + grow(&d.squares, n)
+}
+
+func (d *deviations) merge(o accumulator, to []uint32) error {
+	other := o.(*deviations)
+	for group := range other.counts {
+		if group < len(to) && to[group] != 0 {
+			d.counts[to[group]] += other.counts[group]
+			d.sums[to[group]].merge(&other.sums[group])
+			d.squares[to[group]].merge(&other.squares[group])
+		}
+	}
+	return nil
+}
+
+func (d *deviations) result(groups []uint32) (arrow.Array, error) {
+	out := make([]float64, len(groups))
+	var valid []byte
+	for i, group := range groups {
+		var ok bool
+		if out[i], ok = d.of(group); !ok {
+			valid = unset(valid, len(groups), i)
+		}
+	}
+	return doubleArray(out, valid), nil
+}
+
+// of is (Σx² - (Σx)²/n) / n, or / (n-1) for a sample.
+func (d *deviations) of(group uint32) (float64, bool) {
+	n := d.counts[group]
+	sample := d.op == AggVarSamp || d.op == AggStdSamp
+	if n == 0 || sample && n == 1 {
+		return 0, false
+	}
+	if special := d.sums[group].special + d.squares[group].special; special != 0 {
+		return math.NaN(), true
+	}
+	sum, squares := d.sums[group].exact(), d.squares[group].exact()
+	count := new(big.Float).SetPrec(restBits).SetInt64(n)
+	mean := new(big.Float).SetPrec(restBits).Mul(sum, sum)
+	mean.Quo(mean, count)
+	squares.Sub(squares, mean)
+	if sample {
+		count.SetInt64(n - 1)
+	}
+	v, _ := squares.Quo(squares, count).Float64()
+	if d.op == AggStdPop || d.op == AggStdSamp {
+		v = math.Sqrt(max(v, 0))
+	}
+	return max(v, 0), true
+}

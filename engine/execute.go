@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"arbor/catalog"
+	"arbor/engine/exec"
+)
+
+// Execute answers a fragment with a group: workers make groups of the parts of
+// all shards' views, which are put together in the end. Like Scan it says
+// yield's error, or its own; nothing is yielded before all rows were read.
+func (e *Engine) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	leave, err := e.enter()
+	if err != nil {
+		return exec.ScanStats{}, err
+	}
+	defer leave()
+	if err := f.Validate(); err != nil {
+		return exec.ScanStats{}, fmt.Errorf("execute: %w", err)
+	}
+	if f.Group == nil {
+		return exec.ScanStats{}, fmt.Errorf("execute: %w: there is nothing to group", exec.ErrFragment)
+	}
+	s, err := e.newScan(f)
+	if err != nil {
+		return exec.ScanStats{}, fmt.Errorf("execute: %w", err)
+	}
+	err = s.finish(s.answer(ctx, yield))
+	return s.stats, err
+}
+
+// answer makes the groups and gives them.
+func (s *scan) answer(ctx context.Context, yield func(*exec.Batch) error) error {
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	var all *exec.Grouper
+	for _, g := range s.groups {
+		if all == nil {
+			all = g
+		} else if err := all.Merge(g); err != nil {
+			return err
+		}
+	}
+	return all.Answer(func(b *exec.Batch) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.stats.RowsGiven += int64(b.Rows)
+		return yield(b)
+	})
+}
+
+// groupFile adds the rows [lo, hi) of a file, of which so many are selected.
+func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) error {
+	r := w.reads
+	r.Reset(hi - lo)
+	for i := range w.scan.fragment.Columns {
+		if w.scan.uses[i] || w.scan.grouped[i] {
+			w.setColumn(r, p, f, m, i, lo, hi)
+		}
+	}
+	selected := w.selected
+	if visible == hi-lo && w.filter == nil {
+		selected = nil
+	}
+	if w.filter != nil {
+		if err := w.filter.SelectRows(r, w.selected); err != nil {
+			return err
+		}
+		kept := w.selected.Count()
+		w.stats.RowsFiltered += int64(visible - kept)
+		visible = kept
+	}
+	return w.groups.Add(r, selected, visible)
+}
+
+// setColumn gives the rows [lo, hi) of a file a column, which is read when it is
+// needed.
+func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo, hi int) {
+	c := &w.scan.fragment.Columns[column]
+	t := c.Result()
+	switch c.Source {
+	case exec.SourceProperty:
+		r.Set(column, exec.LaterVector(t, hi-lo, func() (arrow.Array, error) {
+			a, err := f.reader.PropertyCoded(c.Property, c.Type, c.Precision, c.Scale, lo, hi)
+			if s, ok := a.(*array.String); ok && err == nil && c.Type == catalog.TypeDecimal {
+				a = toDictionary(s)
+			}
+			return a, err
+		}))
+	case exec.SourceDistinctID:
+		r.Set(column, exec.LaterCodes(t, hi-lo, func() (*exec.Dictionary, []int32, error) {
+			codes, err := f.reader.UserCodes(w.codes, lo, hi)
+			w.codes = codes
+			return f.users(), codes, err
+		}))
+	default:
+		v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return fileColumn(p, f, m, c, lo, hi) })
+		if c.Source == exec.SourceTime {
+			v = v.Between(f.reader.TimeBounds())
+		}
+		r.Set(column, v)
+	}
+}
+
+// users is the dictionary of the file's distinct ids, in order.
+func (f *file) users() *exec.Dictionary {
+	return exec.NewDictionary(f.reader, f.reader.Users(), f.reader.UserArray)
+}
+
+// groupLog adds logged events.
+func (w *worker) groupLog(p *part, rows []logRow) error {
+	r := w.reads
+	r.Reset(len(rows))
+	for i := range w.scan.fragment.Columns {
+		c := &w.scan.fragment.Columns[i]
+		if w.scan.uses[i] || w.scan.grouped[i] {
+			r.Set(i, exec.LaterVector(c.Result(), len(rows), func() (arrow.Array, error) { return logColumn(p, c, rows), nil }))
+		}
+	}
+	count := len(rows)
+	var selected exec.Bitmap
+	if w.filter != nil {
+		w.selected = w.selected.Reset(len(rows))
+		w.selected.Fill(len(rows))
+		if err := w.filter.SelectRows(r, w.selected); err != nil {
+			return err
+		}
+		selected, count = w.selected, w.selected.Count()
+		w.stats.RowsFiltered += int64(len(rows) - count)
+	}
+	return w.groups.Add(r, selected, count)
+}

@@ -1,0 +1,34 @@
+package oracle
+
+import (
+	"context"
+	"slices"
+
+	"arbor/engine/exec"
+)
+
+// Execute gives the answer of a fragment with a group, as cluster.Local does: it
+// scans what the fragment reads and groups it in one place. A Model knows no
+// functions, so fragments with computed columns are refused.
+func (m *Model) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	plan, err := exec.NewPlan(f, exec.Options{})
+	if err != nil {
+		return exec.ScanStats{}, err
+	}
+	g, err := exec.NewGrouper(plan)
+	if err != nil {
+		return exec.ScanStats{}, err
+	}
+	rows := *f
+	rows.Group, rows.Order, rows.Limit = nil, nil, 0
+	rows.Columns = slices.Clone(f.Columns)
+	for i := range rows.Columns {
+		rows.Columns[i].Hidden = false
+	}
+	r := exec.NewRows(plan)
+	stats, err := m.Scan(ctx, &rows, func(b *exec.Batch) error { return g.AddBatch(r, nil, b) })
+	if err != nil {
+		return stats, err
+	}
+	return stats, g.Answer(yield)
+}
