@@ -154,6 +154,10 @@ type part struct {
 	file   int32
 	lo, hi int
 	base   int64
+	// tallied says that the file is answered by how often each value of a column
+	// comes, whose number is given; -1 for none.
+	tallied bool
+	column  int
 }
 
 // Sizes of the parts.
@@ -214,6 +218,15 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 			ranges = append(ranges, exec.Run{Lo: lo, Hi: hi})
 		}
 	}
+	if len(ranges) == 1 && ranges[0].Hi-ranges[0].Lo == f.rows() {
+		column, ok, err := s.tallied(f)
+		if err != nil {
+			return err
+		}
+		if ok {
+			return hand(part{file: number, hi: f.rows(), tallied: true, column: column})
+		}
+	}
 	left := f.rows()
 	for _, r := range ranges {
 		left -= r.Hi - r.Lo
@@ -262,6 +275,8 @@ func (s *scan) worker(ctx context.Context, parts <-chan part) error {
 		var err error
 		if p.file == inLog {
 			err = w.scanLog(ctx, &p)
+		} else if p.tallied {
+			err = w.tallyFile(&p, p.view.files.files[p.file])
 		} else {
 			err = w.scanFile(ctx, &p)
 		}

@@ -56,6 +56,7 @@ func (w *worker) finish() {
 	s.RowsDuplicate += w.stats.RowsDuplicate
 	s.RowsDeleted += w.stats.RowsDeleted
 	s.RowsFiltered += w.stats.RowsFiltered
+	s.RowsTallied += w.stats.RowsTallied
 	if w.groups != nil {
 		w.scan.groups = append(w.scan.groups, w.groups)
 	}

@@ -42,9 +42,9 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 // rowCounts is COUNT(*): the Grouper has it.
 type rowCounts struct{ g *Grouper }
 
-func (c rowCounts) add(*Rows, int, []uint32) error    { return nil }
-func (c rowCounts) grow(int) int64                    { return 0 }
-func (c rowCounts) merge(accumulator, []uint32) error { return nil }
+func (c rowCounts) add(*Rows, int, []uint32, []int64) error { return nil }
+func (c rowCounts) grow(int) int64                          { return 0 }
+func (c rowCounts) merge(accumulator, []uint32) error       { return nil }
 func (c rowCounts) result(groups []uint32) (arrow.Array, error) {
 	out := make([]int64, len(groups))
 	for i, group := range groups {
@@ -60,15 +60,15 @@ type valueCounts struct {
 	counts []int64
 }
 
-func (c *valueCounts) add(r *Rows, lo int, groups []uint32) error {
+func (c *valueCounts) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	if c.column < len(r.vectors) {
 		v := &r.vectors[c.column]
 		if err := v.need(); err != nil {
 			return err
 		}
 		if v.valid == nil && v.Rows > 0 && (v.Dictionary == nil || v.Dictionary.Len > 0) {
-			for _, group := range groups {
-				c.counts[group]++
+			for i, group := range groups {
+				c.counts[group] += weight(weights, i)
 			}
 			return nil
 		}
@@ -79,7 +79,7 @@ func (c *valueCounts) add(r *Rows, lo int, groups []uint32) error {
 	}
 	for i, group := range groups {
 		if ids[i] != nullID {
-			c.counts[group]++
+			c.counts[group] += weight(weights, i)
 		}
 	}
 	return nil
@@ -104,6 +104,14 @@ func (c *valueCounts) result(groups []uint32) (arrow.Array, error) {
 	return int64Array(out, nil), nil
 }
 
+// weight is how many rows row i stands for.
+func weight(weights []int64, i int) int64 {
+	if weights == nil {
+		return 1
+	}
+	return weights[i]
+}
+
 // grow makes a slice longer and says how many bytes that took.
 func grow[T any](s *[]T, n int) int64 {
 	if n <= len(*s) {
@@ -125,7 +133,7 @@ type bitwise struct {
 	bits   []uint64
 }
 
-func (b *bitwise) add(r *Rows, lo int, groups []uint32) error {
+func (b *bitwise) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	ids, err := b.g.idsOf(r, b.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -142,7 +150,9 @@ func (b *bitwise) add(r *Rows, lo int, groups []uint32) error {
 		case AggBitOr:
 			b.bits[group] |= v
 		default:
-			b.bits[group] ^= v
+			if weight(weights, i)&1 != 0 {
+				b.bits[group] ^= v
+			}
 		}
 	}
 	return nil
@@ -194,7 +204,7 @@ type extremes struct {
 	best   []uint32 // nullID for none
 }
 
-func (x *extremes) add(r *Rows, lo int, groups []uint32) error {
+func (x *extremes) add(r *Rows, lo int, groups []uint32, _ []int64) error {
 	ids, err := x.g.idsOf(r, x.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -254,7 +264,7 @@ type touch struct {
 	ingestID string
 }
 
-func (t *touches) add(r *Rows, lo int, groups []uint32) error {
+func (t *touches) add(r *Rows, lo int, groups []uint32, _ []int64) error {
 	ids, err := t.g.idsOf(r, t.args[0], lo, len(groups))
 	if err != nil {
 		return err

@@ -57,6 +57,16 @@ func (b Bitmap) Empty() bool {
 	return true
 }
 
+// Each calls f for the rows in the set, ascending.
+func (b Bitmap) Each(f func(row int)) {
+	for i, w := range b {
+		for w != 0 {
+			f(i*64 + bits.TrailingZeros64(w))
+			w &= w - 1
+		}
+	}
+}
+
 // And keeps the rows that o has too.
 func (b Bitmap) And(o Bitmap) {
 	for i, w := range o[:len(b)] {

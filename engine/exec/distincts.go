@@ -17,7 +17,7 @@ func newDistincts(p *Plan, g *Grouper, args []int) *distincts {
 	return &distincts{plan: p, g: g, args: args, pairs: make([]pairTable, len(args)-1)}
 }
 
-func (d *distincts) add(r *Rows, lo int, groups []uint32) error {
+func (d *distincts) add(r *Rows, lo int, groups []uint32, _ []int64) error {
 	ids, err := d.combine(r, lo, len(groups))
 	if err != nil {
 		return err

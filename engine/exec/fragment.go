@@ -128,5 +128,6 @@ type ScanStats struct {
 	RowsDuplicate        int64 // skipped as duplicates
 	RowsDeleted          int64 // skipped as deleted
 	RowsFiltered         int64 // skipped by the filter
+	RowsTallied          int64 // answered by how often values come, without a look at the rows
 	RowsGiven            int64
 }

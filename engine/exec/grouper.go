@@ -96,9 +96,28 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 		r.compact(g.at, g.used)
 		selected = nil
 	}
+	return g.addRows(r, selected, nil)
+}
+
+// AddWeighted adds the rows that are selected, nil for all, each as many times as
+// its weight says, which may be 0.
+func (g *Grouper) AddWeighted(r *Rows, selected Bitmap, weights []int64) error {
+	if selected == nil {
+		selected = NewBitmap(r.n)
+		selected.Fill(r.n)
+	}
+	for i, w := range weights {
+		if w == 0 {
+			selected.Unset(i)
+		}
+	}
+	return g.addRows(r, selected, weights)
+}
+
+func (g *Grouper) addRows(r *Rows, selected Bitmap, weights []int64) error {
 	for lo := 0; lo < r.n; lo += chunkRows {
 		n := min(chunkRows, r.n-lo)
-		if err := g.addChunk(r, selected, lo, n); err != nil {
+		if err := g.addChunk(r, selected, weights, lo, n); err != nil {
 			return err
 		}
 	}
@@ -109,7 +128,7 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 }
 
 // addChunk adds rows [lo, lo+n).
-func (g *Grouper) addChunk(r *Rows, selected Bitmap, lo, n int) error {
+func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int) error {
 	for column, ids := range g.values {
 		g.spare = append(g.spare, ids)
 		delete(g.values, column)
@@ -121,11 +140,18 @@ func (g *Grouper) addChunk(r *Rows, selected Bitmap, lo, n int) error {
 	if selected != nil {
 		hide(groups, selected, lo)
 	}
-	for _, group := range groups {
-		g.rows[group]++
+	if weights != nil {
+		weights = weights[lo : lo+n]
+		for i, group := range groups {
+			g.rows[group] += weights[i]
+		}
+	} else {
+		for _, group := range groups {
+			g.rows[group]++
+		}
 	}
 	for _, t := range g.tables {
-		if err := t.add(r, lo, groups); err != nil {
+		if err := t.add(r, lo, groups, weights); err != nil {
 			return err
 		}
 	}
@@ -369,8 +395,9 @@ func (g *Grouper) AddBatch(r *Rows, filter *Filter, b *Batch) error {
 
 // accumulator computes an aggregate for all groups.
 type accumulator interface {
-	// add adds the rows from lo on, whose groups are given.
-	add(r *Rows, lo int, groups []uint32) error
+	// add adds the rows from lo on, whose groups are given. Each counts as often as
+	// its weight says; nil is once.
+	add(r *Rows, lo int, groups []uint32, weights []int64) error
 	// grow makes room for n groups and says how many bytes that took.
 	grow(n int) int64
 	// merge adds what the same accumulator of another Grouper has; its group i

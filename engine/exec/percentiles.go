@@ -43,7 +43,7 @@ func (g *Grouper) histogramOf(p *Plan, column int) *histogram {
 }
 
 // add adds a chunk; only the last of those who share the histogram has it added.
-func (h *histogram) add(r *Rows, lo int, groups []uint32) error {
+func (h *histogram) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	if h.seen++; h.seen < h.shared {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (h *histogram) add(r *Rows, lo int, groups []uint32) error {
 	if err != nil {
 		return err
 	}
-	if h.fit() {
+	if h.fit() && weights == nil {
 		for i, group := range groups {
 			h.cells[int(group)*h.stride+int(ids[i])]++
 		}
@@ -64,7 +64,7 @@ func (h *histogram) add(r *Rows, lo int, groups []uint32) error {
 	before := len(h.counts)
 	for i, group := range groups {
 		if ids[i] != nullID && group != hiddenGroup {
-			h.count(group, ids[i], 1)
+			h.count(group, ids[i], weight(weights, i))
 		}
 	}
 	return h.plan.take(int64(len(h.counts)-before) * 40)
@@ -218,8 +218,8 @@ type percentiles struct {
 	interpolate bool
 }
 
-func (q *percentiles) add(r *Rows, lo int, groups []uint32) error {
-	return q.histogram.add(r, lo, groups)
+func (q *percentiles) add(r *Rows, lo int, groups []uint32, weights []int64) error {
+	return q.histogram.add(r, lo, groups, weights)
 }
 
 func (q *percentiles) grow(n int) int64 {

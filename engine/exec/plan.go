@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"arbor/catalog"
 )
 
 // Plan is a fragment made ready: what all workers of a query share.
@@ -117,3 +119,59 @@ func (m *memoTable) upTo(n int) []uint32 {
 	m.ids.Store(&ids)
 	return ids
 }
+
+// SameBetween reports whether nothing that is asked of a column of moments tells
+// the moments from least to greatest apart: computed columns have one value for all
+// of them, and the filter passes all or none.
+func (p *Plan) SameBetween(column int, least, greatest int64) bool {
+	f := p.Fragment
+	same := func(n int) bool {
+		if n < len(f.Columns) {
+			return n != column
+		}
+		c := &f.Computed[n-len(f.Columns)]
+		for _, a := range c.Args {
+			if a == column && (c.Period == 0 || floorDiv(least, c.Period) != floorDiv(greatest, c.Period)) {
+				return false
+			}
+		}
+		return true
+	}
+	var passes func(x *Expr) bool
+	passes = func(x *Expr) bool {
+		for _, a := range x.Args {
+			if !passes(a) {
+				return false
+			}
+		}
+		if len(x.Args) > 0 || same(x.Column) {
+			return true
+		}
+		l := compileLeaf(x, catalog.TypeDatetime, false)
+		return x.Column == column && l.span != nil && !l.nullConstant &&
+			(l.span.lo <= least && greatest <= l.span.hi || l.span.lo > greatest || l.span.hi < least)
+	}
+	if f.Filter != nil && !passes(f.Filter) {
+		return false
+	}
+	if f.Group == nil {
+		return false
+	}
+	for _, k := range f.Group.Keys {
+		if !same(k) {
+			return false
+		}
+	}
+	for i := range f.Group.Aggregates {
+		for _, a := range f.Group.Aggregates[i].Args {
+			if !same(a) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Weighs reports whether the aggregate of a row that comes n times follows from
+// the row and n.
+func (a *Aggregate) Weighs() bool { return a.Op < AggFirst }

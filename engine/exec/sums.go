@@ -43,7 +43,7 @@ type doubleSums struct {
 // maxCells is how many cells a histogram of a Grouper has at most.
 const maxCells = 1 << 20
 
-func (s *doubleSums) add(r *Rows, lo int, groups []uint32) error {
+func (s *doubleSums) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	if s.column < len(r.vectors) {
 		v := &r.vectors[s.column]
 		if err := v.need(); err != nil {
@@ -52,8 +52,9 @@ func (s *doubleSums) add(r *Rows, lo int, groups []uint32) error {
 		if v.Dictionary == nil {
 			for i, group := range groups {
 				if !v.isNull(lo + i) {
-					s.counts[group]++
-					s.sums[group].add(v.doubles[lo+i])
+					w := weight(weights, i)
+					s.counts[group] += w
+					s.sums[group].addTimes(v.doubles[lo+i], uint64(w))
 				}
 			}
 			return nil
@@ -63,12 +64,13 @@ func (s *doubleSums) add(r *Rows, lo int, groups []uint32) error {
 	if err != nil {
 		return err
 	}
-	if !s.fit() {
+	if weights != nil || !s.fit() {
 		values := s.plan.domains[s.column].all()
 		for i, group := range groups {
 			if ids[i] != nullID {
-				s.counts[group]++
-				s.sums[group].add(values[ids[i]].Double())
+				w := weight(weights, i)
+				s.counts[group] += w
+				s.sums[group].addTimes(values[ids[i]].Double(), uint64(w))
 			}
 		}
 		return nil
@@ -171,7 +173,7 @@ type unit struct {
 	none bool
 }
 
-func (s *intSums) add(r *Rows, lo int, groups []uint32) error {
+func (s *intSums) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	if s.column < len(r.vectors) && !s.decimal {
 		v := &r.vectors[s.column]
 		if err := v.need(); err != nil {
@@ -180,7 +182,7 @@ func (s *intSums) add(r *Rows, lo int, groups []uint32) error {
 		if v.Dictionary == nil && v.ints != nil {
 			for i, group := range groups {
 				if !v.isNull(lo + i) {
-					s.addInt(group, v.ints[lo+i])
+					s.addInt(group, v.ints[lo+i], weight(weights, i))
 				}
 			}
 			return nil
@@ -201,35 +203,51 @@ func (s *intSums) add(r *Rows, lo int, groups []uint32) error {
 			case u.none:
 				return fmt.Errorf("%w: %q is no decimal with %d digits behind the point", ErrArray, values[ids[i]].Text, s.scale)
 			case u.large == nil:
-				s.addInt(group, u.value)
+				s.addInt(group, u.value, weight(weights, i))
 			default:
-				s.addLarge(group, u.large)
+				s.addLarge(group, u.large, weight(weights, i))
 			}
 		}
 		return nil
 	}
 	for i, group := range groups {
 		if ids[i] != nullID {
-			s.addInt(group, int64(values[ids[i]].Bits))
+			s.addInt(group, int64(values[ids[i]].Bits), weight(weights, i))
 		}
 	}
 	return nil
 }
 
-func (s *intSums) addInt(group uint32, v int64) {
-	s.counts[group]++
+// addInt adds a number so many times.
+func (s *intSums) addInt(group uint32, v, times int64) {
+	s.counts[group] += times
+	if times != 1 {
+		high, low := bits.Mul64(uint64(max(v, -v)), uint64(times)) // -MinInt64 is 2^63 as unsigned
+		var carry uint64
+		if v < 0 {
+			s.low[group], carry = bits.Sub64(s.low[group], low, 0)
+			s.high[group] -= int64(high + carry)
+			return
+		}
+		s.low[group], carry = bits.Add64(s.low[group], low, 0)
+		s.high[group] += int64(high + carry)
+		return
+	}
 	low, carry := bits.Add64(s.low[group], uint64(v), 0)
 	s.low[group] = low
 	s.high[group] += v>>63 + int64(carry)
 }
 
-func (s *intSums) addLarge(group uint32, v *big.Int) {
-	s.counts[group]++
+func (s *intSums) addLarge(group uint32, v *big.Int, times int64) {
+	s.counts[group] += times
 	if s.rest == nil {
 		s.rest = map[uint32]*big.Int{}
 	}
 	if s.rest[group] == nil {
 		s.rest[group] = new(big.Int)
+	}
+	if times != 1 {
+		v = new(big.Int).Mul(v, big.NewInt(times))
 	}
 	s.rest[group].Add(s.rest[group], v)
 }
@@ -282,7 +300,7 @@ func (s *intSums) merge(o accumulator, to []uint32) error {
 		s.low[mine] = low
 		s.high[mine] += other.high[group] + int64(carry)
 		if large := other.rest[uint32(group)]; large != nil {
-			s.addLarge(mine, large)
+			s.addLarge(mine, large, 1)
 			s.counts[mine]--
 		}
 	}
@@ -355,7 +373,7 @@ type deviations struct {
 	squares []exactSum
 }
 
-func (d *deviations) add(r *Rows, lo int, groups []uint32) error {
+func (d *deviations) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	ids, err := d.g.idsOf(r, d.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -369,12 +387,13 @@ func (d *deviations) add(r *Rows, lo int, groups []uint32) error {
 		if !ok {
 			continue
 		}
-		d.counts[group]++
-		d.sums[group].add(x)
+		w := weight(weights, i)
+		d.counts[group] += w
+		d.sums[group].addTimes(x, uint64(w))
 		// The square is the product and what rounding took off it.
 		square := x * x
-		d.squares[group].add(square)
-		d.squares[group].add(math.FMA(x, x, -square))
+		d.squares[group].addTimes(square, uint64(w))
+		d.squares[group].addTimes(math.FMA(x, x, -square), uint64(w))
 	}
 	return nil
 }

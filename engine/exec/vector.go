@@ -76,7 +76,10 @@ func VectorOf(a arrow.Array, t catalog.Type) (Vector, error) {
 	case *array.Float64:
 		v.doubles = x.Float64Values()
 	case *array.Boolean:
-		v.bits, v.bitsAt = x.Data().Buffers()[1].Bytes(), x.Data().Offset()
+		v.bits = []byte{}
+		if values := x.Data().Buffers()[1]; values != nil {
+			v.bits, v.bitsAt = values.Bytes(), x.Data().Offset()
+		}
 	case *array.String:
 		v.texts = x
 	case *array.Dictionary:

@@ -25,6 +25,7 @@ type column struct {
 	uniform bool
 
 	head, body lazy[struct{}]
+	tally      lazy[Tally]
 
 	// Set by the head.
 	dictionary *dictionary

@@ -1,0 +1,146 @@
+package indexfile
+
+import (
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"arbor/catalog"
+)
+
+// Tally is how often a column has each of its values, in a file. It is worked out
+// from the codes when it is first asked for, and kept.
+type Tally struct {
+	column *column
+	counts []int64 // by code; the last is that of rows without a value
+}
+
+// maxTallyEntries is the size of a dictionary up to which a Tally is kept.
+const maxTallyEntries = 1 << 20
+
+// EventTally is how often each event name comes; nil if names have no dictionary.
+func (r *Reader) EventTally() (*Tally, error) { return r.column(columnEvent).tallied() }
+
+// PropertyTally is how often a property has each value; nil if it has no
+// dictionary here, or too large a one.
+func (r *Reader) PropertyTally(property string) (*Tally, error) {
+	c := r.property(property)
+	if c == nil {
+		return nil, nil
+	}
+	return c.tallied()
+}
+
+// HasProperty reports whether rows of the file may have a property.
+func (r *Reader) HasProperty(property string) bool {
+	c := r.property(property)
+	return c != nil && !c.empty() || c == nil && !r.column(columnOthers).empty()
+}
+
+func (c *column) tallied() (*Tally, error) {
+	if c.empty() || c.info.layout != layoutDictionary || c.info.distinct > maxTallyEntries {
+		return nil, nil
+	}
+	return c.tally.get(func() (*Tally, error) {
+		if err := c.load(); err != nil {
+			return nil, err
+		}
+		return &Tally{column: c, counts: c.countCodes()}, nil
+	})
+}
+
+// countCodes counts the rows of each code, and those of none.
+func (c *column) countCodes() []int64 {
+	counts := make([]int64, c.info.distinct+1)
+	if c.info.width == 0 {
+		counts[0] = int64(c.info.values())
+	} else if c.presence == nil {
+		countAll(counts, &c.codes)
+	} else {
+		c.rowsOf(0, c.reader.Rows(), func(_, slot int) error {
+			counts[c.codes.at(slot)]++
+			return nil
+		})
+	}
+	counts[c.info.distinct] = int64(c.reader.Rows() - c.info.values())
+	return counts
+}
+
+// countAll counts codes of slots that all have a value.
+func countAll(counts []int64, c *codes) {
+	switch c.width {
+	case 1:
+		// Neighbours with one code do not wait for each other.
+		var parts [4][256]uint32
+		b := c.bytes
+		for len(b) >= 4 {
+			parts[0][b[0]]++
+			parts[1][b[1]]++
+			parts[2][b[2]]++
+			parts[3][b[3]]++
+			b = b[4:]
+		}
+		for _, code := range b {
+			parts[0][code]++
+		}
+		for code := range len(counts) - 1 {
+			for p := range parts {
+				counts[code] += int64(parts[p][code])
+			}
+		}
+	case 2:
+		for _, code := range view[uint16](c.bytes) {
+			counts[code]++
+		}
+	case 4:
+		for _, code := range view[uint32](c.bytes) {
+			counts[code]++
+		}
+	}
+}
+
+// Counts are how many rows have the values of Array. Not to be changed.
+func (t *Tally) Counts() []int64 { return t.counts }
+
+// Code is the place in Array of the value of a row.
+func (t *Tally) Code(row int) int {
+	slot, ok := t.column.slot(row)
+	if !ok {
+		return len(t.counts) - 1
+	}
+	return int(t.column.codes.at(slot))
+}
+
+// Array is each value once, converted to a type, and a null for the rows without
+// one: a Dictionary as PropertyCoded gives.
+func (t *Tally) Array(typ catalog.Type, precision, scale uint8) (arrow.Array, error) {
+	if err := checkType(typ); err != nil {
+		return nil, err
+	}
+	c := t.column
+	as := c.as(typeKey{typ, precision, scale})
+	n := len(t.counts)
+	codes := make([]int32, n)
+	valid := make([]byte, bitmapLen(n))
+	for i := range n - 1 {
+		codes[i] = int32(i)
+		if as.isValid(uint32(i)) {
+			bitSet(valid, i)
+		}
+	}
+	return dictionaryArray(4, memory.NewBufferBytes(raw(codes)), memory.NewBufferBytes(valid), as.values, n, 0), nil
+}
+
+// UserTally is how many rows each user has, in the order of User.
+func (r *Reader) UserTally() ([]int64, error) {
+	u, err := r.userColumn()
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]int64, len(u.ends))
+	last := uint32(0)
+	for k, end := range u.ends {
+		counts[k] = int64(end - last)
+		last = end
+	}
+	return counts, nil
+}

@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"arbor/catalog"
+	"arbor/engine/exec"
+	"arbor/engine/indexfile"
+)
+
+// A question that looks at one column of a file, beside what is the same for all
+// its rows, needs no row: how often each value comes says as much. So the file
+// is asked as a table of its distinct values, each with the number of visible
+// rows that have it. Counts by event, by day or by country, most filters on one
+// column, sums, percentiles and distinct values of a column, unique users: all
+// cost as much as there are values.
+
+// tallyMany is how many rows there must be for each distinct value.
+const tallyMany = 4
+
+// tallied reports whether a file's rows can be answered by tally, and the number of
+// the column, -1 for none.
+func (s *scan) tallied(f *file) (column int, ok bool, err error) {
+	if s.fragment.Group == nil || slices.ContainsFunc(s.fragment.Group.Aggregates, func(a exec.Aggregate) bool { return !a.Weighs() }) {
+		return -1, false, nil
+	}
+	column = -1
+	least, greatest := f.reader.TimeBounds()
+	for i := range s.fragment.Columns {
+		if !s.uses[i] && !s.grouped[i] || s.sameEverywhere(f, i, least, greatest) {
+			continue
+		}
+		if column >= 0 {
+			return -1, false, nil
+		}
+		column = i
+	}
+	if column < 0 {
+		return -1, true, nil
+	}
+	c := &s.fragment.Columns[column]
+	entries := f.reader.Users()
+	if c.Source != exec.SourceDistinctID {
+		tally, err := tallyOf(f, c)
+		if err != nil || tally == nil {
+			return -1, false, err
+		}
+		entries = len(tally.Counts())
+	}
+	return column, entries*tallyMany <= f.rows(), nil
+}
+
+// tallyOf is the tally of an event or property column, nil if there is none.
+func tallyOf(f *file, c *exec.Column) (*indexfile.Tally, error) {
+	switch c.Source {
+	case exec.SourceEvent:
+		return f.reader.EventTally()
+	case exec.SourceProperty:
+		return f.reader.PropertyTally(c.Property)
+	}
+	return nil, nil
+}
+
+// sameEverywhere reports whether nothing asks for more of a column than what all
+// rows of the file have in common.
+func (s *scan) sameEverywhere(f *file, column int, least, greatest int64) bool {
+	switch c := &s.fragment.Columns[column]; c.Source {
+	case exec.SourceTime:
+		return s.plan.SameBetween(column, least, greatest)
+	case exec.SourceProperty:
+		return !f.reader.HasProperty(c.Property)
+	case exec.SourceShard:
+		return true
+	}
+	return false
+}
+
+// tallyFile adds all rows of a file by the values of a column.
+func (w *worker) tallyFile(p *part, f *file) error {
+	if f.rows() == 0 {
+		return nil
+	}
+	m := &p.state.files[p.file]
+	weights, err := w.tallyWeights(p, f, m)
+	if err != nil {
+		return err
+	}
+	r := w.reads
+	r.Reset(len(weights))
+	least, greatest := f.reader.TimeBounds()
+	for i := range w.scan.fragment.Columns {
+		if !w.scan.uses[i] && !w.scan.grouped[i] {
+			continue
+		}
+		c := &w.scan.fragment.Columns[i]
+		t := c.Result()
+		switch {
+		case i == p.column && c.Source == exec.SourceDistinctID:
+			codes := make([]int32, len(weights))
+			for k := range codes {
+				codes[k] = int32(k)
+			}
+			r.Set(i, exec.CodedVector(t, f.users(), codes, len(weights)))
+		case i == p.column:
+			tally, err := tallyOf(f, c)
+			if err != nil {
+				return err
+			}
+			a, err := tally.Array(t, c.Precision, c.Scale)
+			if err != nil {
+				return err
+			}
+			v, err := exec.VectorOf(a, t)
+			if err != nil {
+				return err
+			}
+			r.Set(i, v)
+		default:
+			// Only its bounds are asked for, or it is the same in all rows.
+			v := exec.LaterVector(t, len(weights), func() (arrow.Array, error) {
+				return fileColumn(p, f, m, c, 0, min(len(weights), f.rows()))
+			})
+			if c.Source == exec.SourceTime {
+				v = v.Between(least, greatest)
+			}
+			if c.Source == exec.SourceShard {
+				v, err = exec.VectorOf(constantColumn(p.view.shard.key.String(), len(weights)), t)
+			} else if c.Source == exec.SourceProperty {
+				v, err = exec.VectorOf(nullColumn(*c, len(weights)), t)
+			}
+			if err != nil {
+				return err
+			}
+			r.Set(i, v)
+		}
+	}
+	selected := w.selected.Reset(len(weights))
+	selected.Fill(len(weights))
+	w.selected = selected
+	for i, n := range weights {
+		if n == 0 {
+			selected.Unset(i)
+		}
+	}
+	if w.filter != nil {
+		if err := w.filter.SelectRows(r, selected); err != nil {
+			return err
+		}
+		for i, n := range weights {
+			if !selected.Has(i) {
+				w.stats.RowsFiltered += n
+			}
+		}
+	}
+	w.stats.RowsTallied += int64(f.rows())
+	return w.groups.AddWeighted(r, selected, weights)
+}
+
+// tallyWeights are how many visible rows have each of a column's values.
+func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
+	hidden := m.hidden
+	if w.scan.fragment.Copies {
+		hidden = nil
+	}
+	w.stats.RowsDuplicate += int64(len(hidden))
+	leave := func(code func(row int) int, weights []int64) {
+		for _, list := range [][]uint32{m.absent, hidden} {
+			for _, row := range list {
+				weights[code(int(row))]--
+			}
+		}
+		if m.gone != nil {
+			selected := exec.NewBitmap(f.rows())
+			selected.Fill(f.rows())
+			for _, list := range [][]uint32{m.absent, hidden} {
+				for _, row := range list {
+					selected.Unset(int(row))
+				}
+			}
+			m.gone.Each(func(row int) {
+				if row < f.rows() && selected.Has(row) {
+					weights[code(row)]--
+					w.stats.RowsDeleted++
+				}
+			})
+		}
+	}
+	if p.column < 0 {
+		weights := []int64{int64(f.rows())}
+		leave(func(int) int { return 0 }, weights)
+		return weights, nil
+	}
+	c := &w.scan.fragment.Columns[p.column]
+	if c.Source == exec.SourceDistinctID {
+		weights, err := f.reader.UserTally()
+		if err != nil {
+			return nil, err
+		}
+		ends := make([]int64, len(weights))
+		at := int64(0)
+		for k, n := range weights {
+			at += n
+			ends[k] = at
+		}
+		last := 0 // rows mostly come in order
+		leave(func(row int) int {
+			if last > 0 && int64(row) < ends[last-1] {
+				last, _ = slices.BinarySearch(ends, int64(row)+1)
+			}
+			for ends[last] <= int64(row) {
+				last++
+			}
+			return last
+		}, weights)
+		return weights, nil
+	}
+	tally, err := tallyOf(f, c)
+	if err != nil {
+		return nil, err
+	}
+	weights := slices.Clone(tally.Counts())
+	leave(tally.Code, weights)
+	return weights, nil
+}
+
+// nullColumn is a column without values.
+func nullColumn(c exec.Column, rows int) arrow.Array {
+	b := newColumnBuilder(c.Result(), rows)
+	for range rows {
+		b.append(catalog.Null, false)
+	}
+	return b.array()
+}
