@@ -105,6 +105,9 @@ func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo,
 		if c.Source == exec.SourceTime {
 			v = v.Between(f.reader.TimeBounds())
 		}
+		if c.Source == exec.SourceInsertID || c.Source == exec.SourceIngestID || c.Source == exec.SourceProperties {
+			v = v.Costly()
+		}
 		r.Set(column, v)
 	}
 }

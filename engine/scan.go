@@ -46,7 +46,10 @@ func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scan{engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(), uses: exec.Uses(f), grouped: exec.GroupUses(f)}, nil
+	return &scan{
+		engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(),
+		uses: exec.Uses(f), grouped: exec.GroupUses(f), once: f.Group != nil && f.Group.CountsOnce(),
+	}, nil
 }
 
 // finish counts the scan, and its error.
@@ -70,6 +73,7 @@ type scan struct {
 	bounds   exec.Bounds
 	uses     []bool // the columns that the filter looks at
 	grouped  []bool // the columns that groups are made of
+	once     bool   // how often a row comes makes no difference to the groups
 	catalog  *catalog.Catalog
 	views    []*view
 

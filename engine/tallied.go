@@ -193,6 +193,12 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 		return weights, nil
 	}
 	c := &w.scan.fragment.Columns[p.column]
+	if c.Source == exec.SourceDistinctID && w.scan.once && m.gone == nil && len(m.absent) == 0 &&
+		(len(hidden) == 0 || len(p.view.files.files) == 1 && len(p.view.logs) == 0) {
+		// Each user has a visible row, since the copies of an event are of one user
+		// and one of them is visible; how many rows makes no difference.
+		return ones(f.reader.Users()), nil
+	}
 	if c.Source == exec.SourceDistinctID {
 		weights, err := f.reader.UserTally()
 		if err != nil {
@@ -223,6 +229,15 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 	weights := slices.Clone(tally.Counts())
 	leave(tally.Code, weights)
 	return weights, nil
+}
+
+// ones are n weights of one row each.
+func ones(n int) []int64 {
+	weights := make([]int64, n)
+	for i := range weights {
+		weights[i] = 1
+	}
+	return weights
 }
 
 // nullColumn is a column without values.

@@ -22,10 +22,18 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 	}
 	switch a.Op {
 	case AggCount:
+		if sum := g.sumOf(a.Args[0]); sum != nil {
+			return sumCounts{sum}, nil
+		}
 		return &valueCounts{g: g, column: a.Args[0]}, nil
 	case AggCountDistinct:
 		return newDistincts(p, g, a.Args), nil
-	case AggSum, AggVarPop, AggVarSamp, AggStdPop, AggStdSamp:
+	case AggSum:
+		if sum := g.sumOf(a.Args[0]); sum != nil {
+			return sharedSum{sum}, nil
+		}
+		return newSums(p, g, a, t), nil
+	case AggVarPop, AggVarSamp, AggStdPop, AggStdSamp:
 		return newSums(p, g, a, t), nil
 	case AggMin, AggMax:
 		return &extremes{plan: p, g: g, column: a.Args[0], typ: t, most: a.Op == AggMax}, nil
@@ -49,6 +57,51 @@ func (c rowCounts) result(groups []uint32) (arrow.Array, error) {
 	out := make([]int64, len(groups))
 	for i, group := range groups {
 		out[i] = c.g.rows[group]
+	}
+	return int64Array(out, nil), nil
+}
+
+// summing is the accumulator of a sum: it counts what it adds.
+type summing interface {
+	accumulator
+	countOf(group uint32) int64
+}
+
+// sumOf is the sum of a column that is worked out already, or nil.
+func (g *Grouper) sumOf(column int) summing {
+	for _, t := range g.tables {
+		switch s := t.(type) {
+		case *doubleSums:
+			if s.column == column {
+				return s
+			}
+		case *intSums:
+			if s.column == column {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// sharedSum is a sum that another accumulator works out.
+type sharedSum struct{ summing }
+
+func (s sharedSum) add(*Rows, int, []uint32, []int64) error { return nil }
+func (s sharedSum) grow(int) int64                          { return 0 }
+func (s sharedSum) merge(accumulator, []uint32) error       { return nil }
+
+// sumCounts is COUNT of a column whose sum is worked out too.
+type sumCounts struct{ summing }
+
+func (s sumCounts) add(*Rows, int, []uint32, []int64) error { return nil }
+func (s sumCounts) grow(int) int64                          { return 0 }
+func (s sumCounts) merge(accumulator, []uint32) error       { return nil }
+
+func (s sumCounts) result(groups []uint32) (arrow.Array, error) {
+	out := make([]int64, len(groups))
+	for i, group := range groups {
+		out[i] = s.countOf(group)
 	}
 	return int64Array(out, nil), nil
 }

@@ -16,32 +16,26 @@ import (
 // fragment's order and up to its limit: the keys, then the aggregates. Batches
 // stay valid. Call it once, after all Adds and Merges.
 func (g *Grouper) Answer(yield func(*Batch) error) error {
-	groups := g.existing()
-	columns, err := g.columns(groups)
-	if err != nil {
-		return err
-	}
 	f := g.plan.Fragment
-	order := sortedRows(columns, g.decimals(), f.Order, len(groups), f.Limit)
-	if order != nil {
-		picked := make([]uint32, len(order))
-		for i, row := range order {
-			picked[i] = groups[row]
-		}
-		if columns, err = g.columns(picked); err != nil {
+	groups := g.existing()
+	if len(f.Order) > 0 {
+		var err error
+		if groups, err = g.sorted(groups); err != nil {
 			return err
 		}
-		groups = picked
 	}
-	n := len(groups)
-	if f.Limit > 0 {
-		n = int(min(int64(n), f.Limit))
+	if f.Limit > 0 && f.Limit < int64(len(groups)) {
+		groups = groups[:f.Limit]
 	}
-	for lo := 0; lo < n; lo += MaxBatchRows {
-		hi := min(lo+MaxBatchRows, n)
-		b := &Batch{Rows: hi - lo}
-		for _, c := range columns {
-			b.Columns = append(b.Columns, array.NewSlice(c, int64(lo), int64(hi)))
+	for lo := 0; lo < len(groups); lo += MaxBatchRows {
+		part := groups[lo:min(lo+MaxBatchRows, len(groups))]
+		b := &Batch{Rows: len(part)}
+		for column := range f.answerColumns() {
+			a, err := g.column(column, part)
+			if err != nil {
+				return err
+			}
+			b.Columns = append(b.Columns, a)
 		}
 		if err := yield(b); err != nil {
 			return err
@@ -50,10 +44,61 @@ func (g *Grouper) Answer(yield func(*Batch) error) error {
 	return nil
 }
 
+// sorted are the groups in the fragment's order, up to its limit. Groups that it
+// does not tell apart go by all columns, which are looked at only then.
+func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
+	f := g.plan.Fragment
+	decimals := g.decimals()
+	var failed error
+	compareBy := func(column int) func(a, b int32) int {
+		var compare func(a, b int32) int
+		return func(a, b int32) int {
+			if compare == nil {
+				c, err := g.column(column, groups)
+				if err != nil {
+					failed = err
+					return 0
+				}
+				compare = comparer(c, decimals[column])
+			}
+			return compare(a, b)
+		}
+	}
+	var compare []func(a, b int32) int
+	for _, o := range f.Order {
+		c := compareBy(o.Column)
+		if o.Descending {
+			up := c
+			c = func(a, b int32) int { return up(b, a) }
+		}
+		compare = append(compare, c)
+	}
+	for column := range f.answerColumns() {
+		compare = append(compare, compareBy(column))
+	}
+	rows := sortedRows(func(a, b int32) int {
+		for _, c := range compare {
+			if sign := c(a, b); sign != 0 {
+				return sign
+			}
+		}
+		return int(a - b)
+	}, len(groups), f.Limit)
+	out := make([]uint32, len(rows))
+	for i, row := range rows {
+		out[i] = groups[row]
+	}
+	return out, failed
+}
+
 // decimals says which columns of the answer are decimals.
 func (g *Grouper) decimals() []bool {
 	var decimals []bool
-	for _, k := range g.group.Keys {
+	keys := g.group.Keys
+	if g.group.HideKeys {
+		keys = nil
+	}
+	for _, k := range keys {
 		t, _, _ := g.plan.Fragment.ColumnType(k)
 		decimals = append(decimals, t == catalog.TypeDecimal)
 	}
@@ -84,62 +129,35 @@ func (g *Grouper) existing() []uint32 {
 	return groups
 }
 
-// columns are the keys and aggregates of some groups.
-func (g *Grouper) columns(groups []uint32) ([]arrow.Array, error) {
-	var columns []arrow.Array
-	keys := len(g.group.Keys)
-	ids := make([]uint32, keys*len(groups))
+// column is a column of the answer, for some groups.
+func (g *Grouper) column(column int, groups []uint32) (arrow.Array, error) {
+	if !g.group.HideKeys {
+		if column < len(g.group.Keys) {
+			return g.keyColumn(column, groups)
+		}
+		column -= len(g.group.Keys)
+	}
+	return g.tables[column].result(groups)
+}
+
+func (g *Grouper) keyColumn(k int, groups []uint32) (arrow.Array, error) {
+	column := g.group.Keys[k]
+	values := g.plan.domains[column].all()
+	t, _, _ := g.plan.Fragment.ColumnType(column)
+	if len(g.group.Keys) == 1 {
+		return valueArray(t, len(groups), func(i int) catalog.Value { return values[groups[i]-1] })
+	}
+	ids := make([]uint32, len(groups))
 	var one []uint32
 	for i, group := range groups {
 		one = g.keyIDs(group, one)
-		copy(ids[i*keys:], one)
+		ids[i] = one[k]
 	}
-	for k, column := range g.group.Keys {
-		values := g.plan.domains[column].all()
-		t, _, _ := g.plan.Fragment.ColumnType(column)
-		a, err := valueArray(t, len(groups), func(i int) catalog.Value { return values[ids[i*keys+k]] })
-		if err != nil {
-			return nil, err
-		}
-		columns = append(columns, a)
-	}
-	for _, t := range g.tables {
-		a, err := t.result(groups)
-		if err != nil {
-			return nil, err
-		}
-		columns = append(columns, a)
-	}
-	return columns, nil
+	return valueArray(t, len(groups), func(i int) catalog.Value { return values[ids[i]] })
 }
 
-// sortedRows are the numbers of the rows in an order, up to a limit; nil if no
-// order is asked for. Rows that the order does not tell apart go by all columns.
-// decimals says which columns are decimals, which their text does not order.
-func sortedRows(columns []arrow.Array, decimals []bool, order []Order, rows int, limit int64) []int32 {
-	if len(order) == 0 {
-		return nil
-	}
-	var compare []func(a, b int32) int
-	for _, o := range order {
-		c := comparer(columns[o.Column], decimals[o.Column])
-		if o.Descending {
-			up := c
-			c = func(a, b int32) int { return up(b, a) }
-		}
-		compare = append(compare, c)
-	}
-	for i, a := range columns {
-		compare = append(compare, comparer(a, decimals[i]))
-	}
-	less := func(a, b int32) int {
-		for _, c := range compare {
-			if sign := c(a, b); sign != 0 {
-				return sign
-			}
-		}
-		return int(a - b)
-	}
+// sortedRows are the numbers of the rows in an order, up to a limit; 0 is none.
+func sortedRows(less func(a, b int32) int, rows int, limit int64) []int32 {
 	if limit > 0 && limit < int64(rows)/2 {
 		return topRows(rows, int(limit), less)
 	}

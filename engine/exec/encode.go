@@ -25,7 +25,7 @@ import (
 //	          arguments, type, precision, scale, hidden (a byte each), uvarint period
 //	group     uvarint count and the keys; uvarint count and the aggregates, each: op
 //	          byte, uvarint count and arguments, uvarint count and constants; uvarint
-//	          greatest number of groups
+//	          greatest number of groups, hidden keys byte
 //	order     uvarint, then each: uvarint column, descending byte
 
 const encodingVersion = 2
@@ -98,7 +98,7 @@ func appendGroup(dst []byte, g *Group) []byte {
 		dst = appendNumbers(append(dst, byte(a.Op)), a.Args)
 		dst = appendValues(dst, a.Params)
 	}
-	return binary.AppendUvarint(dst, uint64(g.MaxGroups))
+	return append(binary.AppendUvarint(dst, uint64(g.MaxGroups)), boolByte(g.HideKeys))
 }
 
 func appendNumbers(dst []byte, numbers []int) []byte {
@@ -255,6 +255,7 @@ func (d *decoder) group() *Group {
 		g.Aggregates = append(g.Aggregates, a)
 	}
 	g.MaxGroups = int64(d.below(1 << 62))
+	g.HideKeys = d.bool()
 	return g
 }
 

@@ -171,14 +171,7 @@ func (s *exactSum) exact() *big.Float {
 	return f
 }
 
-// double is the sum, rounded once.
-func (s *exactSum) double() float64 {
-	if s.special != 0 {
-		return s.special
-	}
-	if s.rest == nil && s.hi == 0 && s.mid == 0 && s.lo == 0 {
-		return 0
-	}
-	f, _ := s.exact().Float64()
-	return f
+// zero reports whether nothing was added that counts.
+func (s *exactSum) zero() bool {
+	return s.rest == nil && s.hi == 0 && s.mid == 0 && s.lo == 0 && s.special == 0
 }

@@ -15,6 +15,8 @@ type Group struct {
 	// are equal by bytes, numbers by value.
 	Keys       []int
 	Aggregates []Aggregate
+	// HideKeys leaves the keys out of the answer, which has the aggregates alone.
+	HideKeys bool
 	// MaxGroups is how many groups there may be before ErrGroups; 0 means
 	// DefaultMaxGroups.
 	MaxGroups int64
@@ -39,8 +41,9 @@ const (
 	AggCount         AggregateOp = 1 // none: rows, or one: rows where it is not null; int
 	AggCountDistinct AggregateOp = 2 // one or more: distinct combinations; int
 	// AggSum: bools and ints: int, or decimal where an int64 does not hold it;
-	// decimals: decimal; doubles: double, the exact sum rounded once. Null if
-	// there is nothing to add.
+	// decimals: decimal; doubles: double, the exact sum rounded once, of decimals
+	// with up to six digits behind the point where the doubles are nearest to
+	// such. Null if there is nothing to add.
 	AggSum AggregateOp = 3
 	AggMin AggregateOp = 4 // one; its type; null if there is nothing
 	AggMax AggregateOp = 5 // one; its type; null if there is nothing
@@ -108,8 +111,11 @@ func (f *Fragment) columnCount() int { return len(f.Columns) + len(f.Computed) }
 
 // answerColumns is how many columns the answer has.
 func (f *Fragment) answerColumns() int {
-	if f.Group != nil {
-		return len(f.Group.Keys) + len(f.Group.Aggregates)
+	if g := f.Group; g != nil {
+		if g.HideKeys {
+			return len(g.Aggregates)
+		}
+		return len(g.Keys) + len(g.Aggregates)
 	}
 	n := 0
 	for i := range f.Columns {

@@ -18,6 +18,7 @@ type Grouper struct {
 	group  *Group
 	pairs  []pairTable // numbers of the first two keys, of those and the third, …
 	dense  denseTuples
+	coded  codedKeys
 	tables []accumulator
 	// rows counts the rows of each group; a group of none is none.
 	rows []int64
@@ -93,7 +94,9 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 	}
 	if selected != nil && count*sparse < r.n {
 		g.at = selected.appendPositions(g.at[:0])
-		r.compact(g.at, g.used)
+		if err := r.compact(g.at, g.used); err != nil {
+			return err
+		}
 		selected = nil
 	}
 	return g.addRows(r, selected, nil)
@@ -176,6 +179,9 @@ func hide(groups []uint32, selected Bitmap, lo int) {
 // number puts the groups of rows from lo on into groups.
 func (g *Grouper) number(r *Rows, lo int, groups []uint32) error {
 	n := len(groups)
+	if ok, err := g.coded.number(g, r, lo, groups); ok || err != nil {
+		return err
+	}
 	switch len(g.group.Keys) {
 	case 0:
 		for i := range groups {

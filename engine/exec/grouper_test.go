@@ -153,6 +153,9 @@ func TestGrouper(t *testing.T) {
 			g.Aggregates = append(g.Aggregates, randomAggregate(rng))
 		}
 		f.Group = g
+		if n := len(g.Keys) + len(g.Aggregates); n > 0 && rng.IntN(3) == 0 {
+			f.Order = []Order{{Column: rng.IntN(n), Descending: rng.IntN(2) == 0}, {Column: rng.IntN(n)}}
+		}
 		if rng.IntN(2) == 0 {
 			f.Filter = &Expr{Op: OpMore, Column: 1, Values: []catalog.Value{catalog.Int(-2)}}
 			if rng.IntN(2) == 0 {
@@ -526,6 +529,9 @@ func naiveAggregate(f *Fragment, a *Aggregate, rows [][]catalog.Value, cell func
 		sum := new(big.Rat)
 		for _, v := range values {
 			r, _ := rationalOf(v)
+			if unit := math.Round(v.Double() * 1e6); t == catalog.TypeDouble && unit/1e6 == v.Double() && math.Abs(unit) < 1<<43 {
+				r = new(big.Rat).SetFrac64(int64(unit), 1e6)
+			}
 			sum.Add(sum, r)
 		}
 		switch t {

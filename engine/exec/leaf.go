@@ -253,17 +253,13 @@ func (n *leaf) settleNulls(v *Vector, yes, no Bitmap) {
 	if v.valid == nil {
 		return
 	}
-	for i := range v.Rows {
-		if v.isNull(i) {
-			if n.isNull {
-				yes.Set(i)
-			} else {
-				yes.Unset(i)
-			}
-			if no != nil {
-				no.Unset(i)
-			}
-		}
+	if n.isNull {
+		v.settle(nil, yes)
+	} else {
+		v.settle(yes, nil)
+	}
+	if no != nil {
+		v.settle(no, nil)
 	}
 }
 

@@ -22,10 +22,11 @@ type histogram struct {
 	pending int64
 	pairs   pairTable
 	counts  []int64 // by pair
-	chunk   int     // the chunk that was added last, when several aggregates share it
-	of      *Rows
 	shared  int
 	seen    int
+	// byGroup and values are what ranked gave, until something is added.
+	byGroup [][]valueCount
+	values  []catalog.Value
 }
 
 // maxHistogramCells is how many cells a histogram for percentiles has at most.
@@ -47,7 +48,7 @@ func (h *histogram) add(r *Rows, lo int, groups []uint32, weights []int64) error
 	if h.seen++; h.seen < h.shared {
 		return nil
 	}
-	h.seen = 0
+	h.seen, h.byGroup = 0, nil
 	ids, err := h.g.idsOf(r, h.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (h *histogram) merge(o *histogram, to []uint32) error {
 	if h.seen++; h.seen < h.shared {
 		return nil
 	}
-	h.seen = 0
+	h.seen, h.byGroup = 0, nil
 	dense := h.fit()
 	put := func(group, id uint32, n int64) {
 		if int(group) >= len(to) || to[group] == 0 {
@@ -168,7 +169,11 @@ func (h *histogram) used(values int) []bool {
 
 // ranked are the values of the groups, each group's in order, and the values by
 // rank.
-func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value, err error) {
+func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value) {
+	if h.byGroup != nil {
+		return h.byGroup, h.values
+	}
+	defer func() { h.byGroup, h.values = byGroup, values }()
 	all := h.plan.domains[h.column].all()
 	used := h.used(len(all))
 	order := make([]uint32, 0, len(all)-1)
@@ -197,7 +202,7 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value, er
 		}
 	}
 	if len(h.counts) == 0 {
-		return byGroup, values, nil
+		return byGroup, values
 	}
 	for i, pair := range h.pairs.pairs {
 		group := pair >> 32
@@ -206,7 +211,7 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value, er
 	for _, counts := range byGroup {
 		slices.SortFunc(counts, func(a, b valueCount) int { return int(int64(a.rank) - int64(b.rank)) })
 	}
-	return byGroup, values, nil
+	return byGroup, values
 }
 
 // percentiles is AggPercentile or AggPercentileDisc.
@@ -232,10 +237,7 @@ func (q *percentiles) merge(o accumulator, to []uint32) error {
 }
 
 func (q *percentiles) result(groups []uint32) (arrow.Array, error) {
-	byGroup, values, err := q.histogram.ranked()
-	if err != nil {
-		return nil, err
-	}
+	byGroup, values := q.histogram.ranked()
 	if !q.interpolate {
 		return valueArray(q.typ, len(groups), func(i int) catalog.Value {
 			counts := byGroup[groups[i]]

@@ -175,3 +175,15 @@ func (p *Plan) SameBetween(column int, least, greatest int64) bool {
 // Weighs reports whether the aggregate of a row that comes n times follows from
 // the row and n.
 func (a *Aggregate) Weighs() bool { return a.Op < AggFirst }
+
+// CountsOnce reports whether it makes no difference how often a row comes.
+func (g *Group) CountsOnce() bool {
+	for i := range g.Aggregates {
+		switch g.Aggregates[i].Op {
+		case AggCountDistinct, AggMin, AggMax, AggBitAnd, AggBitOr:
+		default:
+			return false
+		}
+	}
+	return true
+}

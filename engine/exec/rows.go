@@ -61,16 +61,22 @@ func (r *Rows) Reset(n int) {
 func (r *Rows) Set(column int, v Vector) { r.vectors[column] = v }
 
 // compact leaves the rows at positions.
-func (r *Rows) compact(at []int32, used []bool) {
+func (r *Rows) compact(at []int32, used []bool) error {
 	for i := range r.vectors {
 		if !used[i] {
 			r.vectors[i] = Vector{}
 			continue
 		}
 		v := &r.vectors[i]
+		if !v.costly && !v.bounded {
+			if err := v.need(); err != nil {
+				return err
+			}
+		}
 		*v = v.gather(at, &r.scratch)
 	}
 	r.n = len(at)
+	return nil
 }
 
 // ids puts the numbers of a column's values in rows [lo, lo+len(out)) into out.
@@ -112,13 +118,7 @@ func (r *Rows) ids(column, lo int, out []uint32) error {
 			out[i] = id
 		}
 	}
-	if v.valid != nil {
-		for i := range out {
-			if v.isNull(lo + i) {
-				out[i] = nullID
-			}
-		}
-	}
+	v.clearNulls(out, lo)
 	return nil
 }
 

@@ -27,21 +27,44 @@ func newSums(p *Plan, g *Grouper, a *Aggregate, t catalog.Type) accumulator {
 	return &intSums{plan: p, g: g, column: a.Args[0], scale: int(scale), decimal: t == catalog.TypeDecimal}
 }
 
-// doubleSums adds up doubles exactly.
+// doubleSums adds up doubles. A number that is the double nearest to a decimal with
+// at most six digits behind the point, as prices are, is added as that decimal, in
+// whole millionths; any other as the exact number that it is. So the sum follows
+// from the numbers alone, not from their order, and is rounded once.
 type doubleSums struct {
 	plan   *Plan
 	g      *Grouper
 	column int
-	sums   []exactSum
-	counts []int64
-	// histogram counts how often each value comes, as long as there are few.
-	cells   []uint32
-	stride  int
+	small  []smallSum
+	// large are the millionths that have left small, other the exact sums of what
+	// is no such decimal.
+	large map[uint32]*big.Int
+	other []exactSum
+	// units are the values in millionths, by number, as long as all are such.
+	units   []int64
+	someOdd bool
 	pending int64
 }
 
-// maxCells is how many cells a histogram of a Grouper has at most.
-const maxCells = 1 << 20
+// smallSum is a sum of millionths, and how many numbers there were.
+type smallSum struct{ sum, count int64 }
+
+const (
+	million = 1e6
+	// maxUnit bounds the millionths of one number, so that maxPending of them fit
+	// in 63 bits.
+	maxUnit    = 1 << 43
+	maxPending = 1 << 19
+)
+
+// millionths is a number in whole millionths, if it is such a decimal.
+func millionths(f float64) (int64, bool) {
+	unit := math.Round(f * million)
+	if math.Abs(unit) < maxUnit && unit/million == f {
+		return int64(unit), true
+	}
+	return 0, false
+}
 
 func (s *doubleSums) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 	if s.column < len(r.vectors) {
@@ -52,11 +75,10 @@ func (s *doubleSums) add(r *Rows, lo int, groups []uint32, weights []int64) erro
 		if v.Dictionary == nil {
 			for i, group := range groups {
 				if !v.isNull(lo + i) {
-					w := weight(weights, i)
-					s.counts[group] += w
-					s.sums[group].addTimes(v.doubles[lo+i], uint64(w))
+					s.addValue(group, v.doubles[lo+i], weight(weights, i))
 				}
 			}
+			s.settle(len(groups))
 			return nil
 		}
 	}
@@ -64,90 +86,140 @@ func (s *doubleSums) add(r *Rows, lo int, groups []uint32, weights []int64) erro
 	if err != nil {
 		return err
 	}
-	if weights != nil || !s.fit() {
-		values := s.plan.domains[s.column].all()
+	values := s.plan.domains[s.column].all()
+	s.readUnits(values)
+	if weights == nil && !s.someOdd {
 		for i, group := range groups {
-			if ids[i] != nullID {
-				w := weight(weights, i)
-				s.counts[group] += w
-				s.sums[group].addTimes(values[ids[i]].Double(), uint64(w))
+			id := ids[i]
+			one := int64(1)
+			if id == nullID {
+				one = 0
 			}
+			t := &s.small[group]
+			t.sum += s.units[id]
+			t.count += one
 		}
+		s.settle(len(groups))
 		return nil
 	}
 	for i, group := range groups {
-		s.cells[int(group)*s.stride+int(ids[i])]++
+		if id := ids[i]; id != nullID {
+			s.addValue(group, values[id].Double(), weight(weights, i))
+		}
 	}
-	if s.pending += int64(len(groups)); s.pending > math.MaxInt32 {
-		s.flush()
-	}
+	s.settle(len(groups))
 	return nil
 }
 
-// fit sees that every group has a cell for each value.
-func (s *doubleSums) fit() bool {
-	values := s.plan.domains[s.column].Len()
-	if values <= s.stride && len(s.counts)*s.stride <= len(s.cells) {
-		return true
+// addValue adds a number so many times.
+func (s *doubleSums) addValue(group uint32, f float64, times int64) {
+	t := &s.small[group]
+	t.count += times
+	unit, ok := millionths(f)
+	switch {
+	case !ok:
+		s.other[group].addTimes(f, uint64(times))
+	case times == 1:
+		t.sum += unit
+	default:
+		s.addLarge(group, new(big.Int).Mul(big.NewInt(unit), big.NewInt(times)))
 	}
-	s.flush()
-	stride := 64
-	for stride < values {
-		stride *= 2
-	}
-	if len(s.counts)*stride > maxCells {
-		s.stride, s.cells = 0, nil
-		return false
-	}
-	s.stride, s.cells = stride, make([]uint32, len(s.counts)*stride)
-	return true
 }
 
-// flush adds up what was counted.
-func (s *doubleSums) flush() {
-	values := s.plan.domains[s.column].all()
-	for at, n := range s.cells {
-		if n == 0 {
-			continue
+// readUnits reads the values that are new.
+func (s *doubleSums) readUnits(values []catalog.Value) {
+	for len(s.units) < len(values) {
+		v := values[len(s.units)]
+		unit, ok := int64(0), true
+		if v.Kind != catalog.KindNull {
+			unit, ok = millionths(v.Double())
 		}
-		s.cells[at] = 0
-		group, id := at/s.stride, at%s.stride
-		if id == nullID || group == hiddenGroup {
-			continue
-		}
-		s.counts[group] += int64(n)
-		s.sums[group].addTimes(values[id].Double(), uint64(n))
+		s.units = append(s.units, unit)
+		s.someOdd = s.someOdd || !ok
+	}
+}
+
+// settle moves sums on before they can overflow.
+func (s *doubleSums) settle(rows int) {
+	if s.pending += int64(rows); s.pending <= maxPending {
+		return
 	}
 	s.pending = 0
+	for group := range s.small {
+		if t := &s.small[group]; t.sum > 1<<61 || t.sum < -1<<61 {
+			s.addLarge(uint32(group), big.NewInt(t.sum))
+			t.sum = 0
+		}
+	}
 }
 
-func (s *doubleSums) grow(n int) int64 { return grow(&s.sums, n) + grow(&s.counts, n) }
+func (s *doubleSums) addLarge(group uint32, v *big.Int) {
+	if s.large == nil {
+		s.large = map[uint32]*big.Int{}
+	}
+	if s.large[group] == nil {
+		s.large[group] = new(big.Int)
+	}
+	s.large[group].Add(s.large[group], v)
+}
+
+func (s *doubleSums) grow(n int) int64 { return grow(&s.small, n) + grow(&s.other, n) }
 
 func (s *doubleSums) merge(o accumulator, to []uint32) error {
 	other := o.(*doubleSums)
-	other.flush()
-	for group := range other.sums {
-		if group < len(to) && to[group] != 0 {
-			s.sums[to[group]].merge(&other.sums[group])
-			s.counts[to[group]] += other.counts[group]
+	for group := range other.small {
+		if group >= len(to) || to[group] == 0 {
+			continue
 		}
+		mine := to[group]
+		s.small[mine].count += other.small[group].count
+		if sum := other.small[group].sum; s.small[mine].sum < 1<<61 && s.small[mine].sum > -1<<61 && sum < 1<<61 && sum > -1<<61 {
+			s.small[mine].sum += sum
+		} else {
+			s.addLarge(mine, big.NewInt(sum))
+		}
+		if large := other.large[uint32(group)]; large != nil {
+			s.addLarge(mine, large)
+		}
+		s.other[mine].merge(&other.other[group])
 	}
 	return nil
 }
 
+// of is a group's sum: of the millionths and of the rest, rounded once.
+func (s *doubleSums) of(group uint32) float64 {
+	whole := big.NewInt(s.small[group].sum)
+	if large := s.large[group]; large != nil {
+		whole.Add(whole, large)
+	}
+	other := &s.other[group]
+	if other.zero() {
+		f, _ := new(big.Rat).SetFrac(whole, big.NewInt(million)).Float64()
+		return f
+	}
+	if other.special != 0 {
+		return other.special
+	}
+	exact, _ := other.exact().Rat(nil)
+	f, _ := exact.Add(exact, new(big.Rat).SetFrac(whole, big.NewInt(million))).Float64()
+	return f
+}
+
 func (s *doubleSums) result(groups []uint32) (arrow.Array, error) {
-	s.flush()
 	out := make([]float64, len(groups))
 	var valid []byte
 	for i, group := range groups {
-		if s.counts[group] == 0 {
+		if s.small[group].count == 0 {
 			valid = unset(valid, len(groups), i)
 			continue
 		}
-		out[i] = s.sums[group].double()
+		out[i] = s.of(group)
 	}
 	return doubleArray(out, valid), nil
 }
+
+// countOf is how many numbers were added.
+func (s *doubleSums) countOf(group uint32) int64 { return s.small[group].count }
 
 // intSums adds up bools, integers and decimals exactly: in 128 bits, and in a big
 // number what does not fit.
@@ -306,6 +378,9 @@ func (s *intSums) merge(o accumulator, to []uint32) error {
 	}
 	return nil
 }
+
+// countOf is how many numbers were added.
+func (s *intSums) countOf(group uint32) int64 { return s.counts[group] }
 
 // total is a group's sum.
 func (s *intSums) total(group uint32) *big.Int {

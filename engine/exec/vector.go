@@ -42,6 +42,7 @@ type Vector struct {
 	least, greatest int64
 	load            func() (arrow.Array, error)
 	loadCodes       func() (*Dictionary, []int32, error)
+	costly          bool // see Costly
 }
 
 // Dictionary is the distinct values of a column in one place, such as a file. The
@@ -209,17 +210,8 @@ func textKind(t catalog.Type) catalog.Kind {
 // gather is the vector of the rows at positions, in memory of the scratch.
 func (v *Vector) gather(at []int32, s *scratch) Vector {
 	out := Vector{Type: v.Type, Rows: len(at), Dictionary: v.Dictionary, bounded: v.bounded, least: v.least, greatest: v.greatest}
-	if load := v.loadCodes; load != nil {
-		out.loadCodes = func() (*Dictionary, []int32, error) {
-			d, codes, err := load()
-			if err != nil {
-				return nil, nil, err
-			}
-			return d, gatherInto(make([]int32, len(at)), codes, at), nil
-		}
-		return out
-	}
 	if load := v.load; load != nil {
+		out.costly = v.costly
 		out.load = func() (arrow.Array, error) { return takeAt(load, at) }
 		return out
 	}
@@ -250,15 +242,25 @@ func (v *Vector) gather(at []int32, s *scratch) Vector {
 	return out
 }
 
+// Costly says of a vector that is read later that reading makes a text of each row.
+func (v Vector) Costly() Vector {
+	v.costly = true
+	return v
+}
+
 // takeAt reads an array and gives the rows at positions.
 func takeAt(load func() (arrow.Array, error), at []int32) (arrow.Array, error) {
 	a, err := load()
 	if err != nil {
 		return nil, err
 	}
-	runs := make([]Run, len(at))
-	for i, p := range at {
-		runs[i] = Run{int(p), int(p) + 1}
+	var runs []Run
+	for _, p := range at {
+		if n := len(runs); n > 0 && runs[n-1].Hi == int(p) {
+			runs[n-1].Hi++
+		} else {
+			runs = append(runs, Run{int(p), int(p) + 1})
+		}
 	}
 	return new(Taker).Take(a, runs, len(at))
 }

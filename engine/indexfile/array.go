@@ -214,6 +214,9 @@ func (r *Reader) UserCodes(codes []int32, lo, hi int) ([]int32, error) {
 
 // UserArray is all distinct ids, in order: a String.
 func (r *Reader) UserArray() (arrow.Array, error) {
+	if _, err := r.userColumn(); err != nil {
+		return nil, err
+	}
 	ids, err := r.column(columnDistinctID).slotTexts(0, r.Users())
 	if err != nil {
 		return nil, err
