@@ -31,6 +31,8 @@ type file struct {
 	refs         atomic.Int64
 	// index finds a row's group; nil until worked out.
 	index atomic.Pointer[groupIndex]
+	// visible remembers how often values come; see tallied.go.
+	visible visibleCounts
 }
 
 // openFile opens an indexed file and reads what is always needed of it.

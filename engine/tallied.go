@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -87,8 +88,12 @@ func (w *worker) tallyFile(p *part, f *file) error {
 	if err != nil {
 		return err
 	}
+	values := len(weights)
+	if weights == nil {
+		values = f.reader.Users()
+	}
 	r := w.reads
-	r.Reset(len(weights))
+	r.Reset(values)
 	least, greatest := f.reader.TimeBounds()
 	for i := range w.scan.fragment.Columns {
 		if !w.scan.uses[i] && !w.scan.grouped[i] {
@@ -98,11 +103,11 @@ func (w *worker) tallyFile(p *part, f *file) error {
 		t := c.Result()
 		switch {
 		case i == p.column && c.Source == exec.SourceDistinctID:
-			codes := make([]int32, len(weights))
+			codes := make([]int32, values)
 			for k := range codes {
 				codes[k] = int32(k)
 			}
-			r.Set(i, exec.CodedVector(t, f.users(), codes, len(weights)))
+			r.Set(i, exec.CodedVector(t, f.users(), codes, values))
 		case i == p.column:
 			tally, err := tallyOf(f, c)
 			if err != nil {
@@ -119,16 +124,14 @@ func (w *worker) tallyFile(p *part, f *file) error {
 			r.Set(i, v)
 		default:
 			// Only its bounds are asked for, or it is the same in all rows.
-			v := exec.LaterVector(t, len(weights), func() (arrow.Array, error) {
-				return fileColumn(p, f, m, c, 0, min(len(weights), f.rows()))
-			})
+			v := exec.LaterVector(t, values, func() (arrow.Array, error) { return fileColumn(p, f, m, c, 0, values) })
 			if c.Source == exec.SourceTime {
 				v = v.Between(least, greatest)
 			}
 			if c.Source == exec.SourceShard {
-				v, err = exec.VectorOf(constantColumn(p.view.shard.key.String(), len(weights)), t)
+				v, err = exec.VectorOf(constantColumn(p.view.shard.key.String(), values), t)
 			} else if c.Source == exec.SourceProperty {
-				v, err = exec.VectorOf(nullColumn(*c, len(weights)), t)
+				v, err = exec.VectorOf(nullColumn(*c, values), t)
 			}
 			if err != nil {
 				return err
@@ -136,25 +139,26 @@ func (w *worker) tallyFile(p *part, f *file) error {
 			r.Set(i, v)
 		}
 	}
-	selected := w.selected.Reset(len(weights))
-	selected.Fill(len(weights))
+	w.stats.RowsTallied += int64(f.rows())
+	if w.filter == nil {
+		return w.groups.AddWeighted(r, nil, weights)
+	}
+	selected := w.selected.Reset(values)
+	selected.Fill(values)
 	w.selected = selected
 	for i, n := range weights {
 		if n == 0 {
 			selected.Unset(i)
 		}
 	}
-	if w.filter != nil {
-		if err := w.filter.SelectRows(r, selected); err != nil {
-			return err
-		}
-		for i, n := range weights {
-			if !selected.Has(i) {
-				w.stats.RowsFiltered += n
-			}
+	if err := w.filter.SelectRows(r, selected); err != nil {
+		return err
+	}
+	for i, n := range weights {
+		if !selected.Has(i) {
+			w.stats.RowsFiltered += n
 		}
 	}
-	w.stats.RowsTallied += int64(f.rows())
 	return w.groups.AddWeighted(r, selected, weights)
 }
 
@@ -187,6 +191,9 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 			})
 		}
 	}
+	if p.column < 0 && m.gone == nil {
+		return []int64{int64(f.rows() - len(m.absent) - len(hidden))}, nil
+	}
 	if p.column < 0 {
 		weights := []int64{int64(f.rows())}
 		leave(func(int) int { return 0 }, weights)
@@ -197,7 +204,7 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 		(len(hidden) == 0 || len(p.view.files.files) == 1 && len(p.view.logs) == 0) {
 		// Each user has a visible row, since the copies of an event are of one user
 		// and one of them is visible; how many rows makes no difference.
-		return ones(f.reader.Users()), nil
+		return nil, nil
 	}
 	if c.Source == exec.SourceDistinctID {
 		weights, err := f.reader.UserTally()
@@ -226,18 +233,49 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain := m.gone == nil && len(m.absent) == 0
+	if plain {
+		if known, ok := f.visible.get(tally, hidden); ok {
+			return known, nil
+		}
+	}
 	weights := slices.Clone(tally.Counts())
 	leave(tally.Code, weights)
+	if plain {
+		f.visible.put(tally, hidden, weights)
+	}
 	return weights, nil
 }
 
-// ones are n weights of one row each.
-func ones(n int) []int64 {
-	weights := make([]int64, n)
-	for i := range weights {
-		weights[i] = 1
+// visibleCounts are how many visible rows have each value of a file's columns,
+// given which rows are hidden: kept, since they are asked for again and again.
+type visibleCounts struct {
+	mu    sync.Mutex // guards known
+	known map[*indexfile.Tally]visibleCount
+}
+
+type visibleCount struct {
+	hidden []uint32
+	counts []int64
+}
+
+// maxVisibleCounts is of how many columns a file keeps them.
+const maxVisibleCounts = 64
+
+func (v *visibleCounts) get(t *indexfile.Tally, hidden []uint32) ([]int64, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k, ok := v.known[t]
+	return k.counts, ok && len(k.hidden) == len(hidden) && (len(hidden) == 0 || &k.hidden[0] == &hidden[0])
+}
+
+func (v *visibleCounts) put(t *indexfile.Tally, hidden []uint32, counts []int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.known == nil || len(v.known) >= maxVisibleCounts {
+		v.known = map[*indexfile.Tally]visibleCount{}
 	}
-	return weights
+	v.known[t] = visibleCount{hidden, counts}
 }
 
 // nullColumn is a column without values.

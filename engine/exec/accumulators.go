@@ -14,6 +14,7 @@ import (
 // column that follow from how often it has each value share a histogram.
 func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 	if a.Op == AggCount && len(a.Args) == 0 {
+		g.counted = true
 		return rowCounts{g}, nil
 	}
 	var t catalog.Type

@@ -26,10 +26,19 @@ func (d *distincts) add(r *Rows, lo int, groups []uint32, _ []int64) error {
 	last, lastGroup := uint32(nullID), uint32(hiddenGroup)
 	for i, group := range groups {
 		// Rows of one user follow each other.
-		if id := ids[i]; id != nullID && group != hiddenGroup && (id != last || group != lastGroup) {
-			size += d.sets[group].add(id)
-			last, lastGroup = id, group
+		id := ids[i]
+		if id == last && group == lastGroup || id == nullID || group == hiddenGroup {
+			continue
 		}
+		last, lastGroup = id, group
+		set := &d.sets[group]
+		if page := int(id >> pageBits); page < len(set.pages) {
+			if p := set.pages[page]; p != nil {
+				p[id>>6&63] |= 1 << (id & 63)
+				continue
+			}
+		}
+		size += set.add(id)
 	}
 	return d.plan.take(size)
 }
@@ -71,8 +80,12 @@ func (d *distincts) merge(o accumulator, to []uint32) error {
 	for group := range other.sets {
 		if group < len(to) && to[group] != 0 {
 			set := &d.sets[to[group]]
-			if len(d.args) == 1 && set.count == 0 {
+			if len(d.args) == 1 && set.empty() {
 				*set = other.sets[group]
+				continue
+			}
+			if len(d.args) == 1 && set.pages != nil {
+				size += set.unite(&other.sets[group])
 				continue
 			}
 			other.sets[group].each(func(id uint32) { size += set.add(mine(id)) })
@@ -104,14 +117,13 @@ func (d *distincts) numberOf(ids []uint32) uint32 {
 func (d *distincts) result(groups []uint32) (arrow.Array, error) {
 	out := make([]int64, len(groups))
 	for i, group := range groups {
-		out[i] = d.sets[group].count
+		out[i] = d.sets[group].count()
 	}
 	return int64Array(out, nil), nil
 }
 
 // idSet is a set of numbers: a few as they are, many as bits in pages.
 type idSet struct {
-	count int64
 	few   []uint32
 	pages []*idPage
 }
@@ -133,11 +145,10 @@ func (s *idSet) add(id uint32) int64 {
 		}
 		if len(s.few) < maxFew {
 			s.few = append(s.few, id)
-			s.count++
 			return 4
 		}
 		few := s.few
-		s.few, s.count = nil, 0
+		s.few = nil
 		s.pages = []*idPage{}
 		size := int64(0)
 		for _, x := range few {
@@ -159,10 +170,38 @@ func (s *idSet) add(id uint32) int64 {
 		s.pages[page] = p
 		size += 512
 	}
-	word, bit := &p[id>>6&63], uint64(1)<<(id&63)
-	if *word&bit == 0 {
-		*word |= bit
-		s.count++
+	p[id>>6&63] |= 1 << (id & 63)
+	return size
+}
+
+func (s *idSet) empty() bool { return len(s.few) == 0 && s.pages == nil }
+
+// count is how many numbers there are.
+func (s *idSet) count() int64 {
+	n := len(s.few)
+	for _, p := range s.pages {
+		if p != nil {
+			n += Bitmap(p[:]).Count()
+		}
+	}
+	return int64(n)
+}
+
+// unite adds all numbers of another set to one that has pages, and says how many
+// bytes it has grown by.
+func (s *idSet) unite(o *idSet) (size int64) {
+	for _, id := range o.few {
+		size += s.add(id)
+	}
+	for i, p := range o.pages {
+		switch {
+		case p == nil:
+		case i < len(s.pages) && s.pages[i] != nil:
+			Bitmap(s.pages[i][:]).Or(p[:])
+		default:
+			size += s.add(uint32(i << pageBits))
+			*s.pages[i] = *p
+		}
 	}
 	return size
 }

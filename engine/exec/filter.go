@@ -49,7 +49,7 @@ func (p *Plan) NewFilter() *Filter {
 	if p.Fragment.Filter == nil {
 		return nil
 	}
-	return &Filter{root: compile(p.Fragment.Filter, p.Fragment), rows: NewRows(p)}
+	return &Filter{root: compile(p.Fragment.Filter, p), rows: NewRows(p)}
 }
 
 // Select removes from selected the rows for which the filter is not true.
@@ -130,19 +130,21 @@ func (f *Filter) take(rows int) Bitmap {
 
 func (f *Filter) give(b ...Bitmap) { f.stack = append(f.stack, b...) }
 
-func compile(x *Expr, f *Fragment) node {
+func compile(x *Expr, p *Plan) node {
 	switch x.Op {
 	case OpAnd, OpOr:
 		n := &junction{and: x.Op == OpAnd}
 		for _, a := range x.Args {
-			n.args = append(n.args, compile(a, f))
+			n.args = append(n.args, compile(a, p))
 		}
 		return n
 	case OpNot:
-		return &negation{compile(x.Args[0], f)}
+		return &negation{compile(x.Args[0], p)}
 	}
-	t, _, _ := f.ColumnType(x.Column)
-	return compileLeaf(x, t, x.Column >= len(f.Columns))
+	t, _, _ := p.Fragment.ColumnType(x.Column)
+	n := compileLeaf(x, t, x.Column >= len(p.Fragment.Columns))
+	n.shared = p.said[x]
+	return n
 }
 
 // junction is AND or OR. By De Morgan, OR is AND with true and false exchanged.

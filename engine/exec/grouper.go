@@ -20,8 +20,10 @@ type Grouper struct {
 	dense  denseTuples
 	coded  codedKeys
 	tables []accumulator
-	// rows counts the rows of each group; a group of none is none.
-	rows []int64
+	// rows counts the rows of each group, if counted is set; else it says 1 of
+	// groups that are there. A group of none is none.
+	rows    []int64
+	counted bool
 
 	groups []uint32   // of the chunk's rows
 	ids    [][]uint32 // of the keys' values
@@ -103,8 +105,15 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 }
 
 // AddWeighted adds the rows that are selected, nil for all, each as many times as
-// its weight says, which may be 0.
+// its weight says, which may be 0; nil weights are once.
 func (g *Grouper) AddWeighted(r *Rows, selected Bitmap, weights []int64) error {
+	if weights == nil {
+		count := r.n
+		if selected != nil {
+			count = selected.Count()
+		}
+		return g.Add(r, selected, count)
+	}
 	if selected == nil {
 		selected = NewBitmap(r.n)
 		selected.Fill(r.n)
@@ -148,9 +157,13 @@ func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int)
 		for i, group := range groups {
 			g.rows[group] += weights[i]
 		}
-	} else {
+	} else if g.counted {
 		for _, group := range groups {
 			g.rows[group]++
+		}
+	} else {
+		for _, group := range groups {
+			g.rows[group] = 1
 		}
 	}
 	for _, t := range g.tables {
@@ -354,7 +367,11 @@ func (g *Grouper) Merge(o *Grouper) error {
 			return err
 		}
 		to[group] = mine
-		g.rows[mine] += o.rows[group]
+		if g.counted {
+			g.rows[mine] += o.rows[group]
+		} else {
+			g.rows[mine] = 1
+		}
 	}
 	for i, t := range g.tables {
 		if err := t.merge(o.tables[i], to); err != nil {

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"arbor/catalog"
 )
 
 // leaf says of one column's values whether they match. nullConstant says that
-// one of the constants is null, so that what does not match is unknown rather
-// than false; nulls are matched as nullMatches says if matchesNull is set, and
+// one of the constants is null, so that what does not match is unknown rather than
+// false; nulls are matched as nullMatches says if matchesNull is set, and
 // are unknown otherwise.
 type leaf struct {
 	column       int
@@ -29,6 +30,8 @@ type leaf struct {
 	of   any
 	said []uint8
 	ids  []uint32
+	// shared is what all workers have said of a domain's values, nil for none.
+	shared *memoTable
 }
 
 type span struct{ lo, hi int64 }
@@ -144,10 +147,28 @@ func (n *leaf) eval(f *Filter, r *Rows, yes, no Bitmap) error {
 	if err := v.need(); err != nil {
 		return err
 	}
+	if n.isNull {
+		n.evalNull(v, yes, no)
+		return nil
+	}
 	if v.Dictionary != nil {
-		return n.evalCoded(v, yes, no)
+		return n.evalCoded(r, v, yes, no)
 	}
 	return n.evalPlain(v, yes, no)
+}
+
+// evalNull goes by which rows have a value alone.
+func (n *leaf) evalNull(v *Vector, yes, no Bitmap) {
+	switch {
+	case v.Dictionary != nil && v.Dictionary.Len == 0:
+		yes.Fill(v.Rows)
+		return
+	case no != nil:
+		no.Fill(v.Rows)
+	}
+	if v.valid != nil {
+		v.settle(no, yes)
+	}
 }
 
 // fill says the same of all rows.
@@ -194,11 +215,11 @@ func (n *leaf) evalComputed(r *Rows, yes, no Bitmap) error {
 const manyEntries = 4
 
 // evalCoded looks at each entry of the dictionary once, and then at codes.
-func (n *leaf) evalCoded(v *Vector, yes, no Bitmap) error {
-	if v.Dictionary.Len > manyEntries*v.Rows && n.of != v.Dictionary.id && !n.isNull {
+func (n *leaf) evalCoded(r *Rows, v *Vector, yes, no Bitmap) error {
+	if v.Dictionary.Len > manyEntries*v.Rows && n.of != v.Dictionary.id {
 		return n.evalFew(v, yes, no)
 	}
-	if err := n.know(v.Dictionary); err != nil {
+	if err := n.know(r, v.Dictionary); err != nil {
 		return fmt.Errorf("filter on column %d: %w", n.column, err)
 	}
 	switch {
@@ -248,23 +269,17 @@ func (n *leaf) evalFew(v *Vector, yes, no Bitmap) error {
 	return nil
 }
 
-// settleNulls corrects what was said of rows that are null.
+// settleNulls takes back what was said of rows that are null.
 func (n *leaf) settleNulls(v *Vector, yes, no Bitmap) {
 	if v.valid == nil {
 		return
 	}
-	if n.isNull {
-		v.settle(nil, yes)
-	} else {
-		v.settle(yes, nil)
-	}
-	if no != nil {
-		v.settle(no, nil)
-	}
+	v.settle(yes, nil)
+	v.settle(no, nil)
 }
 
 // know works out what to say of each entry of a dictionary.
-func (n *leaf) know(d *Dictionary) error {
+func (n *leaf) know(r *Rows, d *Dictionary) error {
 	if n.of != nil && n.of == d.id && len(n.said) == max(1, d.Len) {
 		return nil
 	}
@@ -274,11 +289,8 @@ func (n *leaf) know(d *Dictionary) error {
 		return nil
 	}
 	n.said = slices.Grow(n.said[:0], d.Len)[:d.Len]
-	if n.isNull {
-		for i := range n.said {
-			n.said[i] = saidNo
-		}
-		return nil
+	if n.shared != nil {
+		return n.knowShared(r, d)
 	}
 	a, err := d.values()
 	if err != nil {
@@ -292,6 +304,28 @@ func (n *leaf) know(d *Dictionary) error {
 	}
 	for i := range n.said {
 		n.said[i] = n.value(v.plain(i))
+	}
+	return nil
+}
+
+// knowShared is know by the numbers of the entries: each value is looked at once
+// for all files.
+func (n *leaf) knowShared(r *Rows, d *Dictionary) error {
+	numbers, err := r.translated(n.column, d)
+	if err != nil {
+		n.of = nil
+		return err
+	}
+	values := r.plan.domains[n.column].all()
+	table := n.shared.upTo(len(values))
+	for i := range n.said {
+		id := numbers[i]
+		said := atomic.LoadUint32(&table[id])
+		if said == unknownID {
+			said = uint32(n.value(values[id]))
+			atomic.StoreUint32(&table[id], said)
+		}
+		n.said[i] = uint8(said)
 	}
 	return nil
 }
@@ -312,7 +346,6 @@ func selectCodes[C int16 | int32](codes []C, said []uint8, out Bitmap, want uint
 // evalPlain compares values.
 func (n *leaf) evalPlain(v *Vector, yes, no Bitmap) error {
 	switch {
-	case n.isNull:
 	case v.ints != nil && n.span != nil:
 		selectSpan(v.ints[:v.Rows], *n.span, yes)
 	case v.ints != nil && n.matchInt != nil:

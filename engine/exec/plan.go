@@ -18,6 +18,8 @@ type Plan struct {
 	// argument.
 	memos []memoTable
 	uses  []bool
+	// said are what leaves over texts say of a domain's values.
+	said map[*Expr]*memoTable
 	// maxBytes is about what a query's groups and domains may take; 0 is no limit.
 	maxBytes int64
 	taken    atomic.Int64
@@ -57,7 +59,24 @@ func NewPlan(f *Fragment, o Options) (*Plan, error) {
 		return nil, fmt.Errorf("%w: no functions are known here", ErrFunction)
 	}
 	p.uses = Uses(f)
+	if f.Filter != nil && o.Domains != nil {
+		p.said = map[*Expr]*memoTable{}
+		p.shareLeaves(f.Filter)
+	}
 	return p, nil
+}
+
+// shareLeaves makes a table for each comparison of texts of a column.
+func (p *Plan) shareLeaves(x *Expr) {
+	for _, a := range x.Args {
+		p.shareLeaves(a)
+	}
+	if len(x.Args) == 0 && x.Op != OpIsNull && x.Column < len(p.Fragment.Columns) {
+		c := &p.Fragment.Columns[x.Column]
+		if t := c.Result(); c.Source == SourceProperty && t != catalog.TypeBool && t != catalog.TypeInt && t != catalog.TypeDouble && t != catalog.TypeDatetime {
+			p.said[x] = &memoTable{}
+		}
+	}
 }
 
 // Domain is the domain of a column, by its number.

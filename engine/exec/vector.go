@@ -237,7 +237,10 @@ func (v *Vector) gather(at []int32, s *scratch) Vector {
 		out.texts = b.NewStringArray()
 	}
 	if v.valid != nil {
-		out.valid = gatherBits(s.bytes((len(at)+7)/8), v.valid, v.validAt, at)
+		valid, all := gatherValid(s.bytes((len(at)+7)/8), v.valid, v.validAt, at)
+		if !all {
+			out.valid = valid
+		}
 	}
 	return out
 }
@@ -270,6 +273,16 @@ func gatherInto[T any](out, from []T, at []int32) []T {
 		out[i] = from[p]
 	}
 	return out
+}
+
+// gatherValid gathers bits, and says whether all are set.
+func gatherValid(out, from []byte, offset int, at []int32) ([]byte, bool) {
+	for _, p := range at {
+		if j := int(p) + offset; from[j>>3]>>(j&7)&1 == 0 {
+			return gatherBits(out, from, offset, at), false
+		}
+	}
+	return nil, true
 }
 
 func gatherBits(out, from []byte, offset int, at []int32) []byte {
