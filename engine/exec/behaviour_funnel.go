@@ -1,0 +1,174 @@
+package exec
+
+import (
+	"fmt"
+	"math/bits"
+
+	"arbor/catalog"
+)
+
+// The modes of window_funnel.
+const (
+	// ModeStrictDeduplication ends the search at an event of a step, other than
+	// the first, that was reached before.
+	ModeStrictDeduplication = "strict_deduplication"
+	// ModeStrictOrder ends the search at an event that no step asks for, once
+	// the first step was reached, and at one whose step comes too early.
+	ModeStrictOrder = "strict_order"
+	// ModeStrictIncrease wants each event of a chain later than the last one.
+	ModeStrictIncrease = "strict_increase"
+	// ModeStrictOnce lets an event stand for one step of a chain only.
+	ModeStrictOnce = "strict_once"
+	// ModeReentry, with strict_order, passes over events whose step comes too
+	// early. ModeAllowReentry is ClickHouse's name of it.
+	ModeReentry      = "reentry"
+	ModeAllowReentry = "allow_reentry"
+)
+
+// funnel is window_funnel: how many steps of a chain a user got through. A chain
+// of length k is k events, in order, of which the i-th meets condition i, and
+// which all happen within the window of the first; the value is the greatest k.
+// Unless strict_once is set, an event that meets several conditions may be
+// several steps in a row.
+//
+// For each step it suffices to know the latest start of a chain that has got
+// there: whatever an earlier start can still reach, a later one can. So the state
+// is one moment for each step but the last:
+//
+//	word 0          level, then from bit 8 on: the level of the settled starts; bit 16: ended
+//	words 1 … n-1   the latest start of a chain that reached step i, below the level
+//	then, if a chain may not use all that is so far (strict_once, strict_increase):
+//	n-1 words       the settled starts: those of chains that the event may go on with
+//	1 word          strict_increase: the moment of the last event
+type funnel struct {
+	steps  int
+	window int64
+
+	deduplicate, order, reentry, increase, once bool
+}
+
+const (
+	funnelLevel        = 0xff
+	funnelSettledShift = 8
+	funnelEnded        = 1 << 16
+)
+
+func newFunnel(params []catalog.Value, conditions int) (Behaviour, error) {
+	const usage = "write window_funnel(seconds, condition, …), with modes behind the seconds"
+	if err := needConditions(BehaviourFunnel, conditions); err != nil {
+		return nil, err
+	}
+	if len(params) == 0 {
+		return nil, fmt.Errorf("%w: window_funnel without a window: %s", ErrBehaviour, usage)
+	}
+	window, err := seconds(BehaviourFunnel, "window", params[0])
+	if err != nil {
+		return nil, err
+	}
+	f := &funnel{steps: conditions, window: window}
+	for _, p := range params[1:] {
+		if p.Kind != catalog.KindString {
+			return nil, fmt.Errorf("%w: a mode of window_funnel must be a string: %s", ErrBehaviour, usage)
+		}
+		switch p.Text {
+		case ModeStrictDeduplication:
+			f.deduplicate = true
+		case ModeStrictOrder:
+			f.order = true
+		case ModeStrictIncrease:
+			f.increase = true
+		case ModeStrictOnce:
+			f.once = true
+		case ModeReentry, ModeAllowReentry:
+			f.reentry = true
+		case "strict":
+			return nil, fmt.Errorf("%w: the mode strict of window_funnel is now called %s", ErrBehaviour, ModeStrictDeduplication)
+		default:
+			return nil, fmt.Errorf("%w: window_funnel has no mode %.80q; it has %s, %s, %s, %s, %s", ErrBehaviour, p.Text,
+				ModeStrictDeduplication, ModeStrictOrder, ModeStrictIncrease, ModeStrictOnce, ModeReentry)
+		}
+	}
+	if f.reentry && !f.order {
+		return nil, fmt.Errorf("%w: the mode %s of window_funnel goes with %s only: name both", ErrBehaviour, ModeReentry, ModeStrictOrder)
+	}
+	return f, nil
+}
+
+func (f *funnel) Result() catalog.Type { return catalog.TypeInt }
+func (f *funnel) Conditions() int      { return f.steps }
+func (f *funnel) Skips() bool          { return !f.order }
+func (f *funnel) Ordered() bool        { return true }
+func (f *funnel) New() State           { return newState(f) }
+
+func (f *funnel) Words() int {
+	n := 1 + f.steps - 1
+	if f.once || f.increase {
+		n += f.steps - 1
+	}
+	if f.increase {
+		n++
+	}
+	return n
+}
+
+// Value is the level.
+func (f *funnel) Value(state []int64) catalog.Value { return catalog.Int(state[0] & funnelLevel) }
+
+func (f *funnel) Step(state []int64, time int64, mask uint64) {
+	level := int(state[0] & funnelLevel)
+	if level == f.steps || state[0]&funnelEnded != 0 {
+		return
+	}
+	if mask == 0 {
+		if f.order && level > 0 {
+			state[0] |= funnelEnded
+		}
+		return
+	}
+	starts := state[1:f.steps]
+	from, reached := starts, -1 // -1: all that is reached, at every moment
+	if f.once || f.increase {
+		from, reached = f.settle(state, time, level)
+	}
+	for m := mask; m != 0; m &= m - 1 {
+		i := bits.TrailingZeros64(m)
+		known := reached
+		if known < 0 {
+			known = level
+		}
+		switch {
+		case i == 0:
+			if level = max(level, 1); level == f.steps {
+				state[0] = int64(level)
+				return
+			}
+			starts[0] = time
+		case f.deduplicate && i < level, f.order && level > 0 && i > level && !f.reentry:
+			state[0] = state[0]&^funnelLevel | int64(level) | funnelEnded
+			return
+		case i <= known && within(time, from[i-1], f.window):
+			if level = max(level, i+1); level == f.steps {
+				state[0] = int64(level)
+				return
+			}
+			starts[i] = from[i-1]
+		}
+	}
+	state[0] = state[0]&^funnelLevel | int64(level)
+}
+
+// settle gives the starts of the chains that an event of that time may go on
+// with, and how many steps they have reached: those from before the event, and
+// with strict_increase those from before its moment.
+func (f *funnel) settle(state []int64, time int64, level int) (from []int64, reached int) {
+	from = state[f.steps : 2*f.steps-1]
+	now := state[len(state)-1:]
+	if !f.increase || time != now[0] || level == 0 {
+		copy(from, state[1:f.steps])
+		state[0] = state[0]&^(funnelLevel<<funnelSettledShift) | int64(level)<<funnelSettledShift
+		if f.increase {
+			now[0] = time
+		}
+	}
+	return from, int(state[0] >> funnelSettledShift & funnelLevel)
+}

@@ -1,0 +1,374 @@
+package exec
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"arbor/catalog"
+)
+
+// seen is an event as a behavioural function sees it.
+type seen struct {
+	time int64
+	mask uint64
+}
+
+const second = microsPerSecond
+
+// randomSeen makes a few events in order, close together, many at the same time.
+func randomSeen(rng *rand.Rand, most, conditions int) []seen {
+	events := make([]seen, rng.IntN(most+1))
+	time := int64(0)
+	for i := range events {
+		time += []int64{0, 0, second, second, 2 * second, 4 * second}[rng.IntN(6)]
+		events[i] = seen{time: time}
+		for c := range conditions {
+			if rng.IntN(3) == 0 {
+				events[i].mask |= 1 << c
+			}
+		}
+	}
+	return events
+}
+
+func mustBehaviour(t testing.TB, name string, conditions int, params ...catalog.Value) Behaviour {
+	t.Helper()
+	b, err := NewBehaviour(name, params, conditions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func valueOf(b Behaviour, events []seen) catalog.Value {
+	s := b.New()
+	for _, e := range events {
+		s.Step(e.time, e.mask)
+	}
+	return s.Value()
+}
+
+func strings2values(s ...string) []catalog.Value {
+	values := make([]catalog.Value, len(s))
+	for i := range s {
+		values[i] = catalog.String(s[i])
+	}
+	return values
+}
+
+// everyBehaviour is one of each kind, with up to three conditions.
+func everyBehaviour(t testing.TB) map[string]Behaviour {
+	all := map[string]Behaviour{
+		"retention":       mustBehaviour(t, BehaviourRetention, 3),
+		"sessions":        mustBehaviour(t, BehaviourSessions, 0, catalog.Int(2)),
+		"session_seconds": mustBehaviour(t, BehaviourSessionSeconds, 0, catalog.Int(2)),
+		"match":           mustBehaviour(t, BehaviourSequenceMatch, 3, catalog.String("(?1)(?t<=4).*(?2)(?3)")),
+		"count":           mustBehaviour(t, BehaviourSequenceCount, 3, catalog.String("(?1)(?t>=2)(?2)")),
+		"count plain":     mustBehaviour(t, BehaviourSequenceCount, 3, catalog.String("(?1).*(?2)")),
+	}
+	for _, modes := range funnelModes {
+		all["funnel "+strings.Join(modes, " ")] = mustBehaviour(t, BehaviourFunnel, 3, append([]catalog.Value{catalog.Int(5)}, strings2values(modes...)...)...)
+	}
+	return all
+}
+
+// Whatever a function is, feeding it in order, and collecting it in parts that
+// come in any order and travel, give the same.
+func TestBehaviourEventsLaws(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for name, b := range everyBehaviour(t) {
+		t.Run(name, func(t *testing.T) {
+			for range 300 {
+				events := randomSeen(rng, 12, b.Conditions())
+				want := valueOf(b, events)
+				parts := make([]*BehaviourEvents, 1+rng.IntN(4))
+				for i := range parts {
+					parts[i] = NewBehaviourEvents(b)
+				}
+				for _, i := range rng.Perm(len(events)) {
+					id := catalog.IngestID{Time: 7, Index: uint32(i)}
+					parts[rng.IntN(len(parts))].Add(events[i].time, id, events[i].mask)
+				}
+				whole := NewBehaviourEvents(b)
+				for _, part := range parts {
+					encoded := AppendBehaviourEvents(nil, part)
+					decoded, err := DecodeBehaviourEvents(b, encoded)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if part.Value() != decoded.Value() {
+						t.Fatalf("%v is %v after it travelled, %v before", events, decoded.Value(), part.Value())
+					}
+					whole.Merge(decoded)
+				}
+				if got := whole.Value(); got != want {
+					t.Fatalf("%v in parts is %v, in order %v", events, got, want)
+				}
+				if got := whole.Value(); got != want {
+					t.Fatalf("asked again it is %v", got)
+				}
+			}
+		})
+	}
+}
+
+// A state can be copied at any moment, and asking for its value changes nothing.
+func TestStatesAreWords(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	for name, b := range everyBehaviour(t) {
+		t.Run(name, func(t *testing.T) {
+			for range 200 {
+				events := randomSeen(rng, 12, b.Conditions())
+				cut := rng.IntN(len(events) + 1)
+				s := b.New()
+				for _, e := range events[:cut] {
+					s.Step(e.time, e.mask)
+					s.Value()
+				}
+				clone := s.Clone()
+				for _, e := range events[cut:] {
+					s.Step(e.time, e.mask)
+				}
+				if clone.Value() != valueOf(b, events[:cut]) || s.Value() != valueOf(b, events) {
+					t.Fatalf("%v cut at %d", events, cut)
+				}
+			}
+		})
+	}
+}
+
+// Events that meet no condition change nothing, where a function says so, and
+// order and times do not, where it says that.
+func TestSkipsAndOrdered(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for name, b := range everyBehaviour(t) {
+		t.Run(name, func(t *testing.T) {
+			skipped, shuffled := 0, 0
+			for range 500 {
+				events := randomSeen(rng, 10, b.Conditions())
+				want := valueOf(b, events)
+				some := slices.DeleteFunc(slices.Clone(events), func(e seen) bool { return e.mask == 0 })
+				if valueOf(b, some) != want {
+					skipped++
+				}
+				joined := seen{}
+				for _, e := range events {
+					joined.mask |= e.mask
+				}
+				if valueOf(b, []seen{joined}) != want {
+					shuffled++
+				}
+			}
+			if (skipped == 0) != b.Skips() {
+				t.Errorf("Skips is %v, and events without a condition mattered %d times", b.Skips(), skipped)
+			}
+			if (shuffled == 0) == b.Ordered() {
+				t.Errorf("Ordered is %v, and order mattered %d times", b.Ordered(), shuffled)
+			}
+		})
+	}
+}
+
+func TestRetention(t *testing.T) {
+	b := mustBehaviour(t, BehaviourRetention, 3)
+	for _, tt := range []struct {
+		masks []uint64
+		want  int64
+	}{
+		{nil, 0},
+		{[]uint64{0}, 0},
+		{[]uint64{1}, 1},
+		{[]uint64{2, 4}, 0},
+		{[]uint64{4, 1}, 5},
+		{[]uint64{7}, 7},
+	} {
+		s := b.New()
+		for _, m := range tt.masks {
+			s.Step(0, m)
+		}
+		if got := s.Value(); got != catalog.Int(tt.want) {
+			t.Errorf("%v: %v, want %d", tt.masks, got, tt.want)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 2000 {
+		events := randomSeen(rng, 10, 0)
+		timeout := int64(rng.IntN(4))
+		var count int64
+		var length float64
+		for i, e := range events {
+			if i == 0 || e.time-events[i-1].time > timeout*second {
+				count++
+			} else {
+				length += float64(e.time-events[i-1].time) / second
+			}
+		}
+		if got := valueOf(mustBehaviour(t, BehaviourSessions, 0, catalog.Int(timeout)), events); got != catalog.Int(count) {
+			t.Fatalf("%v: %d sessions, want %d", events, got.Int(), count)
+		}
+		if got := valueOf(mustBehaviour(t, BehaviourSessionSeconds, 0, catalog.Int(timeout)), events); got != catalog.Double(length) {
+			t.Fatalf("%v: %v seconds, want %v", events, got.Double(), length)
+		}
+	}
+}
+
+func TestNewBehaviourRefuses(t *testing.T) {
+	num, str := catalog.Int, catalog.String
+	for _, tt := range []struct {
+		name       string
+		conditions int
+		params     []catalog.Value
+		want       string // part of the error, empty for none
+	}{
+		{"funnel", 1, nil, `no behavioural function "funnel"`},
+		{"window_funnel", 0, []catalog.Value{num(1)}, "without a condition"},
+		{"window_funnel", 1, nil, "without a window"},
+		{"window_funnel", 1, []catalog.Value{str("x")}, "number of seconds"},
+		{"window_funnel", 1, []catalog.Value{num(-1)}, "from 0 to"},
+		{"window_funnel", 1, []catalog.Value{num(0)}, ""},
+		{"window_funnel", 1, []catalog.Value{num(MaxSeconds)}, ""},
+		{"window_funnel", 1, []catalog.Value{num(MaxSeconds + 1)}, "from 0 to"},
+		{"window_funnel", 1, []catalog.Value{catalog.Double(0.5)}, ""},
+		{"window_funnel", 1, []catalog.Value{catalog.Number("0.50")}, ""},
+		{"window_funnel", 1, []catalog.Value{catalog.Number("1e999")}, "from 0 to"},
+		{"window_funnel", 1, []catalog.Value{num(1), num(1)}, "must be a string"},
+		{"window_funnel", 1, []catalog.Value{num(1), str("strict")}, "strict_deduplication"},
+		{"window_funnel", 1, []catalog.Value{num(1), str("lax")}, `no mode "lax"`},
+		{"window_funnel", 1, []catalog.Value{num(1), str("reentry")}, "strict_order"},
+		{"window_funnel", 1, []catalog.Value{num(1), str("allow_reentry"), str("strict_order")}, ""},
+		{"window_funnel", MaxConditions, []catalog.Value{num(1)}, ""},
+		{"window_funnel", MaxConditions + 1, []catalog.Value{num(1)}, "at most 62"},
+		{"retention", 0, nil, "without a condition"},
+		{"retention", MaxConditions, nil, ""},
+		{"retention", MaxConditions + 1, nil, "at most 62"},
+		{"retention", 1, []catalog.Value{num(1)}, "conditions only"},
+		{"sequence_match", 0, []catalog.Value{str("(?1)")}, "without a condition"},
+		{"sequence_match", 1, nil, "takes a pattern"},
+		{"sequence_count", 1, []catalog.Value{num(1)}, "takes a pattern"},
+		{"sessions", 0, nil, "time-out in seconds"},
+		{"sessions", 1, []catalog.Value{num(1)}, "time-out in seconds"},
+		{"sessions", 0, []catalog.Value{str("1")}, "number of seconds"},
+		{"session_seconds", 0, []catalog.Value{num(1)}, ""},
+	} {
+		_, err := NewBehaviour(tt.name, tt.params, tt.conditions)
+		if tt.want == "" && err == nil {
+			continue
+		}
+		if tt.want == "" || err == nil || !errors.Is(err, ErrBehaviour) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s of %v with %d conditions: %v, want %q", tt.name, tt.params, tt.conditions, err, tt.want)
+		}
+	}
+}
+
+// The greatest number of conditions works, bit by bit.
+func TestAllConditions(t *testing.T) {
+	var events []seen
+	var pattern strings.Builder
+	for i := range MaxConditions {
+		events = append(events, seen{time: int64(i) * second, mask: 1 << i})
+		fmt.Fprintf(&pattern, "(?%d)", i+1)
+	}
+	if got := valueOf(mustBehaviour(t, BehaviourFunnel, MaxConditions, catalog.Int(1000), catalog.String(ModeStrictIncrease)), events); got != catalog.Int(MaxConditions) {
+		t.Errorf("funnel: %d", got.Int())
+	}
+	if got := valueOf(mustBehaviour(t, BehaviourRetention, MaxConditions), events); got != catalog.Int(1<<MaxConditions-1) {
+		t.Errorf("retention: %x", got.Int())
+	}
+	if got := valueOf(mustBehaviour(t, BehaviourSequenceMatch, MaxConditions, catalog.String(pattern.String())), events); got != catalog.Int(1) {
+		t.Errorf("sequence: %d", got.Int())
+	}
+}
+
+func TestDecodeBehaviourEventsRefuses(t *testing.T) {
+	b := mustBehaviour(t, BehaviourFunnel, 2, catalog.Int(1))
+	e := NewBehaviourEvents(b)
+	e.Add(-5, catalog.IngestID{Index: 1}, 1)
+	e.Add(7, catalog.IngestID{Index: 2}, 3)
+	good := AppendBehaviourEvents(nil, e)
+	if _, err := DecodeBehaviourEvents(b, good); err != nil {
+		t.Fatal(err)
+	}
+	for n := range good {
+		if _, err := DecodeBehaviourEvents(b, good[:n]); !errors.Is(err, ErrFragment) {
+			t.Errorf("the first %d bytes: %v", n, err)
+		}
+	}
+	newer := slices.Clone(good)
+	newer[0]++
+	if _, err := DecodeBehaviourEvents(b, newer); !errors.Is(err, ErrVersion) {
+		t.Errorf("a newer version: %v", err)
+	}
+	if _, err := DecodeBehaviourEvents(b, append(slices.Clone(good), 0)); !errors.Is(err, ErrFragment) {
+		t.Errorf("a byte more: %v", err)
+	}
+	if _, err := DecodeBehaviourEvents(mustBehaviour(t, BehaviourFunnel, 1, catalog.Int(1)), good); !errors.Is(err, ErrFragment) {
+		t.Errorf("a mask with a bit too many: %v", err)
+	}
+	if _, err := DecodeBehaviourEvents(mustBehaviour(t, BehaviourRetention, 2), good); !errors.Is(err, ErrFragment) {
+		t.Errorf("events of a function that keeps none: %v", err)
+	}
+}
+
+// FuzzBehaviourEvents: whatever the bytes, they are events that encode to
+// themselves, or an error.
+func FuzzBehaviourEvents(f *testing.F) {
+	funnel, retention := mustBehaviour(f, BehaviourFunnel, 3, catalog.Int(1)), mustBehaviour(f, BehaviourRetention, 3)
+	e := NewBehaviourEvents(funnel)
+	e.Add(-5, catalog.IngestID{Time: 9, Edge: 1, Index: 1}, 1)
+	e.Add(7, catalog.IngestID{Time: 8}, 3)
+	f.Add(false, AppendBehaviourEvents(nil, e))
+	e = NewBehaviourEvents(retention)
+	e.Add(1, catalog.IngestID{}, 5)
+	f.Add(true, AppendBehaviourEvents(nil, e))
+	f.Fuzz(func(t *testing.T, unordered bool, b []byte) {
+		behaviour := funnel
+		if unordered {
+			behaviour = retention
+		}
+		e, err := DecodeBehaviourEvents(behaviour, b)
+		if err != nil {
+			return
+		}
+		again, err := DecodeBehaviourEvents(behaviour, AppendBehaviourEvents(nil, e))
+		if err != nil || !slices.Equal(again.events, e.events) || again.met != e.met {
+			t.Fatalf("%v became %v: %v", e, again, err)
+		}
+		e.Value()
+	})
+}
+
+// BenchmarkBehaviour measures a step of 64 users' states side by side, as an
+// executor keeps them.
+func BenchmarkBehaviour(b *testing.B) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, name := range []string{"funnel ", "funnel strict_increase", "funnel strict_order", "retention", "sessions", "match", "count", "count plain"} {
+		behaviour := everyBehaviour(b)[name]
+		b.Run(strings.ReplaceAll(strings.TrimSpace(name), " ", "-"), func(b *testing.B) {
+			const users = 64
+			words := behaviour.Words()
+			state := make([]int64, users*words)
+			masks := make([]uint64, 1024)
+			for i := range masks {
+				if behaviour.Conditions() > 0 {
+					masks[i] = 1 << rng.IntN(behaviour.Conditions())
+				}
+			}
+			time := int64(0)
+			for i := 0; b.Loop(); i++ {
+				if i%(users*16) == 0 {
+					clear(state)
+				}
+				time += second / 16
+				u := i % users
+				behaviour.Step(state[u*words:(u+1)*words], time, masks[i%len(masks)])
+			}
+		})
+	}
+}
