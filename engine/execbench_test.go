@@ -3,6 +3,7 @@ package engine
 import (
 	"flag"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ func questions() map[string]*exec.Fragment {
 	equal := func(column int, s string) *exec.Expr {
 		return &exec.Expr{Op: exec.OpEqual, Column: column, Values: []catalog.Value{catalog.String(s)}}
 	}
+	is := func(name string) exec.Computed {
+		return exec.Computed{Function: "is " + name, Args: []int{3}, Type: catalog.TypeBool}
+	}
 	return map[string]*exec.Fragment{
 		"Q01-count":          {Group: &exec.Group{Aggregates: []exec.Aggregate{count}}},
 		"Q02-per-day":        {Columns: []exec.Column{moment}, Computed: byDay, Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}},
@@ -46,13 +50,16 @@ func questions() map[string]*exec.Fragment {
 		"Q06-filtered":       {Columns: []exec.Column{event, country, moment}, Filter: &exec.Expr{Op: exec.OpAnd, Args: []*exec.Expr{equal(1, "US"), {Op: exec.OpMoreEq, Column: 2, Values: []catalog.Value{catalog.Int(d2)}}, {Op: exec.OpLess, Column: 2, Values: []catalog.Value{catalog.Int(d5)}}}}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{count}}},
 		"Q07-sums":           {Columns: []exec.Column{plan, country, price}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{{Op: exec.AggSum, Args: []int{2}}, {Op: exec.AggCount, Args: []int{2}}}}},
 		"Q08-urls":           {Columns: []exec.Column{event, url}, Filter: equal(0, "product_view"), Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}, Order: []exec.Order{{Column: 1, Descending: true}, {Column: 0}}, Limit: 20},
+		"Q10-funnel": {Columns: []exec.Column{user, moment, {Source: exec.SourceIngestID}, event}, Computed: []exec.Computed{is("product_view"), is("add_to_cart"), is("purchase")},
+			Group: &exec.Group{Keys: []int{0}, HideKeys: true, Aggregates: []exec.Aggregate{{Op: exec.AggBehaviour, Args: []int{1, 2, 4, 5, 6},
+				Params: []catalog.Value{catalog.String(exec.BehaviourFunnel), catalog.Int(86400)}}}}},
 		"Q11-retention-mask": {Columns: []exec.Column{user, moment}, Computed: []exec.Computed{{Function: "bit", Args: []int{1}, Type: catalog.TypeInt, Period: day}}, Group: &exec.Group{Keys: []int{0}, HideKeys: true, Aggregates: []exec.Aggregate{{Op: exec.AggBitOr, Args: []int{2}}}}},
 		"Q12-percentiles":    {Columns: []exec.Column{event, price}, Filter: &exec.Expr{Op: exec.OpNot, Args: []*exec.Expr{{Op: exec.OpIsNull, Column: 1}}}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{percentile(0.5), percentile(0.95), percentile(0.99)}}},
 		"Q13-like":           {Columns: []exec.Column{url}, Filter: &exec.Expr{Op: exec.OpPrefix, Column: 0, Values: []catalog.Value{catalog.String("https://shop.example.com/c")}}, Group: &exec.Group{Aggregates: []exec.Aggregate{count}}},
 	}
 }
 
-// dayFunctions computes "day" and "bit" of a moment.
+// dayFunctions computes "day" and "bit" of a moment, and "is NAME" of an event.
 type dayFunctions struct{}
 
 func (dayFunctions) Function(name string) (exec.Function, error) { return dayFunction(name), nil }
@@ -60,6 +67,9 @@ func (dayFunctions) Function(name string) (exec.Function, error) { return dayFun
 type dayFunction string
 
 func (f dayFunction) Eval(args []catalog.Value) (catalog.Value, error) {
+	if name, ok := strings.CutPrefix(string(f), "is "); ok {
+		return catalog.Bool(args[0].Text == name), nil
+	}
 	day := args[0].Int() / 86400_000_000
 	if f == "bit" {
 		return catalog.Int(1 << (day - 20766)), nil

@@ -36,6 +36,13 @@ func (e *Engine) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec
 
 // answer makes the groups and gives them.
 func (s *scan) answer(ctx context.Context, yield func(*exec.Batch) error) error {
+	b, err := exec.NewBehaviours(s.plan)
+	if err != nil {
+		return err
+	}
+	if b != nil {
+		return s.behave(ctx, b, yield)
+	}
 	if err := s.run(ctx); err != nil {
 		return err
 	}
@@ -47,13 +54,7 @@ func (s *scan) answer(ctx context.Context, yield func(*exec.Batch) error) error 
 			return err
 		}
 	}
-	return all.Answer(func(b *exec.Batch) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s.stats.RowsGiven += int64(b.Rows)
-		return yield(b)
-	})
+	return all.Answer(s.giveAnswer(ctx, yield))
 }
 
 // groupFile adds the rows [lo, hi) of a file, of which so many are selected.
@@ -76,6 +77,11 @@ func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) erro
 		kept := w.selected.Count()
 		w.stats.RowsFiltered += int64(visible - kept)
 		visible = kept
+	}
+	if w.groups == nil {
+		// Without a filter, and with no rows gone, every user has a visible row.
+		allSeen := w.filter == nil && m.gone == nil && len(m.absent) == 0
+		return w.behave(selected, allSeen)
 	}
 	return w.groups.Add(r, selected, visible)
 }
@@ -137,6 +143,9 @@ func (w *worker) groupLog(p *part, rows []logRow) error {
 		}
 		selected, count = w.selected, w.selected.Count()
 		w.stats.RowsFiltered += int64(len(rows) - count)
+	}
+	if w.groups == nil {
+		return w.behave(selected, false)
 	}
 	return w.groups.Add(r, selected, count)
 }

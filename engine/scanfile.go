@@ -105,7 +105,7 @@ func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) erro
 	if visible == 0 {
 		return nil
 	}
-	if w.groups != nil {
+	if w.scan.fragment.Group != nil {
 		if err := w.groupFile(p, f, m, lo, hi, visible); err != nil {
 			w.stats = before
 			return err

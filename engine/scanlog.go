@@ -100,7 +100,7 @@ func (w *worker) canPass(e *event.Event) bool {
 
 func (w *worker) giveRows(ctx context.Context, p *part, rows []logRow) error {
 	columns := w.scan.fragment.Columns
-	if w.groups != nil {
+	if w.scan.fragment.Group != nil {
 		return w.groupLog(p, rows)
 	}
 	if w.filter != nil {

@@ -19,6 +19,8 @@ type worker struct {
 
 	// groups are what the rows are added to, nil where rows are given themselves.
 	groups *exec.Grouper
+	// step or collect takes the rows for behavioural functions, if not nil.
+	step, collect *exec.BehaviourRows
 	reads  *exec.Rows // the rows at hand, for groups
 	codes  []int32    // of their users
 

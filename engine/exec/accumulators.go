@@ -44,6 +44,8 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 		return &percentiles{plan: p, histogram: g.histogramOf(p, a.Args[0]), share: a.Params[0].Double(), typ: t, interpolate: a.Op == AggPercentile}, nil
 	case AggFirst, AggLast:
 		return &touches{plan: p, g: g, args: a.Args, typ: t, last: a.Op == AggLast}, nil
+	case AggBehaviour:
+		return newBehaviourGroups(p, g, a)
 	}
 	return nil, fmt.Errorf("%w: aggregate %d", ErrFragment, a.Op)
 }

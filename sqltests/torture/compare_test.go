@@ -29,7 +29,10 @@ func (r *run) compare(rng *rand.Rand) error {
 				return err
 			}
 		}
-		for range 3 {
+		if err := r.compareGroups(someBehaviours(rng, p.ID, r.someMoment(rng))); err != nil {
+			return err
+		}
+		for range 2 {
 			if err := r.compareGroups(someGroups(rng, p.ID, r.someMoment(rng))); err != nil {
 				return err
 			}

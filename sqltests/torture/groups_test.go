@@ -64,6 +64,40 @@ func someGroups(rng *rand.Rand, project catalog.ProjectID, asOf catalog.IngestID
 	return f
 }
 
+// someBehaviours draws behavioural functions of users, or of groups of another
+// kind, over conditions that are properties.
+func someBehaviours(rng *rand.Rand, project catalog.ProjectID, asOf catalog.IngestID) *exec.Fragment {
+	f := someGroups(rng, project, asOf)
+	f.Group = &exec.Group{HideKeys: rng.IntN(3) == 0}
+	user, time, ingestID := len(f.Columns), len(f.Columns)+1, len(f.Columns)+2
+	f.Columns = append(f.Columns, exec.Column{Source: exec.SourceDistinctID}, exec.Column{Source: exec.SourceTime}, exec.Column{Source: exec.SourceIngestID})
+	var conditions []int
+	for range 3 {
+		conditions = append(conditions, len(f.Columns))
+		f.Columns = append(f.Columns, exec.Column{Source: exec.SourceProperty, Property: propertyNames[rng.IntN(len(propertyNames))],
+			Type: []catalog.Type{catalog.TypeBool, catalog.TypeInt}[rng.IntN(2)]})
+	}
+	f.Group.Keys = []int{user}
+	if rng.IntN(4) == 0 {
+		f.Group.Keys = []int{0}
+	}
+	for range 1 + rng.IntN(3) {
+		a := exec.Aggregate{Op: exec.AggBehaviour, Args: append([]int{time, ingestID}, conditions[:1+rng.IntN(3)]...)}
+		switch rng.IntN(4) {
+		case 0:
+			a.Params = []catalog.Value{catalog.String(exec.BehaviourFunnel), catalog.Int(rng.Int64N(3) * 86400)}
+		case 1:
+			a.Params = []catalog.Value{catalog.String(exec.BehaviourRetention)}
+		case 2:
+			a.Params = []catalog.Value{catalog.String(exec.BehaviourSequenceCount), catalog.String("(?1).*(?1)")}
+		default:
+			a.Params, a.Args = []catalog.Value{catalog.String(exec.BehaviourSessions), catalog.Int(1 + rng.Int64N(90000))}, a.Args[:2]
+		}
+		f.Group.Aggregates = append(f.Group.Aggregates, a)
+	}
+	return f
+}
+
 // groups gives a fragment's answer as sorted lines of text.
 func groups(ctx context.Context, s scanner, f *exec.Fragment) ([]string, error) {
 	var lines []string

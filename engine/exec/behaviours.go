@@ -1,0 +1,378 @@
+package exec
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"arbor/catalog"
+)
+
+// Behaviours computes behavioural functions for each user of a fragment whose one
+// key is the distinct id and whose aggregates are all behavioural. A state for
+// each user is stepped through the user's events in the order (time, ingest id):
+// a day after the other, since a day's events are together, and in a day as its
+// one file has them. A day with several sources is collected first, and sorted.
+//
+// Several workers may step at once through events of different users.
+type Behaviours struct {
+	plan      *Plan
+	functions []Behaviour
+	user      int
+	time      int
+	ingestID  int
+	// conditions are the columns of all functions' conditions, and offsets where
+	// those of each function begin.
+	conditions []int
+	offsets    []int
+	// all says that events which meet no condition count too.
+	all bool
+
+	words  int // of a user's states together
+	states []int64
+	seen   []uint8 // 1 for users with events
+
+	collected []collectedEvent
+}
+
+type collectedEvent struct {
+	user uint32
+	mask uint64
+	time int64
+	id   string
+}
+
+// NewBehaviours prepares the functions of a plan's fragment; nil if it is not one
+// of that kind.
+func NewBehaviours(p *Plan) (*Behaviours, error) {
+	f := p.Fragment
+	g := f.Group
+	if g == nil || len(g.Keys) != 1 || g.Keys[0] >= len(f.Columns) || f.Columns[g.Keys[0]].Source != SourceDistinctID || len(g.Aggregates) == 0 {
+		return nil, nil
+	}
+	b := &Behaviours{plan: p, user: g.Keys[0]}
+	for i := range g.Aggregates {
+		a := &g.Aggregates[i]
+		if a.Op != AggBehaviour {
+			return nil, nil
+		}
+		function, err := behaviourOf(a)
+		if err != nil {
+			return nil, fmt.Errorf("aggregate %d: %w", i, err)
+		}
+		if i > 0 && (a.Args[0] != b.time || a.Args[1] != b.ingestID) {
+			return nil, nil
+		}
+		b.time, b.ingestID = a.Args[0], a.Args[1]
+		b.functions = append(b.functions, function)
+		b.offsets = append(b.offsets, len(b.conditions))
+		b.conditions = append(b.conditions, a.Args[2:]...)
+		b.words += function.Words()
+		b.all = b.all || !function.Skips()
+	}
+	if len(b.conditions) > 64 || b.time >= len(f.Columns) || f.Columns[b.time].Source != SourceTime ||
+		b.ingestID >= len(f.Columns) || f.Columns[b.ingestID].Source != SourceIngestID {
+		return nil, nil
+	}
+	return b, nil
+}
+
+// behaviourOf is the function of an aggregate.
+func behaviourOf(a *Aggregate) (Behaviour, error) {
+	if len(a.Params) == 0 || a.Params[0].Kind != catalog.KindString {
+		return nil, fmt.Errorf("%w: a behavioural function without a name", ErrFragment)
+	}
+	return NewBehaviour(a.Params[0].Text, a.Params[1:], len(a.Args)-2)
+}
+
+// Know makes room for the users of a dictionary.
+func (b *Behaviours) Know(d *Dictionary) error {
+	if _, err := b.plan.domains[b.user].translate(d); err != nil {
+		return err
+	}
+	return b.room()
+}
+
+// room makes room for all users of the domain. Nobody may be stepping.
+func (b *Behaviours) room() error {
+	n := b.plan.domains[b.user].Len()
+	if n <= len(b.seen) {
+		return nil
+	}
+	n = max(n, 2*len(b.seen))
+	return b.plan.take(grow(&b.states, n*b.words) + grow(&b.seen, n))
+}
+
+// BehaviourRows is what a worker keeps to step through events.
+type BehaviourRows struct {
+	of      *Behaviours
+	said    []uint8
+	masks   []uint64 // by code of the dictionary with the id of
+	maskOf  any
+	matches Bitmap
+	ids     [][]uint32
+	truth   [][]uint8 // of each condition, by number of its value
+}
+
+// NewRows makes what a worker keeps.
+func (b *Behaviours) NewRows() *BehaviourRows { return &BehaviourRows{of: b} }
+
+// Step steps through rows of a file, which are in the order (distinct id, time,
+// ingest id), and of which those in selected are meant; nil is all. allSeen says
+// that each user among the rows has events that are meant.
+func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
+	b := w.of
+	v := &r.vectors[b.user]
+	if err := v.need(); err != nil {
+		return err
+	}
+	numbers, err := r.translated(b.user, v.Dictionary)
+	if err != nil {
+		return err
+	}
+	w.mark(v, numbers, selected, allSeen)
+	masks, err := w.match(r, selected)
+	if err != nil {
+		return err
+	}
+	if w.matches.Empty() {
+		return nil
+	}
+	times := &r.vectors[b.time]
+	if err := times.need(); err != nil {
+		return err
+	}
+	for i, word := range w.matches {
+		for ; word != 0; word &= word - 1 {
+			row := i*64 + trailing(word)
+			b.step(numbers[uint32(v.codes32[row])], times.ints[row], masks(row))
+		}
+	}
+	return nil
+}
+
+// mark says which users have events.
+func (w *BehaviourRows) mark(v *Vector, numbers []uint32, selected Bitmap, allSeen bool) {
+	if allSeen || selected == nil {
+		for code := v.codes32[0]; code <= v.codes32[v.Rows-1]; code++ {
+			w.of.seen[numbers[uint32(code)]] = 1
+		}
+		return
+	}
+	last := int32(-1)
+	selected.Each(func(row int) {
+		if code := v.codes32[row]; code != last {
+			w.of.seen[numbers[uint32(code)]] = 1
+			last = code
+		}
+	})
+}
+
+// step takes an event into the states of a user.
+func (b *Behaviours) step(user uint32, time int64, mask uint64) {
+	state := b.states[int(user)*b.words:]
+	for i, f := range b.functions {
+		own := mask >> b.offsets[i] & conditionMask(f.Conditions())
+		if own != 0 || !f.Skips() {
+			f.Step(state[:f.Words()], time, own)
+		}
+		state = state[f.Words():]
+	}
+}
+
+// match makes matches the rows that count, and gives the conditions that a row
+// meets.
+func (w *BehaviourRows) match(r *Rows, selected Bitmap) (func(row int) uint64, error) {
+	w.matches = w.matches.Reset(r.n)
+	codes, err := w.maskCodes(r)
+	if err != nil {
+		return nil, err
+	}
+	if codes != nil {
+		if w.of.all {
+			w.matches.Fill(r.n)
+		} else {
+			selectCodes8(codes[:r.n], w.said, w.matches, saidYes)
+		}
+		if selected != nil {
+			w.matches.And(selected)
+		}
+		return func(row int) uint64 { return w.masks[uint8(codes[row])] }, nil
+	}
+	masks, err := w.maskRows(r)
+	if err != nil {
+		return nil, err
+	}
+	for row, m := range masks {
+		if m != 0 || w.of.all {
+			w.matches.Set(row)
+		}
+	}
+	if selected != nil {
+		w.matches.And(selected)
+	}
+	return func(row int) uint64 { return masks[row] }, nil
+}
+
+// maskCodes works out which conditions each code of a dictionary meets, where all
+// of them look at one column alone that is coded in bytes, as the event's name is;
+// nil otherwise.
+func (w *BehaviourRows) maskCodes(r *Rows) ([]int8, error) {
+	f := r.plan.Fragment
+	column := -1
+	for _, c := range w.of.conditions {
+		if c < len(f.Columns) || len(f.Computed[c-len(f.Columns)].Args) != 1 {
+			return nil, nil
+		}
+		if arg := f.Computed[c-len(f.Columns)].Args[0]; column >= 0 && arg != column {
+			return nil, nil
+		} else {
+			column = arg
+		}
+	}
+	if column < 0 {
+		return nil, nil
+	}
+	v, ok, err := r.coded(column)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if w.maskOf == v.Dictionary.id && len(w.masks) == v.Dictionary.Len {
+		return v.codes8, nil
+	}
+	numbers, err := r.translated(column, v.Dictionary)
+	if err != nil {
+		return nil, err
+	}
+	w.masks, w.said = make([]uint64, v.Dictionary.Len), make([]uint8, v.Dictionary.Len)
+	for code := range w.masks {
+		for i, c := range w.of.conditions {
+			id, err := r.memoID(c-len(f.Columns), numbers[code])
+			if err != nil {
+				return nil, err
+			}
+			if isTrue(r.plan.domains[c].all()[id]) {
+				w.masks[code] |= 1 << i
+			}
+		}
+		w.said[code] = saidNo
+		if w.masks[code] != 0 {
+			w.said[code] = saidYes
+		}
+	}
+	w.maskOf = v.Dictionary.id
+	return v.codes8, nil
+}
+
+// maskRows works out which conditions each row meets.
+func (w *BehaviourRows) maskRows(r *Rows) ([]uint64, error) {
+	masks := make([]uint64, r.n)
+	ids := make([]uint32, chunkRows)
+	if w.truth == nil {
+		w.truth = make([][]uint8, len(w.of.conditions))
+	}
+	for i, c := range w.of.conditions {
+		for lo := 0; lo < r.n; lo += chunkRows {
+			out := ids[:min(chunkRows, r.n-lo)]
+			if err := r.ids(c, lo, out); err != nil {
+				return nil, err
+			}
+			values := r.plan.domains[c].all()
+			for len(w.truth[i]) < len(values) {
+				w.truth[i] = append(w.truth[i], boolByte(isTrue(values[len(w.truth[i])])))
+			}
+			for row, id := range out {
+				masks[lo+row] |= uint64(w.truth[i][id]) << i
+			}
+		}
+	}
+	return masks, nil
+}
+
+// isTrue reports whether a value is a number other than 0.
+func isTrue(v catalog.Value) bool {
+	switch v.Kind {
+	case catalog.KindBool, catalog.KindInt:
+		return v.Bits != 0
+	case catalog.KindDouble:
+		return v.Double() != 0
+	case catalog.KindNumber:
+		r, ok := parseNumber(v.Text)
+		return ok && r.Sign() != 0
+	}
+	return false
+}
+
+// Collect takes rows of one of a day's several sources, in any order. Nobody else
+// may use the Behaviours meanwhile.
+func (w *BehaviourRows) Collect(r *Rows, selected Bitmap) error {
+	b := w.of
+	users := make([]uint32, r.n)
+	if err := r.ids(b.user, 0, users); err != nil {
+		return err
+	}
+	if err := b.room(); err != nil {
+		return err
+	}
+	for row, user := range users {
+		if selected == nil || selected.Has(row) {
+			b.seen[user] = 1
+		}
+	}
+	masks, err := w.match(r, selected)
+	if err != nil {
+		return err
+	}
+	before := cap(b.collected)
+	for i, word := range w.matches {
+		for ; word != 0; word &= word - 1 {
+			row := i*64 + trailing(word)
+			time, err := r.value(b.time, row)
+			if err != nil {
+				return err
+			}
+			id, err := r.value(b.ingestID, row)
+			if err != nil {
+				return err
+			}
+			b.collected = append(b.collected, collectedEvent{users[row], masks(row), time.Int(), string([]byte(id.Text))})
+		}
+	}
+	return b.plan.take(int64(cap(b.collected)-before) * (sizeOf[collectedEvent]() + 32))
+}
+
+// EndDay steps through what was collected of a day.
+func (b *Behaviours) EndDay() {
+	slices.SortFunc(b.collected, func(x, y collectedEvent) int {
+		return cmp.Or(cmp.Compare(x.user, y.user), cmp.Compare(x.time, y.time), cmp.Compare(x.id, y.id))
+	})
+	for i := range b.collected {
+		e := &b.collected[i]
+		b.step(e.user, e.time, e.mask)
+	}
+	b.collected = b.collected[:0]
+}
+
+// Answer gives a row for each user: the distinct id, unless keys are hidden, and
+// the functions' values, as Grouper.Answer does.
+func (b *Behaviours) Answer(yield func(*Batch) error) error {
+	g, err := NewGrouper(b.plan)
+	if err != nil {
+		return err
+	}
+	if err := g.room(len(b.seen) + 1); err != nil {
+		return err
+	}
+	at := 0
+	for i, f := range b.functions {
+		g.tables[i] = &behaviourStates{function: f, states: b.states, words: b.words, at: at}
+		at += f.Words()
+	}
+	for user, seen := range b.seen {
+		g.rows[user+1] = int64(seen)
+	}
+	if err := g.checkGroups(); err != nil {
+		return err
+	}
+	return g.Answer(yield)
+}
