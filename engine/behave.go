@@ -163,4 +163,3 @@ func (w *worker) behave(selected exec.Bitmap, allSeen bool) error {
 	}
 	return w.step.Step(w.reads, selected, allSeen)
 }
-

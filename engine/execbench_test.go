@@ -42,14 +42,14 @@ func questions() map[string]*exec.Fragment {
 		return exec.Computed{Function: "is " + name, Args: []int{3}, Type: catalog.TypeBool}
 	}
 	return map[string]*exec.Fragment{
-		"Q01-count":          {Group: &exec.Group{Aggregates: []exec.Aggregate{count}}},
-		"Q02-per-day":        {Columns: []exec.Column{moment}, Computed: byDay, Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}},
-		"Q03-by-event":       {Columns: []exec.Column{event}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{count}}},
-		"Q04-users-per-day":  {Columns: []exec.Column{moment, user}, Computed: byDay, Group: &exec.Group{Keys: []int{2}, Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{1}}}}},
-		"Q05-users":          {Columns: []exec.Column{user}, Group: &exec.Group{Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{0}}}}},
-		"Q06-filtered":       {Columns: []exec.Column{event, country, moment}, Filter: &exec.Expr{Op: exec.OpAnd, Args: []*exec.Expr{equal(1, "US"), {Op: exec.OpMoreEq, Column: 2, Values: []catalog.Value{catalog.Int(d2)}}, {Op: exec.OpLess, Column: 2, Values: []catalog.Value{catalog.Int(d5)}}}}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{count}}},
-		"Q07-sums":           {Columns: []exec.Column{plan, country, price}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{{Op: exec.AggSum, Args: []int{2}}, {Op: exec.AggCount, Args: []int{2}}}}},
-		"Q08-urls":           {Columns: []exec.Column{event, url}, Filter: equal(0, "product_view"), Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}, Order: []exec.Order{{Column: 1, Descending: true}, {Column: 0}}, Limit: 20},
+		"Q01-count":         {Group: &exec.Group{Aggregates: []exec.Aggregate{count}}},
+		"Q02-per-day":       {Columns: []exec.Column{moment}, Computed: byDay, Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}},
+		"Q03-by-event":      {Columns: []exec.Column{event}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{count}}},
+		"Q04-users-per-day": {Columns: []exec.Column{moment, user}, Computed: byDay, Group: &exec.Group{Keys: []int{2}, Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{1}}}}},
+		"Q05-users":         {Columns: []exec.Column{user}, Group: &exec.Group{Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{0}}}}},
+		"Q06-filtered":      {Columns: []exec.Column{event, country, moment}, Filter: &exec.Expr{Op: exec.OpAnd, Args: []*exec.Expr{equal(1, "US"), {Op: exec.OpMoreEq, Column: 2, Values: []catalog.Value{catalog.Int(d2)}}, {Op: exec.OpLess, Column: 2, Values: []catalog.Value{catalog.Int(d5)}}}}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{count}}},
+		"Q07-sums":          {Columns: []exec.Column{plan, country, price}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{{Op: exec.AggSum, Args: []int{2}}, {Op: exec.AggCount, Args: []int{2}}}}},
+		"Q08-urls":          {Columns: []exec.Column{event, url}, Filter: equal(0, "product_view"), Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{count}}, Order: []exec.Order{{Column: 1, Descending: true}, {Column: 0}}, Limit: 20},
 		"Q10-funnel": {Columns: []exec.Column{user, moment, {Source: exec.SourceIngestID}, event}, Computed: []exec.Computed{is("product_view"), is("add_to_cart"), is("purchase")},
 			Group: &exec.Group{Keys: []int{0}, HideKeys: true, Aggregates: []exec.Aggregate{{Op: exec.AggBehaviour, Args: []int{1, 2, 4, 5, 6},
 				Params: []catalog.Value{catalog.String(exec.BehaviourFunnel), catalog.Int(86400)}}}}},

@@ -63,7 +63,9 @@ func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) erro
 	r.Reset(hi - lo)
 	for i := range w.scan.fragment.Columns {
 		if w.scan.uses[i] || w.scan.grouped[i] {
-			w.setColumn(r, p, f, m, i, lo, hi)
+			if err := w.setColumn(r, p, f, m, i, lo, hi); err != nil {
+				return err
+			}
 		}
 	}
 	selected := w.selected
@@ -88,7 +90,7 @@ func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) erro
 
 // setColumn gives the rows [lo, hi) of a file a column, which is read when it is
 // needed.
-func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo, hi int) {
+func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo, hi int) error {
 	c := &w.scan.fragment.Columns[column]
 	t := c.Result()
 	switch c.Source {
@@ -101,21 +103,30 @@ func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo,
 			return a, err
 		}))
 	case exec.SourceDistinctID:
+		ends, err := f.reader.UserEnds()
+		if err != nil {
+			return err
+		}
 		r.Set(column, exec.LaterCodes(t, hi-lo, func() (*exec.Dictionary, []int32, error) {
 			codes, err := f.reader.UserCodes(w.codes, lo, hi)
 			w.codes = codes
 			return f.users(), codes, err
-		}))
+		}).InRuns(f.users(), ends, lo))
 	default:
 		v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return fileColumn(p, f, m, c, lo, hi) })
 		if c.Source == exec.SourceTime {
-			v = v.Between(f.reader.TimeBounds())
+			times, err := f.reader.Times()
+			if err != nil {
+				return err
+			}
+			v = v.Between(f.reader.TimeBounds()).At(func(row int) int64 { return times.At(lo + row) })
 		}
 		if c.Source == exec.SourceInsertID || c.Source == exec.SourceIngestID || c.Source == exec.SourceProperties {
 			v = v.Costly()
 		}
 		r.Set(column, v)
 	}
+	return nil
 }
 
 // users is the dictionary of the file's distinct ids, in order.

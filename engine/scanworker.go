@@ -21,8 +21,8 @@ type worker struct {
 	groups *exec.Grouper
 	// step or collect takes the rows for behavioural functions, if not nil.
 	step, collect *exec.BehaviourRows
-	reads  *exec.Rows // the rows at hand, for groups
-	codes  []int32    // of their users
+	reads         *exec.Rows // the rows at hand, for groups
+	codes         []int32    // of their users
 
 	selected exec.Bitmap
 	runs     []exec.Run

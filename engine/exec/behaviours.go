@@ -123,10 +123,14 @@ func (b *Behaviours) NewRows() *BehaviourRows { return &BehaviourRows{of: b} }
 func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 	b := w.of
 	v := &r.vectors[b.user]
-	if err := v.need(); err != nil {
-		return err
+	dictionary := v.Dictionary
+	if dictionary == nil {
+		if v.ends == nil || v.dictionary == nil {
+			return fmt.Errorf("%w: users are not in runs", ErrArray)
+		}
+		dictionary = v.dictionary
 	}
-	numbers, err := r.translated(b.user, v.Dictionary)
+	numbers, err := r.translated(b.user, dictionary)
 	if err != nil {
 		return err
 	}
@@ -135,17 +139,26 @@ func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 	if err != nil {
 		return err
 	}
-	if w.matches.Empty() {
-		return nil
-	}
 	times := &r.vectors[b.time]
-	if err := times.need(); err != nil {
-		return err
+	if times.at == nil {
+		if err := times.need(); err != nil {
+			return err
+		}
 	}
+	code := v.runOf(0)
 	for i, word := range w.matches {
 		for ; word != 0; word &= word - 1 {
 			row := i*64 + trailing(word)
-			b.step(numbers[uint32(v.codes32[row])], times.ints[row], masks(row))
+			for int(v.ends[code]) <= row+v.base {
+				code++
+			}
+			var time int64
+			if times.at != nil {
+				time = times.at(row)
+			} else {
+				time = times.ints[row]
+			}
+			b.step(numbers[code], time, masks(row))
 		}
 	}
 	return nil
@@ -153,24 +166,33 @@ func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 
 // mark says which users have events.
 func (w *BehaviourRows) mark(v *Vector, numbers []uint32, selected Bitmap, allSeen bool) {
+	code := v.runOf(0)
 	if allSeen || selected == nil {
-		for code := v.codes32[0]; code <= v.codes32[v.Rows-1]; code++ {
-			w.of.seen[numbers[uint32(code)]] = 1
+		for last := v.runOf(v.Rows - 1); code <= last; code++ {
+			w.of.seen[numbers[code]] = 1
 		}
 		return
 	}
-	last := int32(-1)
+	next := 0 // no row before it says anything new
 	selected.Each(func(row int) {
-		if code := v.codes32[row]; code != last {
-			w.of.seen[numbers[uint32(code)]] = 1
-			last = code
+		if row < next {
+			return
 		}
+		for int(v.ends[code]) <= row+v.base {
+			code++
+		}
+		w.of.seen[numbers[code]] = 1
+		next = int(v.ends[code]) - v.base
 	})
 }
 
 // step takes an event into the states of a user.
 func (b *Behaviours) step(user uint32, time int64, mask uint64) {
-	state := b.states[int(user)*b.words:]
+	state := b.states[int(user)*b.words:][:b.words:b.words]
+	if len(b.functions) == 1 {
+		b.functions[0].Step(state, time, mask)
+		return
+	}
 	for i, f := range b.functions {
 		own := mask >> b.offsets[i] & conditionMask(f.Conditions())
 		if own != 0 || !f.Skips() {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -43,6 +44,14 @@ type Vector struct {
 	load            func() (arrow.Array, error)
 	loadCodes       func() (*Dictionary, []int32, error)
 	costly          bool // see Costly
+	// at reads one value of a vector of moments that is read later.
+	at func(row int) int64
+	// ends are where the rows of each code end, in a vector whose codes ascend;
+	// its own first row is number base there.
+	ends []uint32
+	base int
+	// dictionary is that of codes that are read later, if it is known.
+	dictionary *Dictionary
 }
 
 // Dictionary is the distinct values of a column in one place, such as a file. The
@@ -137,7 +146,8 @@ func (v *Vector) need() error {
 		if err != nil {
 			return err
 		}
-		*v = CodedVector(v.Type, d, codes, v.Rows)
+		ends, base := v.ends, v.base
+		*v = CodedVector(v.Type, d, codes, v.Rows).InRuns(d, ends, base)
 		return nil
 	}
 	if v.load == nil {
@@ -243,6 +253,29 @@ func (v *Vector) gather(at []int32, s *scratch) Vector {
 		}
 	}
 	return out
+}
+
+// At says how to read one value of a vector of moments, none null, that is read
+// later, for those who want few.
+func (v Vector) At(at func(row int) int64) Vector {
+	v.at = at
+	return v
+}
+
+// InRuns says of a vector of ascending codes where the rows of each end: those of
+// code k, an entry of d, before ends[k] - base.
+func (v Vector) InRuns(d *Dictionary, ends []uint32, base int) Vector {
+	v.dictionary, v.ends, v.base = d, ends, base
+	return v
+}
+
+// runOf is the code of the run that a row is in.
+func (v *Vector) runOf(row int) int {
+	at, found := slices.BinarySearch(v.ends, uint32(row+v.base))
+	if found {
+		at++
+	}
+	return at
 }
 
 // Costly says of a vector that is read later that reading makes a text of each row.

@@ -212,6 +212,16 @@ func (r *Reader) UserCodes(codes []int32, lo, hi int) ([]int32, error) {
 	return codes, nil
 }
 
+// UserEnds are where the rows of each user end, in the order of User. Not to be
+// changed.
+func (r *Reader) UserEnds() ([]uint32, error) {
+	u, err := r.userColumn()
+	if err != nil {
+		return nil, err
+	}
+	return u.ends, nil
+}
+
 // UserArray is all distinct ids, in order: a String.
 func (r *Reader) UserArray() (arrow.Array, error) {
 	if _, err := r.userColumn(); err != nil {

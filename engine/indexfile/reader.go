@@ -243,6 +243,18 @@ func (r *Reader) Time(i int) (int64, error) {
 	return t.at(i), nil
 }
 
+// Times reads the raw times of rows in any order.
+type Times struct{ times *times }
+
+// Times is the column of raw times.
+func (r *Reader) Times() (Times, error) {
+	t, err := r.timeColumn()
+	return Times{t}, err
+}
+
+// At is the raw time of row i, in microseconds since 1970 UTC.
+func (t Times) At(i int) int64 { return t.times.at(i) }
+
 // ServerTime reports whether row i has the server's time for want of the client's.
 func (r *Reader) ServerTime(i int) (bool, error) {
 	c := r.column(columnServerTime)
