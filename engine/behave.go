@@ -22,10 +22,12 @@ func (s *scan) behave(ctx context.Context, b *exec.Behaviours, yield func(*exec.
 	slices.SortFunc(s.views, func(x, y *view) int {
 		return cmp.Or(cmp.Compare(x.shard.key.Day, y.shard.key.Day), cmp.Compare(x.shard.key.Bucket, y.shard.key.Bucket))
 	})
-	for _, v := range s.views {
-		for _, f := range v.files.files {
-			if err := b.Know(f.users()); err != nil {
-				return v.blame(err)
+	if s.bounds.Users == nil {
+		for _, v := range s.views {
+			for _, f := range v.files.files {
+				if err := b.Know(f.users()); err != nil {
+					return v.blame(err)
+				}
 			}
 		}
 	}
@@ -67,7 +69,7 @@ func (s *scan) giveAnswer(ctx context.Context, yield func(*exec.Batch) error) fu
 // behaveDay steps through a day's events, in the views of its buckets. A user is
 // in one bucket, but for users without an id, who may be in all.
 func (s *scan) behaveDay(ctx context.Context, b *exec.Behaviours, views []*view, workers []*worker, rows []*exec.BehaviourRows) error {
-	if len(views) == 1 && len(views[0].files.files) == 1 && len(views[0].logs) == 0 {
+	if len(views) == 1 && len(views[0].files.files) == 1 && len(views[0].logs) == 0 && s.bounds.Users == nil {
 		return s.behaveFile(ctx, views[0], workers, rows)
 	}
 	w := workers[0]
@@ -79,13 +81,12 @@ func (s *scan) behaveDay(ctx context.Context, b *exec.Behaviours, views []*view,
 			return err
 		}
 		for i := range v.files.files {
-			p := &part{view: v, state: st, file: int32(i)}
-			f := v.files.files[i]
-			for lo := 0; lo < f.rows(); lo += pieceRows {
-				p.lo, p.hi = lo, min(lo+pieceRows, f.rows())
-				if err := w.scanFile(ctx, p); err != nil {
-					return v.blame(err)
-				}
+			err := s.divideFile(v, int32(i), func(p part) error {
+				p.view, p.state = v, st
+				return w.scanFile(ctx, &p)
+			})
+			if err != nil {
+				return v.blame(err)
 			}
 		}
 		err = divideLog(v, func(p part) error {
@@ -155,8 +156,7 @@ func userCuts(f *file, n int) ([]int, error) {
 	return append(cuts, f.rows()), nil
 }
 
-// behaves reports whether the worker takes rows for behavioural functions, and adds
-// those at hand.
+// behave takes the rows at hand for behavioural functions.
 func (w *worker) behave(selected exec.Bitmap, allSeen bool) error {
 	if w.collect != nil {
 		return w.collect.Collect(w.reads, selected)

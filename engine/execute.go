@@ -103,6 +103,11 @@ func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo,
 			return a, err
 		}))
 	case exec.SourceDistinctID:
+		if w.scan.bounds.Users != nil {
+			// The rows are of the users asked for: a dictionary of those is small.
+			r.Set(column, exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.reader.DistinctIDArray(lo, hi) }))
+			return nil
+		}
 		ends, err := f.reader.UserEnds()
 		if err != nil {
 			return err

@@ -54,6 +54,7 @@ func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
 
 // finish counts the scan, and its error.
 func (s *scan) finish(err error) error {
+	s.engine.domains.Trim()
 	m := &s.engine.metrics
 	m.Scans.Add(1)
 	if err != nil {

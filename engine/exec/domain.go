@@ -198,6 +198,13 @@ func (d *Domains) Get(key DomainKey) *Domain {
 	return k.domain
 }
 
+// Trim drops domains that have grown too large together since they were got.
+func (d *Domains) Trim() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trim()
+}
+
 // trim drops domains, but never the one in front unless it alone is too large.
 func (d *Domains) trim() {
 	total := int64(0)

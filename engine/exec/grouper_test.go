@@ -136,7 +136,11 @@ func codedArray(t *testing.T, typ catalog.Type, a arrow.Array) arrow.Array {
 // TestGrouper holds groups of random tables, in batches of several forms, some
 // rows hidden, merged from several Groupers, against groups made row by row.
 func TestGrouper(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 12
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		columns, table := groupTable(rng, 1+rng.IntN(20000))
 		f := &Fragment{Columns: columns, Computed: []Computed{
