@@ -178,7 +178,7 @@ func openMember(ctx context.Context, o serveOptions, logger *slog.Logger) (*memb
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), OpenDamagedLog: o.salvage})
+	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage})
 	if errors.Is(err, appendlog.ErrCorrupt) {
 		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
 	}

@@ -23,6 +23,7 @@ var comparisonsInstalled sync.Once
 // is the only one that simple UPDATEs and DELETEs go through.
 func installComparisons() {
 	comparisonsInstalled.Do(func() {
+		installAggregates()
 		rule := analyzer.Rule{Id: ownComparisonsID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return ownComparisons(ctx, n)
 		}}

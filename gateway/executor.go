@@ -21,6 +21,8 @@ type executor struct {
 	db     *mysql_db.MySQLDb
 	change nodeRewriter
 	limits queryLimits
+	// stockGroups leaves every grouping to the rows of the SQL library.
+	stockGroups bool
 }
 
 var _ sql.NodeExecBuilder = (*executor)(nil)
@@ -50,6 +52,12 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if changed != n {
 			return x.main.Build(ctx, changed, row)
 		}
+	}
+	if pushed, err := x.pushGroups(ctx, n); err != nil || pushed != nil {
+		if err != nil {
+			return nil, err
+		}
+		return x.main.Build(ctx, pushed, row)
 	}
 	switch n := n.(type) {
 	case *plan.GroupBy:

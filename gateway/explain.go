@@ -119,6 +119,9 @@ func (g *Gateway) pushedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n, err = groupedPlan(ctx, n); err != nil {
+		return nil, err
+	}
 	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
 		switch n := n.(type) {
 		case *plan.Filter:
@@ -156,6 +159,31 @@ func narrowedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	for i, c := range children {
 		var err error
 		if next[i], err = narrowedPlan(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return n.WithChildren(ctx, next...)
+}
+
+// groupedPlan pushes groups from the top down. Those of subqueries in expressions
+// stay, since they are pushed when the outer row is there.
+func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	if c, ok := findGroupChain(ctx, n); ok {
+		pushed, err := c.push(func(p *groupPlan, stock sql.Node, outputs []groupOutput) (sql.Node, bool) {
+			return newPushedGroup(p, stock, outputs)
+		}, nil)
+		if err != nil || pushed != nil {
+			return pushed, err
+		}
+	}
+	children := n.Children()
+	if len(children) == 0 {
+		return n, nil
+	}
+	next := make([]sql.Node, len(children))
+	for i, c := range children {
+		var err error
+		if next[i], err = groupedPlan(ctx, c); err != nil {
 			return nil, err
 		}
 	}
@@ -208,6 +236,7 @@ func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 // shownScan is a table in a plan that is shown.
 type shownScan struct {
 	sql.Node
+	name  string // Scan if empty
 	table string
 	lines []string
 	rows  uint64
@@ -216,7 +245,11 @@ type shownScan struct {
 // String is the table with its scan below it.
 func (s *shownScan) String() string {
 	p := sql.NewTreePrinter()
-	_ = p.WriteNode("Scan(%s)", s.table)
+	name := "Scan"
+	if s.name != "" {
+		name = s.name
+	}
+	_ = p.WriteNode("%s(%s)", name, s.table)
 	_ = p.WriteChildren(s.lines...)
 	return p.String()
 }
@@ -233,6 +266,11 @@ func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownSca
 				s.lines = []string{"destination"}
 			}
 			return n, nil
+		}
+		if p, ok := n.(*pushedGroup); ok {
+			s, err := g.showGroup(ctx, p)
+			scans = append(scans, s)
+			return s, err
 		}
 		rt, ok := n.(*plan.ResolvedTable)
 		if !ok || plan.IsDualTable(rt.Table) {
@@ -262,11 +300,16 @@ func (g *Gateway) showScan(ctx *sql.Context, n sql.Node, t *eventsTable) (*shown
 	}
 	s.line("columns: [%s]", strings.Join(read, ", "))
 	if f.Filter != nil {
-		s.line("pushed filter: %s", exprText(f.Filter, f.Columns))
+		s.line("pushed filter: %s", exprText(f.Filter, columnNames(f), f))
 	}
 	if t.limit > 0 {
 		s.line("pushed limit: %d", t.limit)
 	}
+	return s, g.showReads(ctx, s, t, f)
+}
+
+// showReads adds what is read of a table.
+func (g *Gateway) showReads(ctx *sql.Context, s *shownScan, t *eventsTable, f *exec.Fragment) error {
 	if t.copies {
 		s.line("copies: all, duplicates too")
 	} else {
@@ -281,13 +324,13 @@ func (g *Gateway) showScan(ctx *sql.Context, n sql.Node, t *eventsTable) (*shown
 	}
 	all, left, err := g.shardsWithin(ctx, t.project, bounds)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.line("shards: %d of %d%s", left, all, daysText(bounds))
 	if t.totals != nil {
 		s.ran(t.totals)
 	}
-	return s, nil
+	return nil
 }
 
 func (s *shownScan) line(format string, args ...any) {
@@ -381,7 +424,7 @@ var opTexts = map[exec.Op]string{
 }
 
 // exprText is a pushed filter as SQL.
-func exprText(x *exec.Expr, columns []exec.Column) string {
+func exprText(x *exec.Expr, names []string, f *exec.Fragment) string {
 	switch x.Op {
 	case exec.OpAnd, exec.OpOr:
 		word := " AND "
@@ -390,30 +433,33 @@ func exprText(x *exec.Expr, columns []exec.Column) string {
 		}
 		parts := make([]string, len(x.Args))
 		for i, a := range x.Args {
-			parts[i] = exprText(a, columns)
+			parts[i] = exprText(a, names, f)
 		}
 		return "(" + strings.Join(parts, word) + ")"
 	case exec.OpNot:
-		return "NOT " + exprText(x.Args[0], columns)
+		return "NOT " + exprText(x.Args[0], names, f)
 	case exec.OpIsNull:
-		return columnText(columns[x.Column]) + " IS NULL"
+		return names[x.Column] + " IS NULL"
+	case exec.OpTrue:
+		return names[x.Column]
 	case exec.OpPrefix:
-		return fmt.Sprintf("%s LIKE '%s%%'", columnText(columns[x.Column]), x.Values[0].Text)
+		return fmt.Sprintf("%s LIKE '%s%%'", names[x.Column], x.Values[0].Text)
 	}
 	const most = 5
 	values := make([]string, 0, most)
+	t, _, _ := f.ColumnType(x.Column)
 	for i, v := range x.Values {
 		if i == most {
 			values = append(values, fmt.Sprintf("… %d in all", len(x.Values)))
 			break
 		}
-		values = append(values, constantText(v, columns[x.Column].Result()))
+		values = append(values, constantText(v, t))
 	}
 	text := strings.Join(values, ", ")
 	if x.Op == exec.OpIn {
 		text = "(" + text + ")"
 	}
-	return fmt.Sprintf("%s %s %s", columnText(columns[x.Column]), opTexts[x.Op], text)
+	return fmt.Sprintf("%s %s %s", names[x.Column], opTexts[x.Op], text)
 }
 
 func columnText(c exec.Column) string {

@@ -30,6 +30,8 @@ type Gateway struct {
 	estimates estimates
 	// maxDeleted is MaxDeleted, and less in tests.
 	maxDeleted int
+	// onFallback is told why a pushed group is left to the SQL library, in tests.
+	onFallback func(why error)
 }
 
 // Options say what a Gateway serves.

@@ -153,8 +153,7 @@ func (g *groups) find(ctx *sql.Context, row sql.Row) ([]sql.AggregationBuffer, e
 // add makes the group of g.key.
 func (g *groups) add(ctx *sql.Context) ([]sql.AggregationBuffer, error) {
 	if len(g.buffers) >= g.limit {
-		return nil, mysql.NewSQLError(codeCapacity, stateGeneral,
-			"GROUP BY makes more than %d groups; narrow the statement by WHERE, or group by less", g.limit)
+		return nil, tooManyGroups(g.limit)
 	}
 	buffers := make([]sql.AggregationBuffer, len(g.exprs))
 	for i, e := range g.exprs {
@@ -166,6 +165,12 @@ func (g *groups) add(ctx *sql.Context) ([]sql.AggregationBuffer, error) {
 	g.index[string(g.key)] = len(g.buffers)
 	g.buffers = append(g.buffers, buffers)
 	return buffers, g.holding.take(int64(len(g.key)) + mapOverhead + int64(len(buffers))*2*valueOverhead)
+}
+
+// tooManyGroups is MySQL's error for a statement with more groups than it may have.
+func tooManyGroups(limit int) error {
+	return mysql.NewSQLError(codeCapacity, stateGeneral,
+		"GROUP BY makes more than %d groups; narrow the statement by WHERE, or group by less", limit)
 }
 
 // newGroupBuffer makes an expression's state in one group. A column that is no

@@ -134,6 +134,9 @@ type sqlEngineOptions struct {
 	Grants  grantStore
 	Logger  *slog.Logger
 	Limits  queryLimits
+	// StockGroups leaves every grouping to the rows of the SQL library, whose
+	// answers those of pushed groups are compared with in tests.
+	StockGroups bool
 }
 
 // nodeRewriter gives the node to execute in the place of another.
@@ -171,7 +174,9 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 		return nil, err
 	}
 	a.Catalog.AuthHandler = &access{AuthorizationHandler: a.Catalog.AuthHandler}
-	a.ExecBuilder.PriorityBuilder = newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
+	x := newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
+	x.stockGroups = o.StockGroups
+	a.ExecBuilder.PriorityBuilder = x
 	return e, nil
 }
 

@@ -39,6 +39,7 @@ func newSQLWorld(t testing.TB) *sqlWorld {
 func newSQLWorldOver(t testing.TB, over func(*oracle.Model) cluster.Local) *sqlWorld {
 	t.Helper()
 	w := &sqlWorld{t: t, model: oracle.New(nil), now: time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)}
+	w.model.Functions = NewFunctions()
 	log := slog.New(slog.DiscardHandler)
 	metadata, err := cluster.OpenMetadata(vfs.NewMem(), "catalog", log)
 	if err != nil {

@@ -61,7 +61,10 @@ func boundsOf(x *Expr, columns []Column) Bounds {
 			b = unite(b, boundsOf(a, columns))
 		}
 		return b
-	case OpNot, OpIsNull:
+	case OpNot, OpIsNull, OpTrue:
+		return Everything()
+	}
+	if x.Column >= len(columns) { // a computed one
 		return Everything()
 	}
 	return leafBounds(x, columns[x.Column])

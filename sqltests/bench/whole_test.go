@@ -21,6 +21,7 @@ import (
 	"arbor/engine"
 	"arbor/engine/event"
 	"arbor/engine/vfs"
+	"arbor/gateway"
 	"arbor/sqltests/bench/dataset"
 	"arbor/sqltests/server"
 )
@@ -39,7 +40,7 @@ func fill(b *testing.B, dir string, indexed, unindexed int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: dir, Logger: log, Catalog: metadata.Catalog(), Manual: true})
+	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: dir, Logger: log, Catalog: metadata.Catalog(), Manual: true, Functions: gateway.NewFunctions()})
 	if err != nil {
 		b.Fatal(err)
 	}

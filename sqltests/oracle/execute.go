@@ -8,10 +8,9 @@ import (
 )
 
 // Execute gives the answer of a fragment with a group, as cluster.Local does: it
-// scans what the fragment reads and groups it in one place. A Model knows no
-// functions, so fragments with computed columns are refused.
+// scans what the fragment reads, and filters and groups it in one place.
 func (m *Model) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
-	plan, err := exec.NewPlan(f, exec.Options{})
+	plan, err := exec.NewPlan(f, exec.Options{Functions: m.Functions})
 	if err != nil {
 		return exec.ScanStats{}, err
 	}
@@ -20,13 +19,13 @@ func (m *Model) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.
 		return exec.ScanStats{}, err
 	}
 	rows := *f
-	rows.Group, rows.Order, rows.Limit = nil, nil, 0
+	rows.Group, rows.Order, rows.Limit, rows.Filter, rows.Computed = nil, nil, 0, nil, nil
 	rows.Columns = slices.Clone(f.Columns)
 	for i := range rows.Columns {
 		rows.Columns[i].Hidden = false
 	}
-	r := exec.NewRows(plan)
-	stats, err := m.Scan(ctx, &rows, func(b *exec.Batch) error { return g.AddBatch(r, nil, b) })
+	filter, r := plan.NewFilter(), exec.NewRows(plan)
+	stats, err := m.Scan(ctx, &rows, func(b *exec.Batch) error { return g.AddBatch(r, filter, b) })
 	if err != nil {
 		return stats, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/engine/exec"
 )
 
 // Model satisfies cluster.Local by evaluating Visible over a list. Its answers
@@ -19,6 +20,8 @@ type Model struct {
 	Rule func(records []Record, policyOf func(catalog.Day) catalog.Policy, truncations []catalog.Truncation, asOf catalog.IngestID) Answer
 	// BatchRows is the most rows that Scan gives at a time.
 	BatchRows int
+	// Functions evaluates computed columns, of which a Model knows nothing.
+	Functions exec.Functions
 
 	mu      sync.RWMutex // guards what follows
 	catalog *catalog.Catalog

@@ -60,7 +60,7 @@ func (s *Stack) Open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.metadata = metadata
-	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true})
+	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true, Functions: gateway.NewFunctions()})
 	if err != nil {
 		t.Fatal(err)
 	}
