@@ -44,6 +44,7 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
 	maps.Copy(all, boundedFunctions())
 	maps.Copy(all, moreAggregates)
+	maps.Copy(all, behaviourFunctions())
 	all["rand"] = sql.FunctionN{Name: "rand", Fn: newRandom}
 	all["load_file"] = sql.FunctionN{Name: "load_file", Fn: func(*sql.Context, ...sql.Expression) (sql.Expression, error) {
 		return nil, notSupported("LOAD_FILE reads on the server, which it may not")

@@ -156,7 +156,7 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 
 	stmt, _, _, err := h.engine.Parser.Parse(sctx, query, false)
 	if err != nil {
-		return nil, h.clientError(sql.ErrSyntaxError.New(err.Error()))
+		return nil, h.clientError(parseError(err))
 	}
 	node, err := h.engine.PrepareParsedQuery(sctx, preparing, query, stmt)
 	if err != nil {

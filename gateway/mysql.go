@@ -155,6 +155,7 @@ type sqlEngine struct {
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	quietLibraries()
 	installComparisons()
+	installBehaviours()
 	if err := setServerVariables(); err != nil {
 		return nil, err
 	}

@@ -107,6 +107,15 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 	return nil, query, &syntaxError{text: later}
 }
 
+// parseError is the client's error for a statement that did not parse, or that was
+// refused when it had.
+func parseError(err error) error {
+	if refused := (*mysql.SQLError)(nil); errors.As(err, &refused) {
+		return refused
+	}
+	return sql.ErrSyntaxError.New(err.Error())
+}
+
 // syntaxError is an error of the parser, with the place moved.
 type syntaxError struct{ text string }
 

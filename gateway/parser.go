@@ -21,6 +21,9 @@ import (
 // OF that nobody can write (systemMark), and writes the columns of * out, for
 // the tables that would show more. All other statements pass untouched.
 //
+// Functions over events in their order get the columns that order them
+// (writeOrders), which is to name a system column.
+//
 // OPTIMIZE TABLE and CHECK TABLE, which the stock grammar lacks, become nodes of
 // our own (adminStatement).
 
@@ -124,10 +127,21 @@ func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, tex
 			}
 		}
 	}
-	if !namesSystemColumn(text) {
+	system, ordered := namesSystemColumn(text), selects(statement) && namesOrdered(text)
+	if !system && !ordered {
 		return nil
 	}
 	r.findCTEs(statement)
+	if ordered {
+		written, err := r.writeOrders(statement)
+		if err != nil {
+			return err
+		}
+		system = system || written
+	}
+	if !system {
+		return nil
+	}
 	return r.walk(statement)
 }
 
@@ -146,13 +160,20 @@ type rewriter struct {
 	catalog  *catalog.Catalog
 	database string          // where names without a database are
 	ctes     map[string]bool // names of common table expressions, in lower case
+	// withs are their SELECTs, where there is one of a name and it is no UNION.
+	withs map[string]*sqlparser.Select
 }
 
 func (r *rewriter) findCTEs(node sqlparser.SQLNode) {
-	r.ctes = map[string]bool{}
+	r.ctes, r.withs = map[string]bool{}, map[string]*sqlparser.Select{}
 	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		if cte, ok := n.(*sqlparser.CommonTableExpr); ok && cte != nil {
-			r.ctes[strings.ToLower(cte.As.String())] = true
+			name := strings.ToLower(cte.As.String())
+			r.withs[name] = nil
+			if q, ok := cte.Expr.(*sqlparser.Subquery); ok && !r.ctes[name] && len(cte.Columns) == 0 {
+				r.withs[name] = plainSelectOf(q)
+			}
+			r.ctes[name] = true
 		}
 		return true, nil
 	}, node)

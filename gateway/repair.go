@@ -42,7 +42,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 				found.add(n)
 			}
 		case *sqlparser.FuncExpr:
-			aggregates = aggregates || n.IsAggregate()
+			aggregates = aggregates || n.IsAggregate() || orderedNames[n.Name.Lowered()]
 		}
 		if e, ok := n.(sqlparser.Expr); ok && inside {
 			constants = constants || withoutColumns(e)

@@ -105,7 +105,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 			if errors.Is(err, sqlparser.ErrEmpty) {
 				return "", errEmptyQuery
 			}
-			return "", sql.ErrSyntaxError.New(err.Error())
+			return "", parseError(err)
 		}
 	}
 	out.more = rest != ""

@@ -84,7 +84,7 @@ const microsPerSecond = 1_000_000
 
 // ErrBehaviour means that a behavioural function was given what it cannot take.
 // What is wrapped beside it says what to do.
-var ErrBehaviour = errors.New("wrong arguments")
+var ErrBehaviour = errors.New("incorrect arguments")
 
 // NewBehaviour makes the behavioural function of a name. Params are its own
 // constants, without the name:
@@ -97,7 +97,7 @@ var ErrBehaviour = errors.New("wrong arguments")
 //	session_seconds  the time-out in seconds; no conditions
 func NewBehaviour(name string, params []catalog.Value, conditions int) (Behaviour, error) {
 	if conditions > MaxConditions {
-		return nil, fmt.Errorf("%w: %s with %d conditions, at most %d", ErrBehaviour, name, conditions, MaxConditions)
+		return nil, incorrect(name, "%d conditions, at most %d", conditions, MaxConditions)
 	}
 	switch name {
 	case BehaviourFunnel:
@@ -109,13 +109,18 @@ func NewBehaviour(name string, params []catalog.Value, conditions int) (Behaviou
 	case BehaviourSessions, BehaviourSessionSeconds:
 		return newSessions(name, params, conditions)
 	}
-	return nil, fmt.Errorf("%w: there is no behavioural function %q", ErrBehaviour, name)
+	return nil, incorrect(name, "there is no such behavioural function")
+}
+
+// incorrect says why the arguments of a function are, and what to do.
+func incorrect(name, format string, args ...any) error {
+	return fmt.Errorf("%w to %s: %s", ErrBehaviour, name, fmt.Sprintf(format, args...))
 }
 
 // needConditions refuses a function without conditions.
-func needConditions(name string, conditions int) error {
+func needConditions(name string, conditions int, usage string) error {
 	if conditions < 1 {
-		return fmt.Errorf("%w: %s without a condition: say which events matter, as in event = 'Purchase'", ErrBehaviour, name)
+		return incorrect(name, "a condition is missing: %s", usage)
 	}
 	return nil
 }
@@ -137,10 +142,10 @@ func seconds(name, what string, v catalog.Value) (int64, error) {
 			s = math.NaN()
 		}
 	default:
-		return 0, fmt.Errorf("%w: the %s of %s must be a number of seconds, as in 86400", ErrBehaviour, what, name)
+		return 0, incorrect(name, "the %s must be a number of seconds, as in 86400", what)
 	}
 	if !(s >= 0 && s <= MaxSeconds) {
-		return 0, fmt.Errorf("%w: the %s of %s must be from 0 to %d seconds", ErrBehaviour, what, name, int64(MaxSeconds))
+		return 0, incorrect(name, "the %s must be from 0 to %d seconds", what, int64(MaxSeconds))
 	}
 	return int64(math.Round(s * microsPerSecond)), nil
 }

@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"fmt"
 	"math/bits"
 
 	"arbor/catalog"
@@ -54,12 +53,12 @@ const (
 )
 
 func newFunnel(params []catalog.Value, conditions int) (Behaviour, error) {
-	const usage = "write window_funnel(seconds, condition, …), with modes behind the seconds"
-	if err := needConditions(BehaviourFunnel, conditions); err != nil {
-		return nil, err
-	}
+	const usage = "write window_funnel(86400, event = 'View', event = 'Purchase'), and modes behind the seconds"
 	if len(params) == 0 {
-		return nil, fmt.Errorf("%w: window_funnel without a window: %s", ErrBehaviour, usage)
+		return nil, incorrect(BehaviourFunnel, "the window is missing: %s", usage)
+	}
+	if err := needConditions(BehaviourFunnel, conditions, usage); err != nil {
+		return nil, err
 	}
 	window, err := seconds(BehaviourFunnel, "window", params[0])
 	if err != nil {
@@ -68,7 +67,7 @@ func newFunnel(params []catalog.Value, conditions int) (Behaviour, error) {
 	f := &funnel{steps: conditions, window: window}
 	for _, p := range params[1:] {
 		if p.Kind != catalog.KindString {
-			return nil, fmt.Errorf("%w: a mode of window_funnel must be a string: %s", ErrBehaviour, usage)
+			return nil, incorrect(BehaviourFunnel, "a mode must be a string: %s", usage)
 		}
 		switch p.Text {
 		case ModeStrictDeduplication:
@@ -82,14 +81,14 @@ func newFunnel(params []catalog.Value, conditions int) (Behaviour, error) {
 		case ModeReentry, ModeAllowReentry:
 			f.reentry = true
 		case "strict":
-			return nil, fmt.Errorf("%w: the mode strict of window_funnel is now called %s", ErrBehaviour, ModeStrictDeduplication)
+			return nil, incorrect(BehaviourFunnel, "the mode strict is now called %s", ModeStrictDeduplication)
 		default:
-			return nil, fmt.Errorf("%w: window_funnel has no mode %.80q; it has %s, %s, %s, %s, %s", ErrBehaviour, p.Text,
+			return nil, incorrect(BehaviourFunnel, "there is no mode %.80q; there are %s, %s, %s, %s, %s", p.Text,
 				ModeStrictDeduplication, ModeStrictOrder, ModeStrictIncrease, ModeStrictOnce, ModeReentry)
 		}
 	}
 	if f.reentry && !f.order {
-		return nil, fmt.Errorf("%w: the mode %s of window_funnel goes with %s only: name both", ErrBehaviour, ModeReentry, ModeStrictOrder)
+		return nil, incorrect(BehaviourFunnel, "the mode %s goes with %s only: name both", ModeReentry, ModeStrictOrder)
 	}
 	return f, nil
 }
@@ -163,7 +162,7 @@ func (f *funnel) Step(state []int64, time int64, mask uint64) {
 func (f *funnel) settle(state []int64, time int64, level int) (from []int64, reached int) {
 	from = state[f.steps : 2*f.steps-1]
 	now := state[len(state)-1:]
-	if !f.increase || time != now[0] || level == 0 {
+	if !f.increase || time != now[0] {
 		copy(from, state[1:f.steps])
 		state[0] = state[0]&^(funnelLevel<<funnelSettledShift) | int64(level)<<funnelSettledShift
 		if f.increase {

@@ -74,6 +74,7 @@ func (e *element) emptyAtEnd() bool {
 
 // patternReader reads a pattern from its front.
 type patternReader struct {
+	name          string // of the function
 	pattern, rest string
 	conditions    int
 	elements      []element
@@ -81,11 +82,11 @@ type patternReader struct {
 
 // parsePattern reads a pattern. The elements begin with the .* that stands for
 // the events before the chain, and have no two .* side by side.
-func parsePattern(pattern string, conditions int) ([]element, error) {
+func parsePattern(name, pattern string, conditions int) ([]element, error) {
 	if len(pattern) > MaxPatternBytes {
-		return nil, fmt.Errorf("%w: pattern of %d bytes, at most %d", ErrBehaviour, len(pattern), MaxPatternBytes)
+		return nil, incorrect(name, "pattern of %d bytes, at most %d", len(pattern), MaxPatternBytes)
 	}
-	r := &patternReader{pattern: pattern, rest: pattern, conditions: conditions, elements: []element{{kind: elementStar}}}
+	r := &patternReader{name: name, pattern: pattern, rest: pattern, conditions: conditions, elements: []element{{kind: elementStar}}}
 	events, written := 0, 0
 	for r.rest != "" {
 		e, err := r.next()
@@ -93,7 +94,7 @@ func parsePattern(pattern string, conditions int) ([]element, error) {
 			return nil, err
 		}
 		if written++; written > MaxPatternElements {
-			return nil, fmt.Errorf("%w: pattern of more than %d elements", ErrBehaviour, MaxPatternElements)
+			return nil, incorrect(name, "pattern of more than %d elements", MaxPatternElements)
 		}
 		last := &r.elements[len(r.elements)-1]
 		switch {
@@ -107,14 +108,14 @@ func parsePattern(pattern string, conditions int) ([]element, error) {
 		r.elements = append(r.elements, e)
 	}
 	if events == 0 {
-		return nil, fmt.Errorf("%w: pattern %.80q names no event: write (?1) for one that meets the first condition", ErrBehaviour, pattern)
+		return nil, incorrect(name, "pattern %.80q names no event: write (?1) for one that meets the first condition", pattern)
 	}
 	return r.elements, nil
 }
 
 // wrong is an error at the place where the reader is.
 func (r *patternReader) wrong(format string, args ...any) error {
-	return fmt.Errorf("%w: pattern %.80q, at position %d: %s", ErrBehaviour, r.pattern, len(r.pattern)-len(r.rest)+1, fmt.Sprintf(format, args...))
+	return incorrect(r.name, "pattern %.80q, at position %d: %s", r.pattern, len(r.pattern)-len(r.rest)+1, fmt.Sprintf(format, args...))
 }
 
 func (r *patternReader) next() (element, error) {
@@ -185,7 +186,7 @@ func (r *patternReader) time() (element, error) {
 		return e, r.wrong("expected a number of seconds")
 	}
 	var err error
-	if e.micros, err = seconds("a pattern", "time", length); err != nil {
+	if e.micros, err = seconds(r.name, "time in a pattern", length); err != nil {
 		return e, err
 	}
 	r.rest = r.rest[len(digits):]

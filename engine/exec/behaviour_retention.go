@@ -1,10 +1,6 @@
 package exec
 
-import (
-	"fmt"
-
-	"arbor/catalog"
-)
+import "arbor/catalog"
 
 // retention says which conditions a user met who met the first: bit i-1 of the
 // value is condition i, and the value is 0 where the first was never met. The
@@ -12,11 +8,12 @@ import (
 type retention struct{ conditions int }
 
 func newRetention(params []catalog.Value, conditions int) (Behaviour, error) {
-	if err := needConditions(BehaviourRetention, conditions); err != nil {
+	const usage = "write retention(event = 'Signup', event = 'Visit')"
+	if err := needConditions(BehaviourRetention, conditions, usage); err != nil {
 		return nil, err
 	}
 	if len(params) != 0 {
-		return nil, fmt.Errorf("%w: retention takes conditions only, as in retention(event = 'Signup', event = 'Visit')", ErrBehaviour)
+		return nil, incorrect(BehaviourRetention, "it takes conditions only: %s", usage)
 	}
 	return &retention{conditions: conditions}, nil
 }

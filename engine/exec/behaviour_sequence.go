@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"fmt"
 	"math/bits"
 
 	"arbor/catalog"
@@ -49,13 +48,14 @@ const (
 )
 
 func newSequence(name string, params []catalog.Value, conditions int) (Behaviour, error) {
-	if err := needConditions(name, conditions); err != nil {
+	usage := "write " + name + "('(?1).*(?2)', event = 'View', event = 'Purchase')"
+	if len(params) != 1 || params[0].Kind != catalog.KindString {
+		return nil, incorrect(name, "it takes a pattern and then conditions: %s", usage)
+	}
+	if err := needConditions(name, conditions, usage); err != nil {
 		return nil, err
 	}
-	if len(params) != 1 || params[0].Kind != catalog.KindString {
-		return nil, fmt.Errorf("%w: %s takes a pattern and then conditions, as in %[2]s('(?1).*(?2)', event = 'View', event = 'Purchase')", ErrBehaviour, name)
-	}
-	elements, err := parsePattern(params[0].Text, conditions)
+	elements, err := parsePattern(name, params[0].Text, conditions)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func randomPattern(rng *rand.Rand, conditions int) string {
 // checkSequence compares both functions with the reference.
 func checkSequence(t *testing.T, pattern string, conditions int, events []seen) {
 	t.Helper()
-	elements, err := parsePattern(pattern, conditions)
+	elements, err := parsePattern(BehaviourSequenceMatch, pattern, conditions)
 	if err != nil {
 		return
 	}
@@ -145,7 +145,7 @@ func TestSequenceIsAChoice(t *testing.T) {
 			}
 			p.WriteString([]string{"(?1)", "(?2)", "."}[rng.IntN(3)])
 		}
-		elements, err := parsePattern(p.String(), 2)
+		elements, err := parsePattern(BehaviourSequenceMatch, p.String(), 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestPatterns(t *testing.T) {
 		{"(?1)(?t<=99999999999999)(?2)", "from 0 to"},
 		{"(?1)(?t>=1)(?t<=2)(?2)", "behind an event"},
 	} {
-		_, err := parsePattern(tt.pattern, 3)
+		_, err := parsePattern(BehaviourSequenceMatch, tt.pattern, 3)
 		if tt.want == "" && err == nil {
 			continue
 		}
@@ -253,7 +253,7 @@ func FuzzPattern(f *testing.F) {
 	f.Add("(?1)(?t<=2)(?2).*.(?3)", []byte("abc"))
 	f.Add("(?1).*(?t>0.5).(?t>=0)", []byte{1, 9, 17, 255})
 	f.Fuzz(func(t *testing.T, pattern string, data []byte) {
-		_, err := parsePattern(pattern, 3)
+		_, err := parsePattern(BehaviourSequenceMatch, pattern, 3)
 		if err != nil {
 			if !errors.Is(err, ErrBehaviour) {
 				t.Fatal(err)

@@ -1,10 +1,6 @@
 package exec
 
-import (
-	"fmt"
-
-	"arbor/catalog"
-)
+import "arbor/catalog"
 
 // sessions is sessions and session_seconds. A session is a run of events of which
 // none is later than the one before by more than the time-out. The value is how
@@ -21,7 +17,7 @@ type sessions struct {
 
 func newSessions(name string, params []catalog.Value, conditions int) (Behaviour, error) {
 	if len(params) != 1 || conditions != 0 {
-		return nil, fmt.Errorf("%w: %s takes the time-out in seconds and nothing else, as in %[2]s(1800); choose events by WHERE", ErrBehaviour, name)
+		return nil, incorrect(name, "it takes the time-out in seconds and nothing else: write %s(1800), and choose events by WHERE", name)
 	}
 	timeout, err := seconds(name, "time-out", params[0])
 	if err != nil {

@@ -227,9 +227,9 @@ func TestNewBehaviourRefuses(t *testing.T) {
 		params     []catalog.Value
 		want       string // part of the error, empty for none
 	}{
-		{"funnel", 1, nil, `no behavioural function "funnel"`},
-		{"window_funnel", 0, []catalog.Value{num(1)}, "without a condition"},
-		{"window_funnel", 1, nil, "without a window"},
+		{"funnel", 1, nil, "to funnel: there is no such behavioural function"},
+		{"window_funnel", 0, []catalog.Value{num(1)}, "condition is missing"},
+		{"window_funnel", 1, nil, "window is missing"},
 		{"window_funnel", 1, []catalog.Value{str("x")}, "number of seconds"},
 		{"window_funnel", 1, []catalog.Value{num(-1)}, "from 0 to"},
 		{"window_funnel", 1, []catalog.Value{num(0)}, ""},
@@ -245,11 +245,11 @@ func TestNewBehaviourRefuses(t *testing.T) {
 		{"window_funnel", 1, []catalog.Value{num(1), str("allow_reentry"), str("strict_order")}, ""},
 		{"window_funnel", MaxConditions, []catalog.Value{num(1)}, ""},
 		{"window_funnel", MaxConditions + 1, []catalog.Value{num(1)}, "at most 62"},
-		{"retention", 0, nil, "without a condition"},
+		{"retention", 0, nil, "condition is missing"},
 		{"retention", MaxConditions, nil, ""},
 		{"retention", MaxConditions + 1, nil, "at most 62"},
 		{"retention", 1, []catalog.Value{num(1)}, "conditions only"},
-		{"sequence_match", 0, []catalog.Value{str("(?1)")}, "without a condition"},
+		{"sequence_match", 0, []catalog.Value{str("(?1)")}, "condition is missing"},
 		{"sequence_match", 1, nil, "takes a pattern"},
 		{"sequence_count", 1, []catalog.Value{num(1)}, "takes a pattern"},
 		{"sessions", 0, nil, "time-out in seconds"},

@@ -27,7 +27,8 @@ type Group struct {
 type Aggregate struct {
 	Op AggregateOp
 	// Args are column numbers, of Columns and then of Computed. But for
-	// AggCount without one, rows in which an argument is null do not count.
+	// AggCount without one and AggBehaviour, rows in which an argument is null do
+	// not count.
 	Args []int
 	// Params are the constants of an aggregate that has some.
 	Params []catalog.Value
@@ -71,8 +72,8 @@ const (
 	AggLast  AggregateOp = 16
 	// AggBehaviour: a Behaviour over the group's rows in the order (time, ingest
 	// id); see behaviour.go. Args: a SourceTime column, a SourceIngestID column,
-	// then one bool (or number) column for each condition. Params[0] is the name,
-	// the others are its own.
+	// then one bool (or number) column for each condition, which is not met where
+	// it is null. Params[0] is the name, the others are its own.
 	AggBehaviour AggregateOp = 17
 )
 
