@@ -10,6 +10,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/planbuilder"
 	"github.com/dolthub/go-mysql-server/sql/transform"
 	"github.com/dolthub/go-mysql-server/sql/types"
@@ -108,7 +109,7 @@ func newBehaviour(ctx *sql.Context, name string, args []sql.Expression) (sql.Exp
 	}
 	b.params, b.conds = args[:n], args[n:]
 	for _, p := range b.params {
-		if hasColumn(ctx, p) {
+		if hasColumn(ctx, p) || hasSubquery(ctx, p) {
 			return nil, wrongArguments(name, fmt.Sprintf("%s must be a constant", p))
 		}
 		if isPlaceholder(ctx, p) {
@@ -180,6 +181,13 @@ func hasColumn(ctx *sql.Context, e sql.Expression) bool {
 			return true
 		}
 		return false
+	})
+}
+
+func hasSubquery(ctx *sql.Context, e sql.Expression) bool {
+	return transform.InspectExpr(ctx, e, func(_ *sql.Context, e sql.Expression) bool {
+		_, ok := e.(*plan.Subquery)
+		return ok
 	})
 }
 
