@@ -112,6 +112,35 @@ func NewBehaviour(name string, params []catalog.Value, conditions int) (Behaviou
 	return nil, incorrect(name, "there is no such behavioural function")
 }
 
+// validateOrdered reports what is wrong with an aggregate that looks at rows in
+// the order (time, ingest id).
+func (f *Fragment) validateOrdered(a *Aggregate) error {
+	order := a.Args
+	switch a.Op {
+	case AggFirst, AggLast:
+		order = order[1:]
+	case AggBehaviour:
+		if _, err := behaviourOf(a); errors.Is(err, ErrBehaviour) {
+			return fmt.Errorf("%w: %w", ErrFragment, err)
+		} else if err != nil {
+			return err
+		}
+		for _, c := range order[2:] {
+			if t, _, _ := f.ColumnType(c); !isNumber(t) {
+				return fmt.Errorf("%w: condition on a %s", ErrFragment, t)
+			}
+		}
+	default:
+		return nil
+	}
+	for i, source := range []Source{SourceTime, SourceIngestID} {
+		if c := order[i]; c >= len(f.Columns) || f.Columns[c].Source != source {
+			return fmt.Errorf("%w: aggregate %d is not ordered by time and ingest id", ErrFragment, a.Op)
+		}
+	}
+	return nil
+}
+
 // incorrect says why the arguments of a function are, and what to do.
 func incorrect(name, format string, args ...any) error {
 	return fmt.Errorf("%w to %s: %s", ErrBehaviour, name, fmt.Sprintf(format, args...))

@@ -267,6 +267,40 @@ func TestNewBehaviourRefuses(t *testing.T) {
 	}
 }
 
+// A fragment that is let in can be computed.
+func TestValidateOrdered(t *testing.T) {
+	columns := []Column{{Source: SourceTime, Type: catalog.TypeDatetime}, {Source: SourceIngestID, Type: catalog.TypeString},
+		property("ok", catalog.TypeBool), property("s", catalog.TypeString), property("t", catalog.TypeDatetime)}
+	params := func(name string, more ...catalog.Value) []catalog.Value {
+		return append([]catalog.Value{catalog.String(name)}, more...)
+	}
+	for _, tt := range []struct {
+		name string
+		a    Aggregate
+		ok   bool
+	}{
+		{"a funnel", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 2, 2}, Params: params(BehaviourFunnel, catalog.Int(1))}, true},
+		{"sessions", Aggregate{Op: AggBehaviour, Args: []int{0, 1}, Params: params(BehaviourSessions, catalog.Int(1))}, true},
+		{"without a name", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 2}}, false},
+		{"a name that is a number", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 2}, Params: []catalog.Value{catalog.Int(1)}}, false},
+		{"no such name", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 2}, Params: params("guess")}, false},
+		{"wrong params", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 2}, Params: params(BehaviourSequenceCount, catalog.String("(?2)"))}, false},
+		{"without an ingest id", Aggregate{Op: AggBehaviour, Args: []int{0}, Params: params(BehaviourSessions, catalog.Int(1))}, false},
+		{"a property for the time", Aggregate{Op: AggBehaviour, Args: []int{4, 1, 2}, Params: params(BehaviourRetention)}, false},
+		{"a property for the ingest id", Aggregate{Op: AggBehaviour, Args: []int{0, 3, 2}, Params: params(BehaviourRetention)}, false},
+		{"a text for a condition", Aggregate{Op: AggBehaviour, Args: []int{0, 1, 3}, Params: params(BehaviourRetention)}, false},
+		{"the first", Aggregate{Op: AggFirst, Args: []int{3, 0, 1}}, true},
+		{"the first by another time", Aggregate{Op: AggFirst, Args: []int{3, 4, 1}}, false},
+		{"the last by another id", Aggregate{Op: AggLast, Args: []int{3, 0, 3}}, false},
+		{"the last without an order", Aggregate{Op: AggLast, Args: []int{3}}, false},
+	} {
+		f := Fragment{Columns: columns, Group: &Group{Aggregates: []Aggregate{tt.a}}}
+		if err := f.Validate(); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrFragment) {
+			t.Errorf("%s: %v, want ok=%v", tt.name, err, tt.ok)
+		}
+	}
+}
+
 // The greatest number of conditions works, bit by bit.
 func TestAllConditions(t *testing.T) {
 	var events []seen

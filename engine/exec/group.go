@@ -195,6 +195,9 @@ func (f *Fragment) validateAggregate(a *Aggregate) error {
 			}
 		}
 	}
+	if err := f.validateOrdered(a); err != nil {
+		return err
+	}
 	for _, p := range a.Params {
 		if len(p.Text) > MaxValueBytes {
 			return fmt.Errorf("%w: constant of %d bytes, at most %d", ErrFragment, len(p.Text), MaxValueBytes)
