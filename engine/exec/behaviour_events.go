@@ -67,10 +67,7 @@ func (e *BehaviourEvents) Merge(other *BehaviourEvents) {
 	e.events = append(e.events, other.events...)
 }
 
-// Len is how many events are kept.
-func (e *BehaviourEvents) Len() int { return len(e.events) }
-
-// Bytes is what they take in memory.
+// Bytes is what the events take in memory.
 func (e *BehaviourEvents) Bytes() int64 { return int64(cap(e.events)) * BehaviourEventBytes }
 
 // Value is the function's value of all events.
