@@ -95,7 +95,7 @@ func (w *worker) selectVisible(m *marks, lo, hi int) (visible int) {
 
 // countsOnly reports whether neither values nor a filter are asked for.
 func (w *worker) countsOnly() bool {
-	return w.filter == nil && w.visibleColumns == 0 && w.groups == nil
+	return w.filter == nil && w.visibleColumns == 0 && w.scan.fragment.Group == nil
 }
 
 // unsetGone removes the rows [lo, hi) that are gone, and counts them.

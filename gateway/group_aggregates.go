@@ -34,6 +34,8 @@ func (p *groupPlan) output(e sql.Expression) groupOutput {
 		return p.bits(exec.AggBitXor, e.Child)
 	case *percentile:
 		return p.percentile(e)
+	case orderedAggregate:
+		return p.ordered(e)
 	case sql.Aggregation:
 		return groupOutput{}
 	}

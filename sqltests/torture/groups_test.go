@@ -61,7 +61,16 @@ func someGroups(rng *rand.Rand, project catalog.ProjectID, asOf catalog.IngestID
 		g.Aggregates = append(g.Aggregates, a)
 	}
 	f.Group = g
+	hideSome(rng, f)
 	return f
+}
+
+// hideSome hides columns, which makes no difference to groups.
+func hideSome(rng *rand.Rand, f *exec.Fragment) {
+	all := rng.IntN(2) == 0
+	for i := range f.Columns {
+		f.Columns[i].Hidden = all || rng.IntN(2) == 0
+	}
 }
 
 // someBehaviours draws behavioural functions of users, or of groups of another
@@ -95,6 +104,7 @@ func someBehaviours(rng *rand.Rand, project catalog.ProjectID, asOf catalog.Inge
 		}
 		f.Group.Aggregates = append(f.Group.Aggregates, a)
 	}
+	hideSome(rng, f)
 	return f
 }
 
