@@ -49,19 +49,8 @@ func clip(s string) string {
 // Check holds an event to the limits and forms that all of arbor counts on, its
 // ingest id aside. The first fault found is returned, as a CheckError.
 func Check(e *Event) error {
-	switch {
-	case e.Name == "":
-		return invalid("event", "the name is missing", "name what happened")
-	case len(e.Name) > MaxEventName:
-		return overLimit("event", len(e.Name), MaxEventName, "bytes", "shorten the name, and put what varies into a property")
-	case len(e.DistinctID) > MaxDistinctID:
-		return overLimit("distinct_id", len(e.DistinctID), MaxDistinctID, "bytes", "send a shorter id, such as a hash of it")
-	case len(e.InsertID) > MaxInsertID:
-		return overLimit("insert_id", len(e.InsertID), MaxInsertID, "bytes", "send a shorter id, such as a UUID")
-	case len(e.Properties) > MaxProperties:
-		return overLimit("properties", len(e.Properties), MaxProperties, "properties", "nest some of them in an object")
-	case e.Time < catalog.MinDatetime || e.Time > catalog.MaxDatetime:
-		return invalid("time", fmt.Sprintf("%d µs since 1970 is not in the years 1 to 9999", e.Time), "send seconds or milliseconds since 1970")
+	if err := checkFields(e); err != nil {
+		return err
 	}
 	for _, f := range [...]struct{ name, text string }{{"event", e.Name}, {"distinct_id", e.DistinctID}, {"insert_id", e.InsertID}} {
 		if !utf8.ValidString(f.text) {
@@ -76,15 +65,58 @@ func Check(e *Event) error {
 			return invalid(e.Properties[i].Name, "it is out of order or there twice", "sort properties by name and keep one of each")
 		}
 	}
+	return checkSize(e)
+}
+
+// CheckLimits is Check for an event that a decoder has made of JSON text: its
+// strings are known to be UTF-8, its values to be well-formed and nested no
+// deeper than MaxDepth, its properties to be sorted, each name there once. What
+// is left are the limits.
+func CheckLimits(e *Event) error {
+	if err := checkFields(e); err != nil {
+		return err
+	}
+	for i := range e.Properties {
+		if name := e.Properties[i].Name; len(name) > MaxPropertyName {
+			return longName(name)
+		}
+	}
+	return checkSize(e)
+}
+
+// checkFields holds what is not a property to its limits.
+func checkFields(e *Event) error {
+	switch {
+	case e.Name == "":
+		return invalid("event", "the name is missing", "name what happened")
+	case len(e.Name) > MaxEventName:
+		return overLimit("event", len(e.Name), MaxEventName, "bytes", "shorten the name, and put what varies into a property")
+	case len(e.DistinctID) > MaxDistinctID:
+		return overLimit("distinct_id", len(e.DistinctID), MaxDistinctID, "bytes", "send a shorter id, such as a hash of it")
+	case len(e.InsertID) > MaxInsertID:
+		return overLimit("insert_id", len(e.InsertID), MaxInsertID, "bytes", "send a shorter id, such as a UUID")
+	case len(e.Properties) > MaxProperties:
+		return overLimit("properties", len(e.Properties), MaxProperties, "properties", "nest some of them in an object")
+	case e.Time < catalog.MinDatetime || e.Time > catalog.MaxDatetime:
+		return invalid("time", fmt.Sprintf("%d µs since 1970 is not in the years 1 to 9999", e.Time), "send seconds or milliseconds since 1970")
+	}
+	return nil
+}
+
+func checkSize(e *Event) error {
 	if n := CanonicalSize(e); n > MaxEventBytes {
 		return overLimit("properties", n, MaxEventBytes, "bytes in the whole event", "send less in one event")
 	}
 	return nil
 }
 
+func longName(name string) error {
+	return overLimit(name, len(name), MaxPropertyName, "bytes in a property's name", "shorten the name")
+}
+
 func checkProperty(p *Property) error {
 	if len(p.Name) > MaxPropertyName {
-		return overLimit(p.Name, len(p.Name), MaxPropertyName, "bytes in a property's name", "shorten the name")
+		return longName(p.Name)
 	}
 	if !utf8.ValidString(p.Name) {
 		return invalid(fmt.Sprintf("%q", p.Name), "the property's name is not valid UTF-8", "encode text as UTF-8")

@@ -259,37 +259,44 @@ func (w *encoder) name(name string) {
 }
 
 // value writes a value, or is false where its kind is none or it is too long.
-func (w *encoder) value(v *catalog.Value) bool {
+func (w *encoder) value(v *catalog.Value) (ok bool) {
+	w.buf, ok = appendValue(w.buf, v)
+	return ok
+}
+
+// appendValue appends a value, or is false where its kind is none or it is too
+// long.
+func appendValue(buf []byte, v *catalog.Value) ([]byte, bool) {
 	switch v.Kind {
 	case catalog.KindString, catalog.KindNumber, catalog.KindJSON:
 		n := len(v.Text)
 		if n > MaxEventBytes {
-			return false
+			return buf, false
 		}
 		if n < longValue {
-			w.buf = append(w.buf, byte(v.Kind)|byte(n)<<kindBits)
+			buf = append(buf, byte(v.Kind)|byte(n)<<kindBits)
 		} else {
-			w.buf = append(w.buf, byte(v.Kind)|longValue<<kindBits)
-			w.number(uint64(n - longValue))
+			buf = append(buf, byte(v.Kind)|longValue<<kindBits)
+			buf = binary.AppendUvarint(buf, uint64(n-longValue))
 		}
-		w.buf = append(w.buf, v.Text...)
+		buf = append(buf, v.Text...)
 	case catalog.KindInt:
 		z := v.Bits<<1 ^ uint64(int64(v.Bits)>>63)
 		n := (bits.Len64(z) + 7) / 8
-		w.buf = append(w.buf, byte(v.Kind)|byte(n)<<kindBits)
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, z)
-		w.buf = w.buf[:len(w.buf)-8+n]
+		buf = append(buf, byte(v.Kind)|byte(n)<<kindBits)
+		buf = binary.LittleEndian.AppendUint64(buf, z)
+		buf = buf[:len(buf)-8+n]
 	case catalog.KindDouble:
-		w.buf = append(w.buf, byte(v.Kind))
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, v.Bits)
+		buf = append(buf, byte(v.Kind))
+		buf = binary.LittleEndian.AppendUint64(buf, v.Bits)
 	case catalog.KindBool:
-		w.buf = append(w.buf, byte(v.Kind)|byte(v.Bits&1)<<kindBits)
+		buf = append(buf, byte(v.Kind)|byte(v.Bits&1)<<kindBits)
 	case catalog.KindNull:
-		w.buf = append(w.buf, byte(v.Kind))
+		buf = append(buf, byte(v.Kind))
 	default:
-		return false
+		return buf, false
 	}
-	return true
+	return buf, true
 }
 
 func (w *encoder) deletes(b *Batch) {
