@@ -26,6 +26,8 @@ type Gateway struct {
 	readers readers
 	// collections are those of HTTP requests that have ended, kept for their buffers.
 	collections sync.Pool
+	// intakes are those of Ingest that have ended.
+	intakes sync.Pool
 
 	estimates estimates
 	// maxDeleted is MaxDeleted, and less in tests.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/gateway/track"
 )
 
 // A stamper's ids grow, whatever its clock does and whoever asks.
@@ -258,18 +260,35 @@ func BenchmarkIngest(b *testing.B) {
 			name = "decoded"
 		}
 		b.Run(name, func(b *testing.B) {
-			batch, err := c.decoder.Decode([][]byte{text}, trackOptions)
-			if err != nil {
+			var all []event.Event
+			keep := func(r *track.Record) error {
+				e := r.Event
+				e.Properties = slices.Clone(e.Properties)
+				all = append(all, e)
+				return nil
+			}
+			if _, err := c.decoder.Decode([][]byte{text}, trackOptions, keep); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
+				if err := c.intake.begin(w.gateway, IngestOptions{}, decoded); err != nil {
+					b.Fatal(err)
+				}
+				part := c.intake.part(p)
 				if decoded {
-					if batch, err = c.decoder.Decode([][]byte{text}, trackOptions); err != nil {
+					take := func(r *track.Record) error { return c.intake.add(part, &r.Event, r.Index, r.Kind) }
+					if _, err := c.decoder.Decode([][]byte{text}, trackOptions, take); err != nil {
 						b.Fatal(err)
 					}
+				} else {
+					for i := range all {
+						if err := c.intake.add(part, &all[i], uint32(i), 0); err != nil {
+							b.Fatal(err)
+						}
+					}
 				}
-				if _, err := w.gateway.Ingest(b.Context(), p, batch.Events, IngestOptions{}); !errors.Is(err, errStorage) {
+				if _, err := c.intake.store(b.Context()); !errors.Is(err, errStorage) {
 					b.Fatal(err)
 				}
 			}

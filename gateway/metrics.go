@@ -73,11 +73,11 @@ func (m *metrics) request(path string, status int, took time.Duration) {
 }
 
 // ingested counts what became of a project's events.
-func (m *metrics) ingested(p *catalog.Project, s *stamped) {
-	c := m.project(p)
-	c.accepted.Add(float64(len(s.events)))
-	c.rejected.Add(float64(len(s.rejected)))
-	c.unidentified.Add(float64(s.unidentified))
+func (m *metrics) ingested(p *part) {
+	c := m.project(p.project)
+	c.accepted.Add(float64(p.stored))
+	c.rejected.Add(float64(p.rejected))
+	c.unidentified.Add(float64(p.unidentified))
 }
 
 // refused counts records that never became events of a project.

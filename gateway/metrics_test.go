@@ -52,7 +52,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	w := newHTTPWorld(t, Options{})
 	for i := range maxMetricProjects + 2 {
 		p := w.project(t, fmt.Sprint("p", i))
-		w.gateway.metrics.ingested(p, &stamped{rejected: make([]RecordError, 1)})
+		w.gateway.metrics.ingested(&part{project: p, rejected: 1})
 		w.get(fmt.Sprint("/random/", i))
 	}
 	_, text := w.get("/metrics")

@@ -1,16 +1,13 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"unsafe"
 
-	"arbor/engine/event"
 	"arbor/gateway/track"
 )
 
@@ -20,6 +17,7 @@ type collection struct {
 	body, plain []byte
 	texts       [][]byte
 	decoder     track.Decoder
+	intake      intake
 	loan        loan
 	// parameters are those of the URL and of the form.
 	parameters url.Values
@@ -42,7 +40,8 @@ func (g *Gateway) beginCollection() *collection {
 // used after.
 func (g *Gateway) endCollection(c *collection) {
 	c.loan.end()
-	if cap(c.body)+cap(c.plain)+c.decoder.Footprint() > keptBufferBytes {
+	c.intake.end()
+	if cap(c.body)+cap(c.plain)+c.decoder.Footprint()+c.intake.footprint() > keptBufferBytes {
 		return
 	}
 	c.parameters, c.texts, c.form = nil, nil, false
@@ -56,21 +55,22 @@ func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open(r); err != nil {
 		return err
 	}
-	batch, err := c.decode(false)
+	if err := c.intake.begin(g, IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
+		return err
+	}
+	t := tokens{catalog: g.Catalog(), intake: &c.intake, fallback: first(c.parameters, "token", "api_key")}
+	failed, err := c.decode(false, t.take)
 	if err != nil {
 		return err
 	}
-	o := IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key")}
-	fallback := first(c.parameters, "token", "api_key")
-	shares, unknown := g.shares(batch, fallback)
-	done, err := g.take(r.Context(), shares, o)
+	done, err := c.store(r.Context())
 	if err != nil {
 		return err
 	}
-	g.metrics.refused(nil, len(batch.Failed)+len(unknown))
-	done.Rejected = joinFailed(done.Rejected, batch.Failed, unknown)
-	if done.Stored == 0 && len(unknown) > 0 && len(unknown) == len(done.Rejected) {
-		return fmt.Errorf("%w: %s", ErrUnauthorized, unknown[0].Message)
+	g.metrics.refused(nil, len(failed)+len(t.unknown))
+	done.Rejected = joinFailed(done.Rejected, failed, t.unknown)
+	if done.Stored == 0 && len(t.unknown) > 0 && len(t.unknown) == len(done.Rejected) {
+		return fmt.Errorf("%w: %s", ErrUnauthorized, t.unknown[0].Message)
 	}
 	replyTrack(w, c.parameters, done)
 	return nil
@@ -88,17 +88,21 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	strict := isSet(c.parameters, "strict")
-	batch, err := c.decode(strict)
-	if err != nil {
-		return err
-	}
 	o := IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key"), RequireInsertID: strict}
-	done, err := g.take(r.Context(), []share{{project, batch.Events, batch.Indexes}}, o)
+	if err := c.intake.begin(g, o, true); err != nil {
+		return err
+	}
+	p := c.intake.part(project)
+	failed, err := c.decode(strict, func(r *track.Record) error { return c.intake.add(p, &r.Event, r.Index, r.Kind) })
 	if err != nil {
 		return err
 	}
-	g.metrics.refused(project, len(batch.Failed))
-	done.Rejected = joinFailed(done.Rejected, batch.Failed)
+	done, err := c.store(r.Context())
+	if err != nil {
+		return err
+	}
+	g.metrics.refused(project, len(failed))
+	done.Rejected = joinFailed(done.Rejected, failed)
 	if c.form && !strict {
 		replyTrack(w, c.parameters, done)
 	} else {
@@ -119,22 +123,21 @@ func (c *collection) open(r *http.Request) (err error) {
 	return err
 }
 
-// decode reads the events of the texts.
-func (c *collection) decode(strict bool) (*track.Batch, error) {
-	size, values := 0, 0
+// decode reads the events of the texts and gives them to take.
+func (c *collection) decode(strict bool, take func(*track.Record) error) (failed []RecordError, err error) {
+	size := 0
 	for _, text := range c.texts {
 		size += len(text)
-		values += bytes.Count(text, []byte{':'})
 	}
 	if size > maxTextBytes {
 		return nil, fmt.Errorf("%w: its events have %d bytes as JSON, at most %d are allowed; send smaller batches", track.ErrTooLarge, size, maxTextBytes)
 	}
-	// Decoded and encoded events take as much again as their text, and each value
-	// its place, of which a hostile text can have very many.
-	if err := c.loan.grow(size + values*int(unsafe.Sizeof(event.Property{}))); err != nil {
+	// What is written of an event is smaller than its text. It is held twice: as
+	// it comes, and as records.
+	if err := c.loan.grow(2 * size); err != nil {
 		return nil, err
 	}
-	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict})
+	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict}, take)
 }
 
 // readURL reads the data parameters of a GET.
@@ -189,11 +192,11 @@ func checkEncoding(declared string, body []byte) error {
 	return nil
 }
 
-// take stores the shares of a request, which all become durable together.
-func (g *Gateway) take(ctx context.Context, shares []share, o IngestOptions) (Ingested, error) {
+// store makes what was taken in durable, all of it together.
+func (c *collection) store(ctx context.Context) (Ingested, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return g.ingest(ctx, shares, o)
+	return c.intake.store(ctx)
 }
 
 // joinFailed puts all the refused records of a request in their order.

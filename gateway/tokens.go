@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"arbor/catalog"
@@ -42,54 +41,58 @@ func (g *Gateway) isOther(id string, project *catalog.Project) bool {
 	return err == nil && ok && numbered.DroppedAt == 0 && numbered.ID != project.ID
 }
 
-// shares parts a batch by its events' tokens, those without one by the fallback.
-// Events of tokens that open nothing are refused.
-func (g *Gateway) shares(b *track.Batch, fallback string) (shares []share, unknown []RecordError) {
-	c := g.Catalog()
-	token, at := "", -1 // of the event before, for most requests have one token
-	known := make(map[string]int)
-	for i := range b.Events {
-		t := b.Tokens[i]
-		if t == "" {
-			t = fallback
-		}
-		if i == 0 || t != token {
-			token = t
-			place, ok := known[t]
-			if !ok {
-				place = -1
-				if project, ok := c.ProjectByToken(t); ok {
-					place = slices.IndexFunc(shares, func(s share) bool { return s.project.ID == project.ID })
-					if place < 0 {
-						place = len(shares)
-						shares = append(shares, share{project: project})
-					}
-				}
-				known[t] = place
-			}
-			at = place
-		}
-		if at < 0 {
-			unknown = append(unknown, unknownToken(b, i, token))
-			continue
-		}
-		s := &shares[at]
-		if len(known) == 1 && len(s.events) == i {
-			s.events, s.indexes = b.Events[:i+1:i+1], b.Indexes[:i+1:i+1]
-		} else {
-			s.events, s.indexes = append(s.events, b.Events[i]), append(s.indexes, b.Indexes[i])
-		}
-	}
-	return shares, unknown
+// tokens finds the parts of a request by its events' tokens.
+type tokens struct {
+	catalog *catalog.Catalog
+	intake  *intake
+	// fallback is the token of events without one.
+	fallback string
+	// last is the token of the event before, for most requests have one, and part
+	// what it opens, nil for nothing.
+	last    string
+	part    *part
+	known   map[string]*part
+	unknown []RecordError
 }
 
-func unknownToken(b *track.Batch, i int, token string) RecordError {
+// take takes an event in, or refuses one whose token opens nothing.
+func (t *tokens) take(r *track.Record) error {
+	token := r.Token
+	if token == "" {
+		token = t.fallback
+	}
+	if t.known == nil || token != t.last {
+		t.turnTo(token)
+	}
+	if t.part == nil {
+		t.unknown = append(t.unknown, unknownToken(r, token))
+		return nil
+	}
+	return t.intake.add(t.part, &r.Event, r.Index, r.Kind)
+}
+
+// turnTo looks a token up, once a request.
+func (t *tokens) turnTo(token string) {
+	if t.known == nil {
+		t.known = make(map[string]*part)
+	}
+	p, ok := t.known[token]
+	if !ok {
+		if project, found := t.catalog.ProjectByToken(token); found {
+			p = t.intake.part(project)
+		}
+		t.known[token] = p
+	}
+	t.last, t.part = token, p
+}
+
+func unknownToken(r *track.Record, token string) RecordError {
 	message := "'properties.token' is missing; send the project's token"
 	if token != "" {
 		message = fmt.Sprintf("'properties.token' is invalid: %q opens no project", clip(token))
 	}
 	return RecordError{
-		Index: int(b.Indexes[i]), InsertID: b.Events[i].InsertID, Field: "properties.token",
+		Index: int(r.Index), InsertID: r.Event.InsertID, Field: "properties.token",
 		Message: message + "; SELECT name, token FROM arbor.projects lists them",
 	}
 }

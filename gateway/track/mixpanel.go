@@ -6,7 +6,6 @@ import (
 	"unsafe"
 
 	"arbor/catalog"
-	"arbor/engine/event"
 )
 
 // Decoder reads Mixpanel's events,
@@ -19,45 +18,55 @@ import (
 // goroutine at a time. The zero value is ready.
 type Decoder struct {
 	scanner    scanner
-	batch      Batch
+	outlines   outlines
+	reading    reading
+	values     []catalog.Value // of an object's keys, by their places
 	properties []catalog.Property
 	options    Options
+	// take is given each record.
+	take func(*Record) error
+	// records counts those of the request, failed are those that are no good.
+	records int
+	failed  []RecordError
 }
 
 // byteOrderMark starts texts that some Windows programs write.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // Decode reads the texts of one request, each a JSON value, a JSON array of
-// records, or several of either with white space between them. The Batch and
-// its strings hold until the next call, while the texts are not changed. An
-// error means that nothing of the request can be used.
-func (d *Decoder) Decode(texts [][]byte, o Options) (*Batch, error) {
+// records, or several of either with white space between them. It gives take
+// each readable record in turn, and returns what is wrong with the others, in
+// their order; both hold until the next call, while the texts are not changed. An
+// error, which may be take's, means that nothing of the request can be used,
+// though take may have got records by then.
+func (d *Decoder) Decode(texts [][]byte, o Options, take func(*Record) error) ([]RecordError, error) {
 	if o.MaxRecords == 0 {
 		o.MaxRecords = DefaultMaxRecords
 	}
-	d.options = o
+	if d.outlines.full() {
+		d.outlines = outlines{}
+	}
+	d.options, d.take = o, take
+	defer func() { d.take = nil }()
 	d.scanner.arena = d.scanner.arena[:0]
-	d.properties = d.properties[:0]
-	b := &d.batch
-	b.Events, b.Tokens, b.Indexes, b.Failed, b.Records = b.Events[:0], b.Tokens[:0], b.Indexes[:0], b.Failed[:0], 0
+	d.records, d.failed = 0, d.failed[:0]
 	for _, text := range texts {
 		d.scanner.reset(bytes.TrimPrefix(text, byteOrderMark))
 		if err := d.text(); err != nil {
 			return nil, err
 		}
 	}
-	if b.Records == 0 {
+	if d.records == 0 {
 		return nil, fmt.Errorf("%w: send a JSON array of events, or one JSON object a line", ErrEmpty)
 	}
-	return b, nil
+	return d.failed, nil
 }
 
 // Footprint is about how many bytes the decoder's buffers have.
 func (d *Decoder) Footprint() int {
-	b := &d.batch
 	return cap(d.scanner.arena) + cap(d.scanner.stack) + cap(d.properties)*int(unsafe.Sizeof(catalog.Property{})) +
-		cap(b.Events)*int(unsafe.Sizeof(event.Event{})) + cap(b.Tokens)*int(unsafe.Sizeof("")) +
-		cap(b.Indexes)*4 + cap(b.Failed)*int(unsafe.Sizeof(RecordError{}))
+		cap(d.values)*int(unsafe.Sizeof(catalog.Value{})) + cap(d.failed)*int(unsafe.Sizeof(RecordError{})) +
+		d.outlines.bytes + d.outlines.nodes*int(unsafe.Sizeof(node{}))
 }
 
 // text reads the records of the scanner's text.
@@ -98,7 +107,7 @@ func (d *Decoder) array() error {
 		}
 		switch c := s.peek(); {
 		case s.err != nil:
-			return fmt.Errorf("%w, in event %d; nothing of the request was stored", s.err, d.batch.Records-1)
+			return fmt.Errorf("%w, in event %d; nothing of the request was stored", s.err, d.records-1)
 		case c == ',':
 			s.i++
 		case c == ']':
@@ -144,12 +153,12 @@ func lineEnd(text []byte, from int) int {
 
 // record reads one record. A fault of the record itself is noted and the
 // scanner is behind it; a syntax error is left in the scanner, with the record
-// counted and not added. The error is that there are too many.
+// counted and not given. The error is take's, or that there are too many.
 func (d *Decoder) record() error {
-	if d.batch.Records >= d.options.MaxRecords {
+	if d.records >= d.options.MaxRecords {
 		return fmt.Errorf("%w: at most %d are allowed; send smaller batches", ErrTooManyRecords, d.options.MaxRecords)
 	}
-	d.batch.Records++
+	d.records++
 	s := &d.scanner
 	if s.peek() != '{' {
 		if s.skipValue(); s.err == nil {
@@ -157,19 +166,19 @@ func (d *Decoder) record() error {
 		}
 		return nil
 	}
-	r := reading{decoder: d, start: len(d.properties)}
+	r := &d.reading
+	*r = reading{decoder: d}
+	d.properties = d.properties[:0]
 	r.read()
 	if s.err != nil {
-		d.properties = d.properties[:r.start]
 		return nil
 	}
-	r.finish()
-	return nil
+	return r.finish()
 }
 
 // fail notes that the record read last is refused.
 func (d *Decoder) fail(insertID, field, message string) {
-	d.batch.Failed = append(d.batch.Failed, RecordError{
-		Index: d.batch.Records - 1, InsertID: insertID, Field: field, Message: message,
+	d.failed = append(d.failed, RecordError{
+		Index: d.records - 1, InsertID: insertID, Field: field, Message: message,
 	})
 }

@@ -21,9 +21,10 @@ const (
 // reading is a record while it is read.
 type reading struct {
 	decoder *Decoder
-	start   int // of the record's properties in the decoder's
-	event   event.Event
+	record  Record
 	named   bool // it has an event name
+	// form is that of the record's properties, nil where there is none.
+	form *form
 	// What of the properties is not a property: the last of each that came.
 	given struct{ time, distinctID, insertID, token catalog.Value }
 	// The first thing that was wrong, with whose field.
@@ -37,6 +38,12 @@ func (r *reading) refuse(field, format string, args ...any) {
 	}
 }
 
+// The keys of a record as nearly all records have them.
+const (
+	rawEvent      = `"event":`
+	rawProperties = `"properties":`
+)
+
 // read moves over the record's object.
 func (r *reading) read() {
 	s := &r.decoder.scanner
@@ -46,21 +53,15 @@ func (r *reading) read() {
 		return
 	}
 	for {
-		if !s.expect('"', "a key in quotes") {
-			return
-		}
-		key, _ := s.str()
-		if !s.expect(':', "':'") {
-			return
-		}
-		c := s.peek()
-		switch key {
-		case "event":
-			r.name(c)
-		case "properties":
-			r.properties(c)
+		switch rest := s.b[min(s.i, len(s.b)):]; {
+		case len(rest) > len(rawEvent) && string(rest[:len(rawEvent)]) == rawEvent:
+			s.i += len(rawEvent)
+			r.name(s.peek())
+		case len(rest) > len(rawProperties) && string(rest[:len(rawProperties)]) == rawProperties:
+			s.i += len(rawProperties)
+			r.properties(s.peek())
 		default:
-			s.skipValue()
+			r.member()
 		}
 		if s.err != nil {
 			return
@@ -68,6 +69,7 @@ func (r *reading) read() {
 		switch s.peek() {
 		case ',':
 			s.i++
+			s.peek()
 		case '}':
 			s.i++
 			return
@@ -75,6 +77,27 @@ func (r *reading) read() {
 			s.failHere("',' or '}'")
 			return
 		}
+	}
+}
+
+// member reads any key of the record, with its value.
+func (r *reading) member() {
+	s := &r.decoder.scanner
+	if !s.expect('"', "a key in quotes") {
+		return
+	}
+	key, _ := s.str()
+	if !s.expect(':', "':'") {
+		return
+	}
+	c := s.peek()
+	switch key {
+	case "event":
+		r.name(c)
+	case "properties":
+		r.properties(c)
+	default:
+		s.skipValue()
 	}
 }
 
@@ -91,13 +114,14 @@ func (r *reading) name(c byte) {
 	if !valid {
 		r.refuse("event", "'event' is not valid UTF-8")
 	}
-	r.event.Name, r.named = name, true
+	r.record.Event.Name, r.named = name, true
 }
 
 // properties reads the record's properties. Given twice, the last ones count.
 func (r *reading) properties(c byte) {
 	d, s := r.decoder, &r.decoder.scanner
-	d.properties = d.properties[:r.start]
+	d.properties = d.properties[:0]
+	r.form = nil
 	r.given.time, r.given.distinctID, r.given.insertID, r.given.token = catalog.Null, catalog.Null, catalog.Null, catalog.Null
 	if c != '{' {
 		s.skipValue()
@@ -109,6 +133,66 @@ func (r *reading) properties(c byte) {
 		s.i++
 		return
 	}
+	start, field, problem := s.i, r.field, r.problem
+	if r.outlined() {
+		return
+	}
+	s.i, s.err, r.field, r.problem = start, nil, field, problem
+	r.keyByKey()
+}
+
+// outlined reads the properties by the tree of known outlines. It reports false,
+// with nothing of use done, where they do not fit in there.
+func (r *reading) outlined() bool {
+	d, s := r.decoder, &r.decoder.scanner
+	n := &d.outlines.root
+	values := d.values[:0]
+	for {
+		next := n.match(s.b[min(s.i, len(s.b)):])
+		if next == nil {
+			if next = d.outlines.learn(n, s); next == nil {
+				return false
+			}
+		}
+		n = next
+		s.i += len(n.raw)
+		values = append(values, r.value(n.name))
+		if s.err != nil {
+			return false // key by key it is found again
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+			s.peek()
+			continue
+		case '}':
+			s.i++
+		default:
+			return false
+		}
+		break
+	}
+	d.values = values
+	r.fill(n.formOf(), values)
+	return true
+}
+
+// fill puts the values of an object of a known form where they belong.
+func (r *reading) fill(f *form, values []catalog.Value) {
+	d := r.decoder
+	r.form = f
+	for i, place := range f.places {
+		d.properties = append(d.properties, catalog.Property{Name: f.names[i], Value: values[place]})
+	}
+	r.given.time = valueAt(values, f.given.time)
+	r.given.distinctID = valueAt(values, f.given.distinctID)
+	r.given.insertID = valueAt(values, f.given.insertID)
+	r.given.token = valueAt(values, f.given.token)
+}
+
+// keyByKey reads the properties whatever their keys are.
+func (r *reading) keyByKey() {
+	d, s := r.decoder, &r.decoder.scanner
 	for {
 		if !s.expect('"', "a key in quotes") {
 			return
@@ -222,9 +306,9 @@ func (r *reading) time(v catalog.Value) int64 {
 	return t
 }
 
-// finish adds the record to the batch, as an event or as a failure.
-func (r *reading) finish() {
-	d, e, given := r.decoder, &r.event, &r.given
+// finish gives the record away, or notes it as a failure.
+func (r *reading) finish() error {
+	d, e, given := r.decoder, &r.record.Event, &r.given
 	e.InsertID = r.id(keyInsertID, given.insertID)
 	e.DistinctID = r.id(keyDistinctID, given.distinctID)
 	e.Time = r.time(given.time)
@@ -242,28 +326,28 @@ func (r *reading) finish() {
 		r.refuse(property(keyDistinctID), "'%s' is missing; send \"\" for an event of no user", property(keyDistinctID))
 	}
 	if r.problem != "" {
-		d.properties = d.properties[:r.start]
 		d.fail(e.InsertID, r.field, r.problem)
-		return
+		return nil
 	}
-	d.properties = sortProperties(d.properties, r.start)
-	e.Properties = d.properties[r.start:len(d.properties):len(d.properties)]
-	b := &d.batch
-	b.Events = append(b.Events, *e)
-	b.Tokens = append(b.Tokens, given.token.Text)
-	b.Indexes = append(b.Indexes, uint32(b.Records-1))
+	if r.form != nil {
+		k := d.outlines.kindOf(r.form, e.Name)
+		e.Name, r.record.Kind = k.name, k.number
+	} else {
+		d.properties = sortProperties(d.properties)
+	}
+	e.Properties = d.properties
+	r.record.Token, r.record.Index = given.token.Text, uint32(d.records-1)
+	return d.take(&r.record)
 }
 
-// sortProperties sorts those from start on by name; of equal names the last
-// stays.
-func sortProperties(all []catalog.Property, start int) []catalog.Property {
-	p := all[start:]
+// sortProperties sorts properties by name; of equal names the last stays.
+func sortProperties(p []catalog.Property) []catalog.Property {
 	increasing := true
 	for i := 1; i < len(p) && increasing; i++ {
 		increasing = p[i-1].Name < p[i].Name
 	}
 	if increasing {
-		return all
+		return p
 	}
 	slices.SortStableFunc(p, func(a, b catalog.Property) int { return cmp.Compare(a.Name, b.Name) })
 	n := 0
@@ -274,5 +358,5 @@ func sortProperties(all []catalog.Property, start int) []catalog.Property {
 		p[n] = p[i]
 		n++
 	}
-	return all[:start+n]
+	return p[:n]
 }

@@ -104,11 +104,12 @@ func TestScannerSurvivesAbsurdNesting(t *testing.T) {
 		strings.Repeat(`{"a":`, deep) + "1" + strings.Repeat("}", deep),
 	} {
 		d := &Decoder{}
-		if _, err := d.Decode([][]byte{[]byte(`{"event":"e","properties":{"x":` + text + `}}`)}, Options{}); err != nil {
+		batch, err := d.all(Options{}, []byte(`{"event":"e","properties":{"x":`+text+`}}`))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if len(d.batch.Failed) != 1 || len(d.batch.Events) != 0 {
-			t.Fatalf("%d failed, %d events; want the record refused", len(d.batch.Failed), len(d.batch.Events))
+		if len(batch.Failed) != 1 || len(batch.Events) != 0 {
+			t.Fatalf("%d failed, %d events; want the record refused", len(batch.Failed), len(batch.Events))
 		}
 	}
 }

@@ -65,20 +65,21 @@ func (e *RecordError) Error() string {
 	return fmt.Sprintf("event %d: %s", e.Index, e.Message)
 }
 
-// Batch is what a request holds. Its strings alias the request's text and the
-// decoder's buffers: they hold until the decoder is used again.
-type Batch struct {
-	// Events are the readable records, in the request's order, without ingest
-	// ids. ServerTime is set, and Time is 0, where the record has no time.
-	Events []event.Event
-	// Tokens are the events' write tokens, "" where there is none.
-	Tokens []string
-	// Indexes are the events' places in the request.
-	Indexes []uint32
-	// Failed are the records that could not be read, by their places.
-	Failed []RecordError
-	// Records counts all of them.
-	Records int
+// Record is a readable record of a request. It and its strings alias the
+// request's text and the decoder's buffers: the names of the event and of its
+// properties, and the other strings, hold until the decoder is used again, all
+// else until the next record.
+type Record struct {
+	// Event is without an ingest id. ServerTime is set, and Time is 0, where the
+	// record has no time. It is as event.CheckLimits takes it.
+	Event event.Event
+	// Token is the write token, "" where there is none.
+	Token string
+	// Index is the record's place in the request.
+	Index uint32
+	// Kind, above 0, is a number that all records of the request have whose event
+	// has this name and properties of these names; 0 says nothing.
+	Kind int
 }
 
 // Options say what is read.

@@ -1,0 +1,331 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+)
+
+// intake is a request's events while they are taken in: checked and stamped one
+// by one, and written to the records of their shards as they come, so that none
+// of them is kept. Its zero value is ready for begin; it is reused for its
+// buffers, by one goroutine at a time.
+type intake struct {
+	gateway *Gateway
+	options IngestOptions
+	// decoded says that a decoder made the events, so that only their limits are
+	// checked.
+	decoded bool
+	now     int64 // in microseconds
+	done    Ingested
+
+	parts []*part
+	// recorders make the records, in the order in which their shards came first;
+	// used is how many of them are in use, and places where each shard's is, the
+	// last one's if it has several.
+	recorders []*event.Recorder
+	used      int
+	places    map[catalog.ShardKey]int
+	last      *event.Recorder
+
+	buffer []byte // of the records
+	id     []byte // scratch for an insert id
+}
+
+// part is a project's part of the events.
+type part struct {
+	project                        *catalog.Project
+	stored, unidentified, rejected int
+	seen                           seenProperties
+}
+
+// begin begins a request.
+func (in *intake) begin(g *Gateway, o IngestOptions, decoded bool) error {
+	in.end()
+	if err := checkIdempotencyKey(o.IdempotencyKey); err != nil {
+		return err
+	}
+	if o.ID.IsZero() {
+		o.ID = g.stamper.Stamp()
+	}
+	in.gateway, in.options, in.decoded, in.now = g, o, decoded, int64(o.ID.Time/1000)
+	in.done = Ingested{ID: o.ID}
+	return nil
+}
+
+// end forgets the request. Its records may be overwritten from now on.
+func (in *intake) end() {
+	clear(in.places)
+	for _, r := range in.recorders[:in.used] {
+		r.Reset(catalog.ShardKey{}) // which lets go of the request's strings
+	}
+	clear(in.parts)
+	in.parts, in.used, in.last, in.done = in.parts[:0], 0, nil, Ingested{}
+	in.gateway, in.options = nil, IngestOptions{}
+}
+
+// footprint is about how many bytes the buffers have.
+func (in *intake) footprint() int {
+	const recorder, place = 2 << 10, 64
+	n := cap(in.buffer) + len(in.recorders)*recorder + len(in.places)*place
+	for _, r := range in.recorders {
+		n += r.Footprint()
+	}
+	return n
+}
+
+// part gives the project's part of the request.
+func (in *intake) part(project *catalog.Project) *part {
+	for _, p := range in.parts {
+		if p.project.ID == project.ID {
+			return p
+		}
+	}
+	p := &part{project: project}
+	in.parts = append(in.parts, p)
+	return p
+}
+
+// add takes one event in, or notes why it is refused. The event gets its ingest
+// id, and the server's time and an insert id where it needs them. Of its strings
+// those that are names must hold until the request has ended. A kind above 0 is
+// as event.Recorder has it.
+func (in *intake) add(p *part, e *event.Event, index uint32, kind int) error {
+	e.ID = catalog.IngestID{Time: in.options.ID.Time, Edge: in.options.ID.Edge, Index: index}
+	if e.ServerTime {
+		e.Time = in.now
+	}
+	if e.InsertID == "" && in.options.IdempotencyKey != "" {
+		in.id = append(append(in.id[:0], in.options.IdempotencyKey...), ':')
+		in.id = strconv.AppendUint(in.id, uint64(index), 10)
+		e.InsertID = unsafe.String(unsafe.SliceData(in.id), len(in.id))
+		defer func() { e.InsertID = "" }() // before the bytes are those of another
+	}
+	if refused := in.check(e); refused != nil {
+		p.rejected++
+		in.done.Rejected = append(in.done.Rejected, *refused)
+		return nil
+	}
+	p.stored++
+	if e.InsertID == "" {
+		p.unidentified++
+	}
+	p.seen.add(e.Properties, kind)
+	key := p.project.Shard(e.Time, e.DistinctID, e.InsertID)
+	r := in.last
+	if r == nil || r.Shard() != key || r.Len() >= recordEvents || r.Room() >= recordBytes {
+		r = in.recorder(key)
+		in.last = r
+	}
+	return r.Add(e, kind)
+}
+
+// recorder gives the recorder that the shard's next event goes to.
+func (in *intake) recorder(key catalog.ShardKey) *event.Recorder {
+	if at, ok := in.places[key]; ok {
+		if r := in.recorders[at]; r.Len() < recordEvents && r.Room() < recordBytes {
+			return r
+		}
+	}
+	if in.used == len(in.recorders) {
+		in.recorders = append(in.recorders, new(event.Recorder))
+	}
+	if in.places == nil {
+		in.places = make(map[catalog.ShardKey]int)
+	}
+	r := in.recorders[in.used]
+	in.places[key] = in.used
+	in.used++
+	r.Reset(key)
+	return r
+}
+
+// check returns what is wrong with a stamped event, or nil.
+func (in *intake) check(e *event.Event) *RecordError {
+	switch {
+	case in.options.RequireInsertID && e.InsertID == "":
+		return refuseEvent(e, "properties.$insert_id", "'properties.$insert_id' is missing: send one that is unique to the event and the same in every retry")
+	case e.Time > in.now+MaxFuture:
+		return refuseEvent(e, "properties.time", "'properties.time' is invalid: it is more than 48 hours ahead of the server's clock; send seconds or milliseconds since 1970 UTC")
+	}
+	var err error
+	if in.decoded {
+		err = event.CheckLimits(e)
+	} else {
+		err = event.Check(e)
+	}
+	if err != nil {
+		field, message := explainCheck(err)
+		return refuseEvent(e, field, message)
+	}
+	return nil
+}
+
+// refuseEvent keeps nothing of the event itself.
+func refuseEvent(e *event.Event, field, message string) *RecordError {
+	return &RecordError{Index: int(e.ID.Index), InsertID: strings.Clone(e.InsertID), Field: field, Message: message}
+}
+
+// store makes all that was added durable, and says what became of it. What it
+// gives holds until the request has ended.
+func (in *intake) store(ctx context.Context) (Ingested, error) {
+	g := in.gateway
+	if in.options.Atomic && len(in.done.Rejected) > 0 {
+		return in.done, fmt.Errorf("%w: %w", ErrRefused, &in.done.Rejected[0])
+	}
+	for _, p := range in.parts {
+		if p.stored == 0 {
+			continue
+		}
+		if err := g.observe(ctx, p.project, &p.seen); err != nil {
+			return in.done, err
+		}
+	}
+	records, err := in.records()
+	if err != nil {
+		return in.done, err
+	}
+	if len(records) > 0 {
+		if err := g.cluster.Append(ctx, records); err != nil {
+			return in.done, fmt.Errorf("%w: %w", errStorage, err)
+		}
+	}
+	in.done.Records = records
+	for _, p := range in.parts {
+		in.done.Stored += p.stored
+		in.done.Unidentified += p.unidentified
+		g.metrics.ingested(p)
+	}
+	return in.done, nil
+}
+
+// records encodes what was added, into one buffer.
+func (in *intake) records() ([][]byte, error) {
+	room := 0
+	for _, r := range in.recorders[:in.used] {
+		room += r.Room()
+	}
+	if cap(in.buffer) < room {
+		in.buffer = make([]byte, 0, room)
+	}
+	b := in.buffer[:0]
+	records := make([][]byte, 0, in.used)
+	for _, r := range in.recorders[:in.used] {
+		start := len(b)
+		var err error
+		if b, err = r.AppendRecord(b); err != nil {
+			return nil, err
+		}
+		records = append(records, b[start:len(b):len(b)])
+	}
+	return records, nil
+}
+
+// seenProperties are the properties that a project's events came with, and the
+// kinds of values that each had.
+type seenProperties struct {
+	names  []string
+	kinds  []uint8 // a bit for each catalog.Kind
+	places map[string]int32
+	// ofKind are the places of the properties of the events' kinds; lastPlaces
+	// those of the last event that had none.
+	ofKind     [][]int32
+	lastPlaces []int32
+}
+
+// add sees an event's properties, whose names must hold.
+func (s *seenProperties) add(properties []event.Property, kind int) {
+	var at []int32
+	if kind > 0 {
+		for len(s.ofKind) <= kind {
+			s.ofKind = append(s.ofKind, nil)
+		}
+		if s.ofKind[kind] == nil {
+			s.ofKind[kind] = s.find(properties, make([]int32, 0, len(properties)))
+		}
+		at = s.ofKind[kind]
+	} else {
+		if !s.areLast(properties) {
+			s.lastPlaces = s.find(properties, s.lastPlaces[:0])
+		}
+		at = s.lastPlaces
+	}
+	for i := range at {
+		s.kinds[at[i]] |= 1 << properties[i].Value.Kind
+	}
+}
+
+// areLast reports whether the properties' names are those of lastPlaces.
+func (s *seenProperties) areLast(properties []event.Property) bool {
+	if len(properties) != len(s.lastPlaces) {
+		return false
+	}
+	for i, at := range s.lastPlaces {
+		if properties[i].Name != s.names[at] {
+			return false
+		}
+	}
+	return true
+}
+
+// find appends the places of the properties' names, and notes new ones.
+func (s *seenProperties) find(properties []event.Property, places []int32) []int32 {
+	if s.places == nil {
+		s.places = make(map[string]int32)
+	}
+	for i := range properties {
+		name := properties[i].Name
+		at, ok := s.places[name]
+		if !ok {
+			at = int32(len(s.names))
+			s.places[name] = at
+			s.names, s.kinds = append(s.names, name), append(s.kinds, 0)
+		}
+		places = append(places, at)
+	}
+	return places
+}
+
+// needs is what the project has to observe of the properties: each name with the
+// first of its kinds, in the order in which the names came, and then again with
+// the others.
+func (s *seenProperties) needs(project *catalog.Project) (needed []catalog.Observed) {
+	left := s.kinds
+	var some []event.Property
+	for {
+		some = some[:0]
+		var later []uint8
+		for i, kinds := range left {
+			if kinds == 0 {
+				continue
+			}
+			kind := lowestKind(kinds)
+			some = append(some, event.Property{Name: s.names[i], Value: catalog.Value{Kind: kind}})
+			if rest := kinds &^ (1 << kind); rest != 0 {
+				if later == nil {
+					later = make([]uint8, len(left))
+				}
+				later[i] = rest
+			}
+		}
+		needed = append(needed, project.Needs(some)...)
+		if later == nil {
+			return needed
+		}
+		left = later
+	}
+}
+
+// lowestKind is the least kind of the set.
+func lowestKind(kinds uint8) catalog.Kind {
+	for k := catalog.KindNull; ; k++ {
+		if kinds&(1<<k) != 0 {
+			return k
+		}
+	}
+}
