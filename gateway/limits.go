@@ -136,8 +136,9 @@ func readBody(dst []byte, r *http.Request, limit int, l *loan) ([]byte, error) {
 	}
 }
 
-// bodySize is the next size of a body's buffer: twice the last, but no more than
-// was announced or is allowed, and one byte to see the end or the excess by.
+// bodySize is the next size of a body's buffer: twice the last, but not much more
+// than was announced or is allowed, with one byte to see the end or the excess
+// by. It is a number of steps, so that a buffer serves bodies of about one size.
 func bodySize(size int, announced int64, limit int) int {
 	most := limit
 	if announced >= 0 {
@@ -147,7 +148,7 @@ func bodySize(size int, announced int64, limit int) int {
 	if next > most {
 		next = max(most+1, size+1)
 	}
-	return next
+	return (next + bodyStep - 1) / bodyStep * bodyStep
 }
 
 // drain reads on for a while after a refusal.

@@ -156,9 +156,14 @@ func (r *reading) outlined() bool {
 		}
 		n = next
 		s.i += len(n.raw)
-		values = append(values, r.value(n.name))
-		if s.err != nil {
+		if text, ok := s.plainString(); ok {
+			values = append(values, catalog.Value{Kind: catalog.KindString, Text: text})
+		} else if values = append(values, r.value(n.name)); s.err != nil {
 			return false // key by key it is found again
+		}
+		if b := s.b; s.i+1 < len(b) && b[s.i] == ',' && b[s.i+1] == '"' { // as it nearly always is
+			s.i++
+			continue
 		}
 		switch s.peek() {
 		case ',':
@@ -180,10 +185,13 @@ func (r *reading) outlined() bool {
 // fill puts the values of an object of a known form where they belong.
 func (r *reading) fill(f *form, values []catalog.Value) {
 	d := r.decoder
-	r.form = f
-	for i, place := range f.places {
-		d.properties = append(d.properties, catalog.Property{Name: f.names[i], Value: values[place]})
+	properties := slices.Grow(d.properties[:0], len(f.places))[:len(f.places)]
+	places, names := f.places[:len(properties)], f.names[:len(properties)]
+	for i := range properties {
+		p := &properties[i]
+		p.Name, p.Value = names[i], values[places[i]]
 	}
+	d.properties, r.form = properties, f
 	r.given.time = valueAt(values, f.given.time)
 	r.given.distinctID = valueAt(values, f.given.distinctID)
 	r.given.insertID = valueAt(values, f.given.insertID)

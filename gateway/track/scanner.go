@@ -167,10 +167,6 @@ func escapeLength(b []byte) int {
 // result is false where it is not valid UTF-8; a syntax error is in err.
 func (s *scanner) str() (text string, valid bool) {
 	start := s.i
-	if end := plain(s.b, start); end < len(s.b) && s.b[end] == '"' && !s.dirty { // as nearly all are
-		s.i = end + 1
-		return alias(s.b[start:end]), true
-	}
 	escaped, ok := s.skipString()
 	if !ok {
 		return "", true
@@ -183,6 +179,21 @@ func (s *scanner) str() (text string, valid bool) {
 		return s.unescape(raw), true
 	}
 	return alias(raw), true
+}
+
+// plainString reads a string, where one comes next that stands for itself, as
+// nearly all do. Where it reports false it has done nothing.
+func (s *scanner) plainString() (text string, ok bool) {
+	b, start := s.b, s.i+1
+	if start >= len(b) || b[start-1] != '"' || s.dirty {
+		return "", false
+	}
+	end := plain(b, start)
+	if end >= len(b) || b[end] != '"' {
+		return "", false
+	}
+	s.i = end + 1
+	return alias(b[start:end]), true
 }
 
 // unescape gives the string that raw stands for. Half a surrogate pair, which
