@@ -244,22 +244,21 @@ func TestIngestPartsByShardAndSize(t *testing.T) {
 	}
 }
 
-// BenchmarkIngest takes in requests of 2,000 events, from checks to records; the
-// storage behind it only counts. "decoded" also decodes them from lines.
+// BenchmarkIngest takes in requests, from checks to records; the storage behind
+// it only counts. "decoded" also decodes them from lines.
 func BenchmarkIngest(b *testing.B) {
-	const events = 2000
 	w := newHTTPWorld(b, Options{})
 	w.storage("odd") // appending costs nothing and says so
 	p := w.project(b, "shop")
 	c := w.gateway.beginCollection()
 	defer w.gateway.endCollection(c)
-	text := sampleLines(events)
-	for _, decoded := range []bool{false, true} {
-		name := "checked"
-		if decoded {
-			name = "decoded"
-		}
-		b.Run(name, func(b *testing.B) {
+	for _, n := range []struct {
+		name    string
+		events  int
+		decoded bool
+	}{{"checked", 2000, false}, {"decoded", 2000, true}, {"one", 1, true}} {
+		text, decoded, events := sampleLines(n.events), n.decoded, n.events
+		b.Run(n.name, func(b *testing.B) {
 			var all []event.Event
 			keep := func(r *track.Record) error {
 				e := r.Event
@@ -294,5 +293,15 @@ func BenchmarkIngest(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*events), "ns/event")
 		})
+	}
+}
+
+// The answer that is written by hand is the one that encoding/json writes.
+func TestImportedAllIsJSON(t *testing.T) {
+	for _, n := range []int{0, 1, 2000} {
+		want := string(jsonText(importReply{Code: 200, Stored: &n, Status: "OK"})) + "\n"
+		if got := string(importedAll(n)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -24,7 +24,8 @@ type intake struct {
 	now     int64 // in microseconds
 	done    Ingested
 
-	parts []*part
+	// parts are those of the projects; spare are some of earlier requests.
+	parts, spare []*part
 	// recorders make the records, in the order in which their shards came first;
 	// used is how many of them are in use, and places where each shard's is, the
 	// last one's if it has several.
@@ -64,15 +65,19 @@ func (in *intake) end() {
 	for _, r := range in.recorders[:in.used] {
 		r.Reset(catalog.ShardKey{}) // which lets go of the request's strings
 	}
-	clear(in.parts)
+	for _, p := range in.parts {
+		p.seen.reset()
+		*p = part{seen: p.seen}
+	}
+	in.spare = append(in.spare, in.parts...)
 	in.parts, in.used, in.last, in.done = in.parts[:0], 0, nil, Ingested{}
 	in.gateway, in.options = nil, IngestOptions{}
 }
 
 // footprint is about how many bytes the buffers have.
 func (in *intake) footprint() int {
-	const recorder, place = 2 << 10, 64
-	n := cap(in.buffer) + len(in.recorders)*recorder + len(in.places)*place
+	const recorder, place, part = 2 << 10, 64, 1 << 10
+	n := cap(in.buffer) + len(in.recorders)*recorder + len(in.places)*place + len(in.spare)*part
 	for _, r := range in.recorders {
 		n += r.Footprint()
 	}
@@ -86,7 +91,11 @@ func (in *intake) part(project *catalog.Project) *part {
 			return p
 		}
 	}
-	p := &part{project: project}
+	p := new(part)
+	if n := len(in.spare); n > 0 {
+		p, in.spare = in.spare[n-1], in.spare[:n-1]
+	}
+	p.project = project
 	in.parts = append(in.parts, p)
 	return p
 }
@@ -224,108 +233,4 @@ func (in *intake) records() ([][]byte, error) {
 		records = append(records, b[start:len(b):len(b)])
 	}
 	return records, nil
-}
-
-// seenProperties are the properties that a project's events came with, and the
-// kinds of values that each had.
-type seenProperties struct {
-	names  []string
-	kinds  []uint8 // a bit for each catalog.Kind
-	places map[string]int32
-	// ofKind are the places of the properties of the events' kinds; lastPlaces
-	// those of the last event that had none.
-	ofKind     [][]int32
-	lastPlaces []int32
-}
-
-// add sees an event's properties, whose names must hold.
-func (s *seenProperties) add(properties []event.Property, kind int) {
-	var at []int32
-	if kind > 0 {
-		for len(s.ofKind) <= kind {
-			s.ofKind = append(s.ofKind, nil)
-		}
-		if s.ofKind[kind] == nil {
-			s.ofKind[kind] = s.find(properties, make([]int32, 0, len(properties)))
-		}
-		at = s.ofKind[kind]
-	} else {
-		if !s.areLast(properties) {
-			s.lastPlaces = s.find(properties, s.lastPlaces[:0])
-		}
-		at = s.lastPlaces
-	}
-	for i := range at {
-		s.kinds[at[i]] |= 1 << properties[i].Value.Kind
-	}
-}
-
-// areLast reports whether the properties' names are those of lastPlaces.
-func (s *seenProperties) areLast(properties []event.Property) bool {
-	if len(properties) != len(s.lastPlaces) {
-		return false
-	}
-	for i, at := range s.lastPlaces {
-		if properties[i].Name != s.names[at] {
-			return false
-		}
-	}
-	return true
-}
-
-// find appends the places of the properties' names, and notes new ones.
-func (s *seenProperties) find(properties []event.Property, places []int32) []int32 {
-	if s.places == nil {
-		s.places = make(map[string]int32)
-	}
-	for i := range properties {
-		name := properties[i].Name
-		at, ok := s.places[name]
-		if !ok {
-			at = int32(len(s.names))
-			s.places[name] = at
-			s.names, s.kinds = append(s.names, name), append(s.kinds, 0)
-		}
-		places = append(places, at)
-	}
-	return places
-}
-
-// needs is what the project has to observe of the properties: each name with the
-// first of its kinds, in the order in which the names came, and then again with
-// the others.
-func (s *seenProperties) needs(project *catalog.Project) (needed []catalog.Observed) {
-	left := s.kinds
-	var some []event.Property
-	for {
-		some = some[:0]
-		var later []uint8
-		for i, kinds := range left {
-			if kinds == 0 {
-				continue
-			}
-			kind := lowestKind(kinds)
-			some = append(some, event.Property{Name: s.names[i], Value: catalog.Value{Kind: kind}})
-			if rest := kinds &^ (1 << kind); rest != 0 {
-				if later == nil {
-					later = make([]uint8, len(left))
-				}
-				later[i] = rest
-			}
-		}
-		needed = append(needed, project.Needs(some)...)
-		if later == nil {
-			return needed
-		}
-		left = later
-	}
-}
-
-// lowestKind is the least kind of the set.
-func lowestKind(kinds uint8) catalog.Kind {
-	for k := catalog.KindNull; ; k++ {
-		if kinds&(1<<k) != 0 {
-			return k
-		}
-	}
 }
