@@ -47,6 +47,9 @@ type IngestOptions struct {
 	// IdempotencyKey gives events without an insert id one made of the key and
 	// their place in the request, so that the request may be repeated.
 	IdempotencyKey string
+	// checked says that the events have passed event.Check and are not too far
+	// ahead.
+	checked bool
 }
 
 // Ingested says what became of the events.

@@ -51,6 +51,10 @@ type insertion struct {
 	indexes []uint32 // their places in the statement
 	bytes   int
 
+	literals                     *literalRows // nil for rows of a plan
+	values                       []literalValue
+	order                        []int              // of columns, by their properties' names
+	arena                        []catalog.Property // of the events' properties
 	stored, duplicates, replaced int64
 	warnings                     int
 	uncounted                    bool // duplicates could not be counted
@@ -76,7 +80,15 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 	if err != nil {
 		return nil, err
 	}
-	_, in.whole = source.(*plan.Values)
+	values, isValues := source.(*plan.Values)
+	in.whole = isValues
+	if s := sessionOf(ctx); s != nil && s.literals != nil && isValues && len(values.ExpressionTuples) == 1 {
+		s.literals.taken, in.literals = true, s.literals
+		if err := in.runLiterals(ctx); err != nil {
+			return nil, err
+		}
+		return in.result(ctx), nil
+	}
 	rows, err := base.Build(ctx, source, outer)
 	if err != nil {
 		return nil, err
@@ -166,6 +178,11 @@ func (in *insertion) add(ctx *sql.Context, row sql.Row) error {
 		return refuse(erGeneral, "HY000", "INSERT of more than %d rows; insert them in parts", int64(1)<<32)
 	}
 	e, err := in.event(ctx, row)
+	return in.keep(ctx, e, err)
+}
+
+// keep keeps an event until it is stored, or says what is wrong with its row.
+func (in *insertion) keep(ctx *sql.Context, e event.Event, err error) error {
 	if err == nil {
 		err = in.check(&e)
 	}
@@ -195,8 +212,8 @@ func (in *insertion) event(ctx *sql.Context, row sql.Row) (event.Event, error) {
 	for i := range in.columns {
 		c := &in.columns[i]
 		v, err := sql.UnwrapAny(ctx, row[c.source])
-		if err == nil && v == nil && !c.nullable && c.name != propertiesColumn.name {
-			err = refuse(erBadNull, "23000", "Column '%s' cannot be null", c.name)
+		if err == nil && v == nil {
+			err = refuseNull(c)
 		}
 		if err != nil {
 			return e, err
@@ -222,6 +239,14 @@ func (in *insertion) event(ctx *sql.Context, row sql.Row) (event.Event, error) {
 	}
 	e.Properties = in.merge(all, e.Properties)
 	return e, nil
+}
+
+// refuseNull is the error of a NULL for a column that takes none, or nil.
+func refuseNull(c *insertColumn) error {
+	if c.nullable || c.name == propertiesColumn.name {
+		return nil
+	}
+	return refuse(erBadNull, "23000", "Column '%s' cannot be null", c.name)
 }
 
 // set puts a column's value where it belongs.
@@ -260,7 +285,10 @@ func (in *insertion) merge(all, columns []catalog.Property) []catalog.Property {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b catalog.Property) int { return strings.Compare(a.Name, b.Name) })
+	byName := func(a, b catalog.Property) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(all, byName) {
+		slices.SortFunc(all, byName)
+	}
 	return all
 }
 
@@ -311,7 +339,7 @@ func (in *insertion) store(ctx *sql.Context) error {
 		return nil
 	}
 	options := in.options
-	options.Indexes = in.indexes
+	options.Indexes, options.checked = in.indexes, true
 	var old []deleteTarget
 	if in.replace {
 		in.keepLast()
@@ -327,7 +355,7 @@ func (in *insertion) store(ctx *sql.Context) error {
 		return in.ingestError(err, done)
 	}
 	in.stored += int64(done.Stored)
-	in.events, in.indexes, in.bytes = nil, nil, 0
+	in.events, in.indexes, in.arena, in.bytes = nil, nil, nil, 0
 	if len(old) > 0 {
 		if err := in.gateway.appendDeletes(ctx, in.gateway.stamper.Stamp(), old); err != nil {
 			return err

@@ -51,10 +51,16 @@ func (in *insertion) text(ctx *sql.Context, c *insertColumn, v any) (catalog.Val
 		}
 		s, _ = converted.(string)
 	}
+	return in.string(c, s)
+}
+
+// string is a text as it is.
+func (in *insertion) string(c *insertColumn, s string) (catalog.Value, error) {
 	if !utf8.ValidString(s) {
 		return catalog.Null, refuse(erWrongFieldValue, "HY000", "Incorrect string value: '%s' for column '%s' at row %d", invalidUTF8(s), c.name, in.row)
 	}
-	if t, ok := c.sqlType.(sql.StringType); ok && int64(utf8.RuneCountInString(s)) > t.MaxCharacterLength() {
+	// A text has no more characters than bytes.
+	if t, ok := c.sqlType.(sql.StringType); ok && int64(len(s)) > t.MaxCharacterLength() && int64(utf8.RuneCountInString(s)) > t.MaxCharacterLength() {
 		return catalog.Null, refuse(erDataTooLong, "22001", "Data too long for column '%s' at row %d", c.name, in.row)
 	}
 	return catalog.String(s), nil

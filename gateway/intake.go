@@ -163,9 +163,11 @@ func (in *intake) check(e *event.Event) *RecordError {
 		return refuseEvent(e, "properties.time", "'properties.time' is invalid: it is more than 48 hours ahead of the server's clock; send seconds or milliseconds since 1970 UTC")
 	}
 	var err error
-	if in.decoded {
+	switch {
+	case in.options.checked:
+	case in.decoded:
 		err = event.CheckLimits(e)
-	} else {
+	default:
 		err = event.Check(e)
 	}
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/analyzer"
 	"github.com/dolthub/vitess/go/mysql"
 	vitesslog "github.com/dolthub/vitess/go/vt/log"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
 	"github.com/sirupsen/logrus"
 )
 
@@ -150,6 +151,8 @@ type sqlEngine struct {
 	grants *grants
 	limits queryLimits
 	logger *slog.Logger
+	// holdsEvents is the handler's.
+	holdsEvents func(*sql.Context, sqlparser.TableName) bool
 }
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
@@ -178,6 +181,9 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	x := newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
 	x.stockGroups = o.StockGroups
 	a.ExecBuilder.PriorityBuilder = x
+	if g, ok := o.Builder.(*Gateway); ok {
+		e.holdsEvents = g.holdsEvents
+	}
 	return e, nil
 }
 
@@ -197,7 +203,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
-	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, watchDelay: watchAfter}
+	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, holdsEvents: e.holdsEvents, watchDelay: watchAfter}
 	s, err := server.NewServer(server.Config{
 		Listener: clients,
 		Version:  Version,

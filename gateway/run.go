@@ -109,19 +109,24 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 	}
 	out.more = rest != ""
+	given := st.bindings
 	if s := sessionOf(ctx); s != nil {
 		if err := s.admit(ctx, stmt); err != nil {
 			return "", err
+		}
+		if cut, first, rows := literalRowsOf(ctx, stmt, given, h.holdsEvents); rows != nil {
+			stmt, given, s.literals = cut, first, rows
+			defer func() { s.literals = nil }()
 		}
 		if st.prepared != nil {
 			defer s.execute(text, stmt)()
 		}
 	}
-	bindings, err := bindingExprs(st.bindings)
+	bindings, err := bindingExprs(given)
 	if err != nil {
 		return "", err
 	}
-	if hasEscape(st.bindings) {
+	if hasEscape(given) {
 		mend(stmt, true)
 	}
 	if limit := executionLimit(ctx, stmt); limit > 0 {
@@ -135,6 +140,10 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 			err = sql.ErrUnknownSystemVariable.New(quoted("", "")(err.Error()))
 		}
 		return "", err
+	}
+	if s := sessionOf(ctx); s != nil && s.literals != nil && !s.literals.taken {
+		iter.Close(ctx)
+		return "", errors.New("the rows of an INSERT were lost on the way to its table")
 	}
 	warnOfHints(ctx, stmt, text)
 	return rest, out.result(ctx, schema, iter)

@@ -26,6 +26,8 @@ type session struct {
 	// prepared one is.
 	running     sqlparser.Statement
 	runningText string
+	// literals are rows of the INSERT that runs, which are not in its plan.
+	literals *literalRows
 	// wrote is set when the open transaction has changed something, which stays.
 	wrote bool
 }

@@ -1,0 +1,208 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/exec"
+)
+
+// literalValue is a column's value in a row of literals.
+type literalValue struct {
+	value catalog.Value
+	given bool // it is not NULL
+}
+
+// runLiterals takes all rows in that literalRowsOf has put aside.
+func (in *insertion) runLiterals(ctx *sql.Context) error {
+	in.values = make([]literalValue, len(in.columns))
+	for i := range in.columns {
+		in.order = append(in.order, i)
+	}
+	slices.SortFunc(in.order, func(a, b int) int {
+		return cmp.Compare(in.columns[a].exec.Property, in.columns[b].exec.Property)
+	})
+	rows := in.literals.rows
+	in.events, in.indexes = make([]event.Event, 0, len(rows)), make([]uint32, 0, len(rows))
+	for i, row := range rows {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		in.row++
+		e, err := in.literalEvent(ctx, row)
+		if err := in.keep(ctx, e, err); err != nil {
+			return err
+		}
+	}
+	return in.store(ctx)
+}
+
+// literalEvent makes an event of a row of literals, as event does of a row.
+func (in *insertion) literalEvent(ctx *sql.Context, row sqlparser.ValTuple) (event.Event, error) {
+	e := event.Event{ServerTime: true}
+	var all []catalog.Property // of `properties`
+	for i := range in.columns {
+		c := &in.columns[i]
+		in.values[i].given = false
+		literal, err := in.literals.bound(row[c.source])
+		if err != nil {
+			return e, err
+		}
+		value, ok, err := in.quickValue(ctx, c, literal)
+		if !ok && err == nil {
+			var v any
+			if v, err = in.literals.value(ctx, literal); err != nil {
+				return e, err
+			}
+			if v == nil {
+				if err := refuseNull(c); err != nil {
+					return e, err
+				}
+				continue
+			}
+			if c.name == propertiesColumn.name {
+				if all, err = in.properties(ctx, v); err != nil {
+					return e, err
+				}
+				continue
+			}
+			value, err = in.value(ctx, c, v)
+		}
+		if err != nil {
+			if !in.ignore || !c.nullable {
+				return e, err
+			}
+			in.warn(ctx, err)
+			continue
+		}
+		if c.exec.Source != exec.SourceProperty {
+			in.set(&e, c, value)
+			continue
+		}
+		in.values[i] = literalValue{value, true}
+	}
+	e.Properties = in.given()
+	if len(all) > 0 {
+		e.Properties = in.merge(all, e.Properties)
+	}
+	return e, nil
+}
+
+// given are the properties that the row gives by columns, sorted.
+func (in *insertion) given() []catalog.Property {
+	if cap(in.arena)-len(in.arena) < len(in.columns) {
+		in.arena = make([]catalog.Property, 0, len(in.columns)*min(len(in.literals.rows), 512))
+	}
+	start := len(in.arena)
+	for _, i := range in.order {
+		if in.values[i].given {
+			in.arena = append(in.arena, catalog.Property{Name: in.columns[i].exec.Property, Value: in.values[i].value})
+		}
+	}
+	return in.arena[start:len(in.arena):len(in.arena)]
+}
+
+// quickValue converts the usual literals for the usual columns, as value does
+// with what the library makes of them; false is for all others.
+func (in *insertion) quickValue(ctx *sql.Context, c *insertColumn, literal sqlparser.Expr) (catalog.Value, bool, error) {
+	if c.name == propertiesColumn.name {
+		return catalog.Null, false, nil
+	}
+	if v, ok := literal.(*sqlparser.SQLVal); ok && v.Type == sqlparser.StrVal {
+		switch c.exec.Type {
+		case catalog.TypeNull, catalog.TypeString:
+			value, err := in.string(c, textOf(v.Val))
+			return value, true, err
+		case catalog.TypeDatetime:
+			if c.exec.Source == exec.SourceProperty {
+				return catalog.Null, false, nil
+			}
+			at, ok := quickDatetime(textOf(v.Val))
+			return catalog.Int(at), ok, nil
+		}
+		return catalog.Null, false, nil
+	}
+	switch c.exec.Type {
+	case catalog.TypeInt:
+		n, ok := quickInt(literal)
+		return catalog.Int(n), ok, nil
+	case catalog.TypeDouble:
+		f, ok := quickDouble(literal)
+		return catalog.Double(f), ok, nil
+	}
+	return catalog.Null, false, nil
+}
+
+// quickDatetime reads a datetime as it is usually written,
+// 2006-01-02 15:04:05.999999 with any number of digits up to six, in microseconds
+// since 1970.
+func quickDatetime(s string) (micros int64, ok bool) {
+	const layout = "2006-01-02 15:04:05"
+	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return 0, false
+	}
+	year, ok1 := digits(s[:4])
+	month, ok2 := digits(s[5:7])
+	day, ok3 := digits(s[8:10])
+	hour, ok4 := digits(s[11:13])
+	minute, ok5 := digits(s[14:16])
+	second, ok6 := digits(s[17:19])
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || year < 1000 || month < 1 || month > 12 || day < 1 || day > daysOf(year, month) ||
+		hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	fraction := int64(0)
+	if rest := s[len(layout):]; rest != "" {
+		if rest[0] != '.' || len(rest) < 2 || len(rest) > 7 {
+			return 0, false
+		}
+		n, ok := digits(rest[1:])
+		if !ok {
+			return 0, false
+		}
+		for range 7 - len(rest) {
+			n *= 10
+		}
+		fraction = n
+	}
+	days := daysSince1970(year, month, day)
+	return (days*86400+hour*3600+minute*60+second)*catalog.Second + fraction, true
+}
+
+// digits reads a number that is nothing but digits.
+func digits(s string) (n int64, ok bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i]-'0' > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// daysOf is the number of days of a month.
+func daysOf(year, month int64) int64 {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSince1970 counts from 1970-01-01 to a day of the Gregorian calendar. Years
+// begin in March here, so that the day that some have more is their last.
+func daysSince1970(year, month, day int64) int64 {
+	month = (month + 9) % 12
+	year -= month / 10
+	return 365*year + year/4 - year/100 + year/400 + (month*306+5)/10 + day - 1 - 719_468
+}
