@@ -116,13 +116,13 @@ func (in *insertion) quickValue(ctx *sql.Context, c *insertColumn, literal sqlpa
 	if v, ok := literal.(*sqlparser.SQLVal); ok && v.Type == sqlparser.StrVal {
 		switch c.exec.Type {
 		case catalog.TypeNull, catalog.TypeString:
-			value, err := in.string(c, textOf(v.Val))
+			value, err := in.string(c, literalText(v.Val))
 			return value, true, err
 		case catalog.TypeDatetime:
 			if c.exec.Source == exec.SourceProperty {
 				return catalog.Null, false, nil
 			}
-			at, ok := quickDatetime(textOf(v.Val))
+			at, ok := quickDatetime(literalText(v.Val))
 			return catalog.Int(at), ok, nil
 		}
 		return catalog.Null, false, nil

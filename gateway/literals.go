@@ -100,7 +100,7 @@ func isQuickBinding(b *querypb.BindVariable) bool {
 	case b == nil:
 		return false
 	case sqltypes.IsFloat(b.Type):
-		f, err := strconv.ParseFloat(textOf(b.Value), 64)
+		f, err := strconv.ParseFloat(literalText(b.Value), 64)
 		return err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
 	}
 	return b.Type == sqltypes.Null || b.Type == sqltypes.Decimal || sqltypes.IsIntegral(b.Type) || sqltypes.IsQuoted(b.Type)
@@ -137,7 +137,7 @@ func placeholder(e sqlparser.Expr) (name string, ok bool) {
 	if !ok || v.Type != sqlparser.ValArg || len(v.Val) == 0 || v.Val[0] != ':' {
 		return "", false
 	}
-	return textOf(v.Val[1:]), true
+	return literalText(v.Val[1:]), true
 }
 
 // bound is the literal that an expression stands for: itself, or the value of a
@@ -173,7 +173,7 @@ func quickInt(e sqlparser.Expr) (int64, bool) {
 	if !ok || v.Type != sqlparser.IntVal {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(textOf(v.Val), 10, 64)
+	n, err := strconv.ParseInt(literalText(v.Val), 10, 64)
 	return n, err == nil
 }
 
@@ -191,7 +191,7 @@ func quickDouble(e sqlparser.Expr) (float64, bool) {
 	if v.Type == sqlparser.FloatVal && !isDecimal(v) && !bytes.ContainsAny(v.Val, "eE") {
 		return 0, false
 	}
-	f, err := strconv.ParseFloat(textOf(v.Val), 64)
+	f, err := strconv.ParseFloat(literalText(v.Val), 64)
 	return sign * f, err == nil && f != 0
 }
 
@@ -205,5 +205,5 @@ func (g *Gateway) holdsEvents(ctx *sql.Context, t sqlparser.TableName) bool {
 	return ok && t.SchemaQualifier.IsEmpty() && isEventsTable(t.Name.String())
 }
 
-// textOf is b as a string, without a copy; b must not change.
-func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// literalText is b as a string, without a copy; b must not change.
+func literalText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
