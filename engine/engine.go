@@ -86,6 +86,10 @@ type Options struct {
 	// DomainBytes is about what the numbered values of columns, which are kept
 	// from query to query, may take; DefaultDomainBytes if 0.
 	DomainBytes int64
+	// LogColumnBytes is about what the logged events of all shards may take by
+	// column in memory, DefaultLogColumnBytes if 0. What does not fit is read from
+	// the log, which takes longer.
+	LogColumnBytes int64
 	// CreatedBy is the program's version, written into files.
 	CreatedBy string
 	// OpenDamagedLog opens a log in spite of damage: what can be read is there,
@@ -98,8 +102,9 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultQueryBytes  = 2 << 30
-	DefaultDomainBytes = 512 << 20
+	DefaultQueryBytes     = 2 << 30
+	DefaultDomainBytes    = 512 << 20
+	DefaultLogColumnBytes = 1 << 30
 )
 
 func (o *Options) validate() error {
@@ -123,6 +128,9 @@ func (o *Options) validate() error {
 	}
 	if o.QueryBytes == 0 {
 		o.QueryBytes = DefaultQueryBytes
+	}
+	if o.LogColumnBytes == 0 {
+		o.LogColumnBytes = DefaultLogColumnBytes
 	}
 	if o.DomainBytes == 0 {
 		o.DomainBytes = DefaultDomainBytes
@@ -151,6 +159,8 @@ type Engine struct {
 	pins    pins
 	metrics Metrics
 	domains *exec.Domains
+	// columnBudget is for the columns of all shards' tails.
+	columnBudget columnBudget
 
 	// mu guards shards and backlog; it is never held during I/O.
 	mu     sync.RWMutex
@@ -187,6 +197,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		backlog: map[uint64]int{},
 		domains: exec.NewDomains(opts.DomainBytes),
 	}
+	e.columnBudget.limit = opts.LogColumnBytes
 	e.catalog.Store(opts.Catalog)
 	e.alarms.engine, e.trash.engine, e.ledger.engine = e, e, e
 	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}

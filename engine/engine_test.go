@@ -220,7 +220,7 @@ func idsOf(t *testing.T, e *Engine, f *exec.Fragment) (ids []string) {
 		}
 		for _, r := range runs {
 			for i := r.Lo; i < r.Hi; i++ {
-				ids = append(ids, b.Columns[0].ValueStr(i))
+				ids = append(ids, strings.Clone(b.Columns[0].ValueStr(i))) // it holds until we return
 			}
 		}
 		return nil

@@ -6,9 +6,10 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// entries is a list that grows without moving what it holds.
+// entries is a list that grows without moving what it holds. A copy of it sees
+// the entries that there were when it was made, also while others are added.
 type entries struct {
-	chunks [][]entry
+	chunks []*[chunkEntries]entry
 	count  int
 }
 
@@ -16,10 +17,9 @@ const chunkEntries = 1 << 12
 
 func (l *entries) add(e entry) (number uint32) {
 	if l.count%chunkEntries == 0 {
-		l.chunks = append(l.chunks, make([]entry, 0, chunkEntries))
+		l.chunks = append(l.chunks, new([chunkEntries]entry))
 	}
-	last := &l.chunks[len(l.chunks)-1]
-	*last = append(*last, e)
+	l.chunks[l.count/chunkEntries][l.count%chunkEntries] = e
 	l.count++
 	return uint32(l.count - 1)
 }

@@ -57,15 +57,17 @@ func (s *scan) answer(ctx context.Context, yield func(*exec.Batch) error) error 
 	return all.Answer(s.giveAnswer(ctx, yield))
 }
 
-// groupFile adds the rows [lo, hi) of a file, of which so many are selected.
-func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) error {
+// groupRows adds the rows [lo, hi) of a source, of which so many are selected.
+func (w *worker) groupRows(p *part, f source, m *marks, lo, hi, visible int) error {
 	r := w.reads
 	r.Reset(hi - lo)
 	for i := range w.scan.fragment.Columns {
 		if w.scan.uses[i] || w.scan.grouped[i] {
-			if err := w.setColumn(r, p, f, m, i, lo, hi); err != nil {
+			v, err := f.vector(w, p, m, &w.scan.fragment.Columns[i], lo, hi)
+			if err != nil {
 				return err
 			}
+			r.Set(i, v)
 		}
 	}
 	selected := w.selected
@@ -88,50 +90,45 @@ func (w *worker) groupFile(p *part, f *file, m *marks, lo, hi, visible int) erro
 	return w.groups.Add(r, selected, visible)
 }
 
-// setColumn gives the rows [lo, hi) of a file a column, which is read when it is
-// needed.
-func (w *worker) setColumn(r *exec.Rows, p *part, f *file, m *marks, column, lo, hi int) error {
-	c := &w.scan.fragment.Columns[column]
+// vector is a column of the rows [lo, hi) of a file, read when it is needed.
+func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) (exec.Vector, error) {
 	t := c.Result()
 	switch c.Source {
 	case exec.SourceProperty:
-		r.Set(column, exec.LaterVector(t, hi-lo, func() (arrow.Array, error) {
+		return exec.LaterVector(t, hi-lo, func() (arrow.Array, error) {
 			a, err := f.reader.PropertyCoded(c.Property, c.Type, c.Precision, c.Scale, lo, hi)
 			if s, ok := a.(*array.String); ok && err == nil && c.Type == catalog.TypeDecimal {
 				a = toDictionary(s)
 			}
 			return a, err
-		}))
+		}), nil
 	case exec.SourceDistinctID:
 		if w.scan.bounds.Users != nil {
 			// The rows are of the users asked for: a dictionary of those is small.
-			r.Set(column, exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.reader.DistinctIDArray(lo, hi) }))
-			return nil
+			return exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.reader.DistinctIDArray(lo, hi) }), nil
 		}
 		ends, err := f.reader.UserEnds()
 		if err != nil {
-			return err
+			return exec.Vector{}, err
 		}
-		r.Set(column, exec.LaterCodes(t, hi-lo, func() (*exec.Dictionary, []int32, error) {
+		return exec.LaterCodes(t, hi-lo, func() (*exec.Dictionary, []int32, error) {
 			codes, err := f.reader.UserCodes(w.codes, lo, hi)
 			w.codes = codes
 			return f.users(), codes, err
-		}).InRuns(f.users(), ends, lo))
-	default:
-		v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return fileColumn(p, f, m, c, lo, hi) })
-		if c.Source == exec.SourceTime {
-			times, err := f.reader.Times()
-			if err != nil {
-				return err
-			}
-			v = v.Between(f.reader.TimeBounds()).At(func(row int) int64 { return times.At(lo + row) })
-		}
-		if c.Source == exec.SourceInsertID || c.Source == exec.SourceIngestID || c.Source == exec.SourceProperties {
-			v = v.Costly()
-		}
-		r.Set(column, v)
+		}).InRuns(f.users(), ends, lo), nil
 	}
-	return nil
+	v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.column(p, m, c, lo, hi, nil) })
+	switch c.Source {
+	case exec.SourceTime:
+		times, err := f.reader.Times()
+		if err != nil {
+			return exec.Vector{}, err
+		}
+		v = v.Between(f.reader.TimeBounds()).At(func(row int) int64 { return times.At(lo + row) })
+	case exec.SourceInsertID, exec.SourceIngestID, exec.SourceProperties:
+		v = v.Costly()
+	}
+	return v, nil
 }
 
 // users is the dictionary of the file's distinct ids, in order.

@@ -17,8 +17,8 @@ import (
 // the start. It says yield's error, if there is one, or its own: a shard that
 // cannot be read whole fails the scan.
 //
-// Workers take parts of the views in turn, files in pieces and logs in runs of
-// batches; each makes its batches in memory that it uses again, and yields one
+// Workers take parts of the views in turn, files and the logged events that are
+// held by column in pieces, and other logged ones in runs of batches; each makes its batches in memory that it uses again, and yields one
 // at a time.
 func (e *Engine) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 	leave, err := e.enter()
@@ -155,8 +155,10 @@ type part struct {
 	view  *view
 	state *state
 	// file is the number of a file whose rows [lo, hi) are meant, or inLog; then
-	// it is the log refs [lo, hi), the first of which holds the event number base.
+	// it is the logged events [lo, hi) if they are held by column, or else the log
+	// refs [lo, hi), the first of which holds the event number base.
 	file   int32
+	held   bool
 	lo, hi int
 	base   int64
 	// tallied says that the file is answered by how often each value of a column
@@ -249,11 +251,19 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 	return nil
 }
 
-// divideLog hands out runs of log refs.
+// divideLog hands out chunks of the events that are held by column, and runs of
+// log refs of the others.
 func divideLog(v *view, hand func(part) error) error {
-	base, events := int64(0), int64(0)
-	lo, size := 0, 0
-	for i, r := range v.logs {
+	batches, rows := v.tail.columns.held(v)
+	for lo := 0; lo < rows; lo += logChunkRows {
+		if err := hand(part{file: inLog, held: true, lo: lo, hi: min(lo+logChunkRows, rows)}); err != nil {
+			return err
+		}
+	}
+	base, events := int64(rows), int64(0)
+	lo, size := batches, 0
+	for i := batches; i < len(v.logs); i++ {
+		r := v.logs[i]
 		events += int64(r.events)
 		size += int(r.length)
 		if events >= chunkEvents || size >= chunkBytes || i == len(v.logs)-1 {
@@ -278,12 +288,13 @@ func (s *scan) worker(ctx context.Context, parts <-chan part) error {
 			return err
 		}
 		var err error
-		if p.file == inLog {
-			err = w.scanLog(ctx, &p)
-		} else if p.tallied {
+		switch {
+		case p.tallied:
 			err = w.tallyFile(&p, p.view.files.files[p.file])
-		} else {
+		case p.file != inLog:
 			err = w.scanFile(ctx, &p)
+		default:
+			err = w.scanLog(ctx, &p)
 		}
 		if err != nil {
 			return p.view.blame(err)

@@ -78,10 +78,39 @@ func (w *worker) blockCanPass(f *file, block int) (bool, error) {
 	return true, nil
 }
 
-// scanRows gives the rows [lo, hi) of a file that are visible and pass the
+// source has rows by column: a file, or a view's logged events that are held.
+type source interface {
+	// column is a column of the rows [lo, hi), of which only those in runs, as
+	// numbers from lo on, are looked at; nil is all. ErrLimit of indexfile means that
+	// fewer rows must be asked for.
+	column(p *part, m *marks, c *exec.Column, lo, hi int, runs []exec.Run) (arrow.Array, error)
+	// vector is the column for groups, read when it is needed.
+	vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) (exec.Vector, error)
+}
+
+// marks say who of the part's source is not visible.
+func (p *part) marks() *marks {
+	if p.file == inLog {
+		return &p.state.log
+	}
+	return &p.state.files[p.file]
+}
+
+// scanHeld scans logged events that are held by column, unless their times rule
+// them out.
+func (w *worker) scanHeld(ctx context.Context, p *part) error {
+	w.held.view = p.view
+	if w.filter != nil && !w.held.canPass(&w.scan.bounds, p.lo) {
+		w.stats.RowsPruned += int64(p.hi - p.lo)
+		return nil
+	}
+	return w.scanRows(ctx, p, &w.held, p.lo, p.hi)
+}
+
+// scanRows gives the rows [lo, hi) of a source that are visible and pass the
 // filter: the filter's columns are read for all rows, the others only from the
 // first to the last row that passed.
-func (w *worker) scanRows(ctx context.Context, p *part, f *file, lo, hi int) error {
+func (w *worker) scanRows(ctx context.Context, p *part, f source, lo, hi int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -97,16 +126,16 @@ func (w *worker) scanRows(ctx context.Context, p *part, f *file, lo, hi int) err
 	return err
 }
 
-func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) error {
+func (w *worker) tryRows(ctx context.Context, p *part, f source, lo, hi int) error {
 	before := w.stats
 	w.taker.Reset()
-	m := &p.state.files[p.file]
+	m := p.marks()
 	visible := w.selectVisible(m, lo, hi)
 	if visible == 0 {
 		return nil
 	}
 	if w.scan.fragment.Group != nil {
-		if err := w.groupFile(p, f, m, lo, hi, visible); err != nil {
+		if err := w.groupRows(p, f, m, lo, hi, visible); err != nil {
 			w.stats = before
 			return err
 		}
@@ -135,7 +164,7 @@ func (w *worker) tryRows(ctx context.Context, p *part, f *file, lo, hi int) erro
 // output makes the batch of the rows in runs, whose numbers count from row lo. The
 // filter's columns are there; the others are read from the first to the last
 // row that is meant.
-func (w *worker) output(p *part, f *file, m *marks, lo, kept int) (*exec.Batch, error) {
+func (w *worker) output(p *part, f source, m *marks, lo, kept int) (*exec.Batch, error) {
 	first, end := w.runs[0].Lo, w.runs[len(w.runs)-1].Hi
 	w.shiftRuns(first)
 	for i := range w.scan.fragment.Columns {
@@ -147,7 +176,7 @@ func (w *worker) output(p *part, f *file, m *marks, lo, kept int) (*exec.Batch, 
 			w.columns[i] = array.NewSlice(w.columns[i], int64(first), int64(end))
 			continue
 		}
-		a, err := fileColumn(p, f, m, c, lo+first, lo+end)
+		a, err := f.column(p, m, c, lo+first, lo+end, w.runs)
 		if err != nil {
 			return nil, err
 		}
@@ -191,13 +220,13 @@ func (w *worker) shiftRuns(first int) {
 
 // filterRows reads the filter's columns and removes from selected what does not
 // pass. It returns how many rows are left.
-func (w *worker) filterRows(p *part, f *file, m *marks, lo, hi, visible int) (kept int, err error) {
+func (w *worker) filterRows(p *part, f source, m *marks, lo, hi, visible int) (kept int, err error) {
 	if w.filter == nil {
 		return visible, nil
 	}
 	for i, used := range w.scan.uses {
 		if used {
-			if w.columns[i], err = fileColumn(p, f, m, &w.scan.fragment.Columns[i], lo, hi); err != nil {
+			if w.columns[i], err = f.column(p, m, &w.scan.fragment.Columns[i], lo, hi, nil); err != nil {
 				return 0, err
 			}
 		}
@@ -210,8 +239,8 @@ func (w *worker) filterRows(p *part, f *file, m *marks, lo, hi, visible int) (ke
 	return kept, nil
 }
 
-// fileColumn is a column of the rows [lo, hi) of a file.
-func fileColumn(p *part, f *file, m *marks, c *exec.Column, lo, hi int) (arrow.Array, error) {
+// column is a column of the rows [lo, hi) of a file.
+func (f *file) column(p *part, m *marks, c *exec.Column, lo, hi int, _ []exec.Run) (arrow.Array, error) {
 	r := f.reader
 	switch c.Source {
 	case exec.SourceProperty:

@@ -18,10 +18,13 @@ type logRow struct {
 	number uint32
 }
 
-// scanLog gives the events of a run of logged batches that are visible and pass
-// the filter. Events are rows here: they are turned into columns last, and only
-// those that can pass.
+// scanLog gives the events of a part of the log that are visible and pass the
+// filter. Those that are not held by column are read batch by batch and are rows
+// here: they are turned into columns last, and only those that can pass.
 func (w *worker) scanLog(ctx context.Context, p *part) error {
+	if p.held {
+		return w.scanHeld(ctx, p)
+	}
 	if w.countsOnly() {
 		return w.countLog(ctx, p)
 	}

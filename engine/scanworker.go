@@ -28,6 +28,7 @@ type worker struct {
 	runs     []exec.Run
 	columns  []arrow.Array // of the fragment, hidden ones included
 
+	held    heldRows // the logged events at hand, by column
 	buffers [][]byte
 	batches []event.Batch
 	rows    []logRow

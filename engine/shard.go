@@ -115,6 +115,7 @@ func (s *shard) swap(removed []*file, added *file, upTo cut) (indexed []logRef) 
 	if s.cut.before(upTo) {
 		s.cut = upTo
 	}
+	old.tail.columns.drop()
 	old.files.release()
 	return indexed
 }
@@ -123,6 +124,7 @@ func (s *shard) swap(removed []*file, added *file, upTo cut) (indexed []logRef) 
 func (s *shard) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.now.tail.columns.drop()
 	return s.now.files.release()
 }
 

@@ -226,6 +226,7 @@ func (s *shard) swapAll() []logRef {
 	old := s.now
 	s.now = contents{files: newFileset(nil)}
 	s.now.tail = newTail(s.now.files)
+	old.tail.columns.drop()
 	old.files.release()
 	return old.logs
 }

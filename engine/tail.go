@@ -11,12 +11,12 @@ import (
 
 // tail is what is known of a shard's logged events: who they are, and which of
 // them are copies of each other or of rows in the shard's files. It is worked
-// out when a query first asks, batch by batch, and grows with the log; when the
-// shard's files change a new one begins.
+// out soon after a batch came, or when a query asks first, batch by batch, and
+// grows with the log; when the shard's files change a new one begins.
 //
 // An event costs about 110 bytes: its entry, and two slots in tables that find
 // entries by hash. The entry holds its key, so that candidates are confirmed
-// without going back to the log.
+// without going back to the log. What columns cost comes on top; see logColumns.
 type tail struct {
 	// turn is held by whoever reads or extends what follows, and what the
 	// fileset works out once.
@@ -35,6 +35,8 @@ type tail struct {
 	marks   []batchMarks
 	// unmatched are entries that were not looked for in the files yet.
 	unmatched []uint32
+	// columns are the events by column, for scans.
+	columns logColumns
 	// damaged are the ids that turned out to belong to different events.
 	damaged tombstones
 
@@ -80,6 +82,7 @@ func newTail(files *fileset) *tail {
 
 // extend makes all batches of the view known. The caller has the turn.
 func (t *tail) extend(ctx context.Context, v *view) error {
+	t.columns.begin(&v.engine.columnBudget)
 	for t.batches < len(v.logs) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -87,9 +90,11 @@ func (t *tail) extend(ctx context.Context, v *view) error {
 		if err := v.read(v.logs[t.batches], &t.buffer, &t.batch); err != nil {
 			return err
 		}
+		first := uint32(t.entries.count)
 		if err := t.add(&t.batch); err != nil {
 			return err
 		}
+		t.columns.add(t, &t.batch, first, int64(v.logs[t.batches].length))
 		t.batches++
 	}
 	if err := t.match(ctx); err != nil {

@@ -124,7 +124,7 @@ func (w *worker) tallyFile(p *part, f *file) error {
 			r.Set(i, v)
 		default:
 			// Only its bounds are asked for, or it is the same in all rows.
-			v := exec.LaterVector(t, values, func() (arrow.Array, error) { return fileColumn(p, f, m, c, 0, values) })
+			v := exec.LaterVector(t, values, func() (arrow.Array, error) { return f.column(p, m, c, 0, values, nil) })
 			if c.Source == exec.SourceTime {
 				v = v.Between(least, greatest)
 			}

@@ -30,6 +30,18 @@ type InsertKey struct {
 // Exact reports whether ids with this key are equal for certain.
 func (k InsertKey) Exact() bool { return k.Form != FormText }
 
+// AppendID appends the insert id that the key stands for, which must be exact;
+// FormNone appends nothing.
+func (k InsertKey) AppendID(dst []byte) []byte {
+	if k.Form == FormNone || k.Form == FormText {
+		return dst
+	}
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], k.Hi)
+	binary.BigEndian.PutUint64(b[8:], k.Lo)
+	return appendID(dst, k.Form, &b)
+}
+
 // InsertKeyOf is the key of an insert id.
 func InsertKeyOf(id string) InsertKey {
 	var b [16]byte
