@@ -63,6 +63,7 @@ func (e *Engine) publish(h event.Header, pos appendlog.Position, at int64) {
 		segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events),
 		marks: h.Deletes+h.Undos > 0, at: at,
 	})
+	e.follower.add(s)
 }
 
 // shard finds or makes the shard of that key.
@@ -110,6 +111,13 @@ func (f *flights) depart() (landed func()) {
 		f.mu.Unlock()
 		close(done)
 	}
+}
+
+// some reports whether appends are under way.
+func (f *flights) some() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.flying) > 0
 }
 
 // wait returns when all appends that are under way now have landed.

@@ -68,7 +68,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock, time.Now if nil.
 	Now func() time.Time
-	// Manual leaves all indexing to Tick and Index; else a goroutine ticks.
+	// Manual leaves all indexing to Tick and Index; else a goroutine ticks, and
+	// another follows the log.
 	Manual bool
 	// TickEvery is how often the goroutine ticks; a second if 0.
 	TickEvery time.Duration
@@ -161,6 +162,7 @@ type Engine struct {
 	domains *exec.Domains
 	// columnBudget is for the columns of all shards' tails.
 	columnBudget columnBudget
+	follower     follower
 
 	// mu guards shards and backlog; it is never held during I/O.
 	mu     sync.RWMutex
@@ -202,14 +204,19 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.alarms.engine, e.trash.engine, e.ledger.engine = e, e, e
 	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}
 	e.jobs.now = opts.Now
+	e.follower.engine = e
+	if !opts.Manual {
+		e.follower.wake = make(chan struct{}, 1)
+	}
 	e.life, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.open(ctx); err != nil {
 		e.stop()
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.release())
 	}
 	if !opts.Manual {
-		e.work.Add(1)
+		e.work.Add(2)
 		go e.background()
+		go e.follower.run(e.life)
 	}
 	return e, nil
 }

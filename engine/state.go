@@ -101,6 +101,14 @@ func (v *view) state(ctx context.Context, r rules) (*state, error) {
 	if err := t.extend(ctx, v); err != nil {
 		return nil, v.blame(err)
 	}
+	s, err := v.reckoned(r)
+	return s, v.blame(err)
+}
+
+// reckoned is state for a view whose batches are known to the tail. The caller
+// has the tail's turn.
+func (v *view) reckoned(r rules) (*state, error) {
+	t := v.tail
 	for _, c := range t.states {
 		if c.batches == len(v.logs) && c.rules == r {
 			return c.state, nil
@@ -108,7 +116,7 @@ func (v *view) state(ctx context.Context, r rules) (*state, error) {
 	}
 	s, err := reckon(v, r)
 	if err != nil {
-		return nil, v.blame(err)
+		return nil, err
 	}
 	if r.asOf == catalog.MaxIngestID {
 		if len(t.states) == maxCachedStates {

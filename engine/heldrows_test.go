@@ -1,0 +1,289 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/exec"
+	"arbor/engine/vfs"
+)
+
+// oddShop makes events whose properties are all that columns find hard: rare,
+// late, of mixed kinds, null, of many numbers, of numbers and then texts.
+type oddShop struct {
+	rng     *rand.Rand
+	request uint64
+	made    int
+}
+
+func (o *oddShop) value(kinds ...catalog.Kind) catalog.Value {
+	switch kinds[o.rng.IntN(len(kinds))] {
+	case catalog.KindBool:
+		return catalog.Bool(o.rng.IntN(2) == 0)
+	case catalog.KindInt:
+		return catalog.Int(o.rng.Int64N(300) - 100)
+	case catalog.KindDouble:
+		return catalog.Double([]float64{0.5, -2.25, 1e300, math.Copysign(0, -1)}[o.rng.IntN(4)])
+	case catalog.KindNumber:
+		return catalog.Number([]string{"1.50", "123456789012345678901", "-0.10"}[o.rng.IntN(3)])
+	case catalog.KindString:
+		return catalog.String([]string{"", "17", "true", "2026-01-02 03:04:05", "naïve \"quotes\"", "x"}[o.rng.IntN(6)])
+	case catalog.KindJSON:
+		return catalog.JSON([]string{`[1,"a"]`, `{"b":null}`}[o.rng.IntN(2)])
+	}
+	return catalog.Null
+}
+
+func (o *oddShop) event(i int) event.Event {
+	e := event.Event{
+		ID:   catalog.IngestID{Time: o.request, Edge: 3, Index: uint32(i)},
+		Name: fmt.Sprintf("event %d", o.rng.IntN(5)), Time: catalog.Day(20_000).Start() + o.rng.Int64N(catalog.DayMicros),
+		ServerTime: o.rng.IntN(4) == 0, DistinctID: fmt.Sprintf("user %d", o.rng.IntN(40+o.made/10)),
+	}
+	switch o.rng.IntN(4) {
+	case 0: // none
+	case 1:
+		e.InsertID = fmt.Sprintf("text %d", o.rng.IntN(1000))
+	case 2:
+		e.InsertID = fmt.Sprintf("%032x", o.rng.IntN(1000))
+	case 3:
+		e.InsertID = fmt.Sprintf("%08X-0000-4000-8000-ABCDEF%06X", o.rng.IntN(1000), o.rng.IntN(10))
+	}
+	add := func(one int, name string, v catalog.Value) {
+		if o.rng.IntN(one) == 0 {
+			e.Properties = append(e.Properties, event.Property{Name: name, Value: v})
+		}
+	}
+	late := catalog.Int(o.rng.Int64())
+	if o.made > 20_000 && o.rng.IntN(5) == 0 {
+		late = catalog.String(fmt.Sprintf("late %d", o.rng.IntN(3)))
+	}
+	add(1, "all", o.value(catalog.KindString))
+	add(3, "any", o.value(catalog.KindNull, catalog.KindBool, catalog.KindInt, catalog.KindDouble, catalog.KindNumber, catalog.KindString, catalog.KindJSON))
+	add(1, "int", catalog.Int(o.rng.Int64N(20)))
+	add(1, "late", late)
+	add(1, "many", catalog.Double(o.rng.Float64()))
+	add(2, "mixed", o.value(catalog.KindInt, catalog.KindDouble, catalog.KindNull))
+	add(1, "numbers", [2]catalog.Value{catalog.Int(o.rng.Int64()), catalog.Double(o.rng.NormFloat64())}[o.rng.IntN(2)])
+	add(3000, "rare", o.value(catalog.KindBool))
+	add(2, "words", catalog.String(fmt.Sprintf("word %d", o.rng.IntN(1+o.made/2))))
+	o.made++
+	return e
+}
+
+// record makes a batch of n events, some of which come twice.
+func (o *oddShop) record(tb testing.TB, n int) []byte {
+	tb.Helper()
+	o.request += 1_000_000
+	b := &event.Batch{Shard: catalog.ShardKey{Project: sampleProject, Day: 20_000}}
+	for i := range n {
+		e := o.event(i)
+		if i > 10 && o.rng.IntN(20) == 0 {
+			e = b.Events[o.rng.IntN(i)]
+			e.ID.Index = uint32(i)
+		}
+		b.Events = append(b.Events, e)
+	}
+	record, err := event.AppendBatch(nil, b)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return record
+}
+
+func newOddShop() *oddShop {
+	return &oddShop{rng: rand.New(rand.NewPCG(5, 6)), request: 1_728_000_000_000_000_000}
+}
+
+// oddColumns are all sources, and the odd properties in all types.
+func oddColumns() (columns []exec.Column) {
+	for s := exec.SourceEvent; s <= exec.SourceShard; s++ {
+		if s != exec.SourceFile && s != exec.SourceIngestID {
+			columns = append(columns, exec.Column{Source: s})
+		}
+	}
+	for _, name := range []string{"all", "any", "int", "late", "many", "mixed", "never", "numbers", "rare", "words"} {
+		for t := catalog.TypeNull; t <= catalog.TypeDecimal; t++ {
+			c := exec.Column{Property: name, Type: t}
+			if t == catalog.TypeDecimal {
+				c.Precision, c.Scale = 20, 2
+			}
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
+
+// rowsOf are the rows that a fragment gives, in the order of their texts.
+func rowsOf(tb testing.TB, e *Engine, f exec.Fragment) (rows []string) {
+	tb.Helper()
+	f.Project = sampleProject
+	run := e.Scan
+	if f.Group != nil {
+		run = e.Execute
+	}
+	if _, err := run(testContext, &f, func(b *exec.Batch) error {
+		runs := b.Runs
+		if runs == nil {
+			runs = []exec.Run{{Lo: 0, Hi: b.Rows}}
+		}
+		for _, r := range runs {
+			for i := r.Lo; i < r.Hi; i++ {
+				var row strings.Builder
+				for _, c := range b.Columns {
+					if d, ok := c.(*array.Dictionary); ok && c.IsValid(i) {
+						row.WriteString(d.Dictionary().ValueStr(d.GetValueIndex(i)))
+					} else {
+						row.WriteString(c.ValueStr(i))
+					}
+					row.WriteByte('|')
+				}
+				rows = append(rows, row.String())
+			}
+		}
+		return nil
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// openBudgeted opens an engine with a budget for the log's columns.
+func openBudgeted(tb testing.TB, bytes int64) *Engine {
+	tb.Helper()
+	opts := memOptions(vfs.NewMem())
+	opts.LogColumnBytes = bytes
+	e, err := Open(testContext, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return e
+}
+
+// oddFilters look at columns of each kind of slots.
+func oddFilters(columns []exec.Column) []*exec.Expr {
+	number := func(property string, t catalog.Type) int {
+		return slices.IndexFunc(columns, func(c exec.Column) bool { return c.Property == property && c.Type == t })
+	}
+	source := func(s exec.Source) int {
+		return slices.IndexFunc(columns, func(c exec.Column) bool { return c.Source == s })
+	}
+	start := catalog.Day(20_000).Start()
+	return []*exec.Expr{
+		nil,
+		{Op: exec.OpEqual, Column: source(exec.SourceEvent), Values: []catalog.Value{catalog.String("event 2")}},
+		{Op: exec.OpIsNull, Column: number("any", catalog.TypeString)},
+		{Op: exec.OpMore, Column: number("late", catalog.TypeInt), Values: []catalog.Value{catalog.Int(0)}},
+		{Op: exec.OpNot, Args: []*exec.Expr{{Op: exec.OpLess, Column: number("numbers", catalog.TypeDouble), Values: []catalog.Value{catalog.Double(0.25)}}}},
+		{Op: exec.OpIn, Column: source(exec.SourceDistinctID), Values: []catalog.Value{catalog.String("user 3"), catalog.String("user 7")}},
+		{Op: exec.OpLess, Column: source(exec.SourceTime), Values: []catalog.Value{catalog.Int(start + catalog.DayMicros/3)}},
+		{Op: exec.OpMore, Column: source(exec.SourceTime), Values: []catalog.Value{catalog.Int(start + catalog.DayMicros)}},
+		{Op: exec.OpPrefix, Column: source(exec.SourceProperties), Values: []catalog.Value{catalog.String(`{"all":"x","int":1`)}},
+		{Op: exec.OpEqual, Column: number("rare", catalog.TypeBool), Values: []catalog.Value{catalog.Bool(true)}},
+	}
+}
+
+// compareEngines asks two engines that hold the same records the same.
+func compareEngines(t *testing.T, what string, got, want *Engine) {
+	t.Helper()
+	columns := oddColumns()
+	for i, filter := range oddFilters(columns) {
+		for _, form := range []exec.Fragment{{Copies: true}, {Runs: true}} {
+			form.Columns, form.Filter = columns, filter
+			compareRows(t, fmt.Sprintf("%s: filter %d, copies %v", what, i, form.Copies), rowsOf(t, got, form), rowsOf(t, want, form))
+		}
+		for k := i % 7; k < len(columns); k += 7 {
+			f := exec.Fragment{Columns: columns, Filter: filter, Group: &exec.Group{Keys: []int{k}, Aggregates: countAll.Aggregates, MaxGroups: 1 << 20}}
+			compareRows(t, fmt.Sprintf("%s: filter %d, groups of %v", what, i, columns[k]), rowsOf(t, got, f), rowsOf(t, want, f))
+		}
+	}
+}
+
+func compareRows(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	at := 0
+	for at < min(len(got), len(want)) && got[at] == want[at] {
+		at++
+	}
+	t.Fatalf("%s: %d rows, want %d; the first other one is\n%v, want\n%v", what, len(got), len(want), got[at:min(at+1, len(got))], want[at:min(at+1, len(want))])
+}
+
+// TestHeldRows compares what is read from columns, from the log, from some of both,
+// and from a file.
+func TestHeldRows(t *testing.T) {
+	held, read, some, indexed := openBudgeted(t, 0), openBudgeted(t, 1), openBudgeted(t, 200<<10), openBudgeted(t, 0)
+	shop := newOddShop()
+	for _, n := range []int{1, 50, 400, 1500} {
+		for range 2 {
+			record := shop.record(t, n)
+			for _, e := range []*Engine{held, read, some, indexed} {
+				if err := e.Append(testContext, [][]byte{record}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		f := exec.Fragment{Columns: oddColumns(), Runs: true}
+		compareRows(t, fmt.Sprintf("%d events", shop.made), rowsOf(t, held, f), rowsOf(t, read, f))
+	}
+	compareEngines(t, "all held", held, read)
+	compareEngines(t, "some held", some, read)
+	if err := indexed.Index(testContext, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	compareEngines(t, "a file", held, indexed)
+	for _, c := range []struct {
+		e       *Engine
+		batches []int
+	}{{held, []int{8}}, {read, []int{0}}, {some, []int{1, 2, 3, 4, 5, 6, 7}}} {
+		if n := len(sampleShard(c.e).now.tail.columns.ends); !slices.Contains(c.batches, n) {
+			t.Errorf("%d of 8 batches are held, want one of %v", n, c.batches)
+		}
+	}
+}
+
+// TestHeldChunks goes over the end of a chunk, and asks before and after it.
+func TestHeldChunks(t *testing.T) {
+	held, read := openBudgeted(t, 0), openBudgeted(t, 1)
+	shop := newOddShop()
+	for shop.made < logChunkRows+5000 {
+		record := shop.record(t, 10_000)
+		for _, e := range []*Engine{held, read} {
+			if err := e.Append(testContext, [][]byte{record}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		columns := oddColumns()
+		f := exec.Fragment{Columns: columns, Runs: true, Filter: oddFilters(columns)[5]}
+		compareRows(t, fmt.Sprintf("%d events", shop.made), rowsOf(t, held, f), rowsOf(t, read, f))
+	}
+	columns := oddColumns()
+	for i, filter := range oddFilters(columns)[1:] {
+		f := exec.Fragment{Columns: columns[:3+i], Filter: filter}
+		for len(f.Columns) < len(columns) { // the others only for the filter
+			c := columns[len(f.Columns)]
+			c.Hidden = true
+			f.Columns = append(f.Columns, c)
+		}
+		compareRows(t, fmt.Sprintf("filter %v", filter), rowsOf(t, held, f), rowsOf(t, read, f))
+	}
+	if n := len(sampleShard(held).now.tail.columns.chunks); n != 2 {
+		t.Errorf("%d chunks, want 2", n)
+	}
+}
