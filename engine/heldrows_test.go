@@ -2,12 +2,14 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 
 	"arbor/catalog"
@@ -63,7 +65,7 @@ func (o *oddShop) event(i int) event.Event {
 		}
 	}
 	late := catalog.Int(o.rng.Int64())
-	if o.made > 20_000 && o.rng.IntN(5) == 0 {
+	if (o.made > 1500 && o.made < 1700 || o.made > 20_000) && o.rng.IntN(5) == 0 {
 		late = catalog.String(fmt.Sprintf("late %d", o.rng.IntN(3)))
 	}
 	add(1, "all", o.value(catalog.KindString))
@@ -91,6 +93,12 @@ func (o *oddShop) record(tb testing.TB, n int) []byte {
 			e.ID.Index = uint32(i)
 		}
 		b.Events = append(b.Events, e)
+	}
+	if n > 100 {
+		b.Deletes = []event.Delete{{ID: catalog.IngestID{Time: o.request, Edge: 4}}}
+		for i := 7; i < n; i += 19 {
+			b.Deletes[0].Targets = append(b.Deletes[0].Targets, b.Events[i].ID)
+		}
 	}
 	record, err := event.AppendBatch(nil, b)
 	if err != nil {
@@ -139,11 +147,7 @@ func rowsOf(tb testing.TB, e *Engine, f exec.Fragment) (rows []string) {
 			for i := r.Lo; i < r.Hi; i++ {
 				var row strings.Builder
 				for _, c := range b.Columns {
-					if d, ok := c.(*array.Dictionary); ok && c.IsValid(i) {
-						row.WriteString(d.Dictionary().ValueStr(d.GetValueIndex(i)))
-					} else {
-						row.WriteString(c.ValueStr(i))
-					}
+					row.WriteString(valueAt(c, i))
 					row.WriteByte('|')
 				}
 				rows = append(rows, row.String())
@@ -206,7 +210,19 @@ func compareEngines(t *testing.T, what string, got, want *Engine) {
 			form.Columns, form.Filter = columns, filter
 			compareRows(t, fmt.Sprintf("%s: filter %d, copies %v", what, i, form.Copies), rowsOf(t, got, form), rowsOf(t, want, form))
 		}
+		keys := []int{}
 		for k := i % 7; k < len(columns); k += 7 {
+			keys = append(keys, k)
+		}
+		if filter == nil {
+			keys = keys[:0]
+			for k := range columns {
+				keys = append(keys, k)
+			}
+		} else if len(filter.Args) == 0 {
+			keys = append(keys, filter.Column) // one column says it all
+		}
+		for _, k := range keys {
 			f := exec.Fragment{Columns: columns, Filter: filter, Group: &exec.Group{Keys: []int{k}, Aggregates: countAll.Aggregates, MaxGroups: 1 << 20}}
 			compareRows(t, fmt.Sprintf("%s: filter %d, groups of %v", what, i, columns[k]), rowsOf(t, got, f), rowsOf(t, want, f))
 		}
@@ -228,9 +244,10 @@ func compareRows(t *testing.T, what string, got, want []string) {
 // TestHeldRows compares what is read from columns, from the log, from some of both,
 // and from a file.
 func TestHeldRows(t *testing.T) {
-	held, read, some, indexed := openBudgeted(t, 0), openBudgeted(t, 1), openBudgeted(t, 200<<10), openBudgeted(t, 0)
+	held, read, some, indexed := openBudgeted(t, 0), openBudgeted(t, 1), openBudgeted(t, 120<<10), openBudgeted(t, 0)
+	held.columnBudget.maxCoded, some.columnBudget.maxCoded = 500, 10
 	shop := newOddShop()
-	for _, n := range []int{1, 50, 400, 1500} {
+	for _, n := range []int{1, 50, 300, 700} {
 		for range 2 {
 			record := shop.record(t, n)
 			for _, e := range []*Engine{held, read, some, indexed} {
@@ -254,6 +271,103 @@ func TestHeldRows(t *testing.T) {
 	}{{held, []int{8}}, {read, []int{0}}, {some, []int{1, 2, 3, 4, 5, 6, 7}}} {
 		if n := len(sampleShard(c.e).now.tail.columns.ends); !slices.Contains(c.batches, n) {
 			t.Errorf("%d of 8 batches are held, want one of %v", n, c.batches)
+		}
+	}
+}
+
+// TestHeldTallies counts the values of fewer and of more rows than were counted
+// before, over the end of a chunk, and of hidden rows.
+func TestHeldTallies(t *testing.T) {
+	e := openBudgeted(t, 0)
+	s := newSample()
+	s.fill(t, e, logChunkRows+3000, 4000)
+	rowsOf(t, e, exec.Fragment{Group: countAll})
+	columns := &sampleShard(e).now.tail.columns
+	for _, c := range []exec.Column{{Source: exec.SourceEvent}, {Source: exec.SourceDistinctID}, {Property: "price", Type: catalog.TypeString},
+		{Property: "url", Type: catalog.TypeString}, {Property: "screen_w", Type: catalog.TypeInt}} {
+		for _, n := range []int{1, 500, 100, logChunkRows, logChunkRows + 1, logChunkRows - 1, columns.rows, 70, columns.rows} {
+			rows := map[string]int64{}
+			m := &marks{absent: []uint32{0, 66_000}, hidden: []uint32{3, 40, 65_535, 65_536}, gone: exec.NewBitmap(columns.rows)}
+			if n%2 == 0 {
+				m.gone = nil
+			} else {
+				m.gone.Set(3)
+				m.gone.Set(4)
+			}
+			for lo := 0; lo < n; lo += logChunkRows {
+				a, err := columns.array(&c, true, lo, min(lo+logChunkRows, n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range a.Len() {
+					row := uint32(lo + i)
+					if !slices.Contains(m.absent, row) && !slices.Contains(m.hidden, row) && (m.gone == nil || !m.gone.Has(lo+i)) {
+						rows[valueAt(a, i)]++
+					}
+				}
+			}
+			if _, ok := columns.tallies(&c, n); !ok {
+				t.Fatalf("column %v does not tally", c)
+			}
+			for range 2 { // once more from what is remembered
+				weights, values, deleted, err := columns.tally(&c, n, m, between(m.hidden, 0, n))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := map[string]int64{}
+				for i, w := range weights {
+					if w != 0 {
+						got[valueAt(values, i)] += w
+					}
+				}
+				if !maps.Equal(got, rows) {
+					t.Errorf("%v of %d rows: %v, want %v", c, n, got, rows)
+				}
+				if want := min(n-4, 1); m.gone != nil && n > 4 && deleted != want {
+					t.Errorf("%d rows were deleted, want %d", deleted, want)
+				}
+			}
+		}
+	}
+}
+
+// valueAt is the text of an array's value.
+func valueAt(a arrow.Array, i int) string {
+	if d, ok := a.(*array.Dictionary); ok && a.IsValid(i) {
+		return d.Dictionary().ValueStr(d.GetValueIndex(i))
+	}
+	return a.ValueStr(i)
+}
+
+// TestManyProperties: there are columns up to a limit; properties beyond it are
+// read from the log.
+func TestManyProperties(t *testing.T) {
+	e := openBudgeted(t, 0)
+	b := &event.Batch{Shard: catalog.ShardKey{Project: sampleProject, Day: 20_000}}
+	name := func(n int) string { return fmt.Sprintf("p%05d", n) }
+	for lo := 0; lo <= maxLogColumns; lo += 200 {
+		ev := event.Event{ID: catalog.IngestID{Time: 1, Index: uint32(lo)}, Name: "e", DistinctID: "u", Time: b.Shard.Day.Start(), InsertID: name(lo)}
+		for n := lo; n < min(lo+200, maxLogColumns+1); n++ {
+			ev.Properties = append(ev.Properties, event.Property{Name: name(n), Value: catalog.Int(int64(n))})
+		}
+		b.Events = append(b.Events, ev)
+	}
+	record, err := event.AppendBatch(nil, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Append(testContext, [][]byte{record}); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, maxLogColumns - 1, maxLogColumns} {
+		f := exec.Fragment{Columns: []exec.Column{{Property: name(n), Type: catalog.TypeInt}}}
+		f.Filter = &exec.Expr{Op: exec.OpMoreEq, Values: []catalog.Value{catalog.Int(0)}}
+		want := []string{fmt.Sprintf("%d|", n)}
+		compareRows(t, name(n), rowsOf(t, e, f), want)
+		f.Group = &exec.Group{Keys: []int{0}}
+		compareRows(t, "groups of "+name(n), rowsOf(t, e, f), want)
+		if held := sampleShard(e).now.tail.columns.holds(name(n)); held != (n < maxLogColumns) {
+			t.Errorf("%s is held: %v", name(n), held)
 		}
 	}
 }

@@ -35,14 +35,15 @@ func (s *logSlots) array(key arrayKey, n int, size *int64) (slotArray, error) {
 	return s.lookUpArray(key.columnType, n, size)
 }
 
-// slotsBelow is how many slots are of the first n rows.
-func (s *logSlots) slotsBelow(n int) int {
-	if s.rows == nil {
-		return min(n, s.count)
+// slotsBelow is how many of a chunk's slots, in these rows or in its first ones,
+// are of the first n rows.
+func slotsBelow(rows []uint16, slots, n int) int {
+	if rows == nil {
+		return min(n, slots)
 	}
-	lo, hi := 0, len(s.rows)
+	lo, hi := 0, slots
 	for lo < hi {
-		if mid := (lo + hi) / 2; int(s.rows[mid]) < n {
+		if mid := (lo + hi) / 2; int(rows[mid]) < n {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -50,6 +51,8 @@ func (s *logSlots) slotsBelow(n int) int {
 	}
 	return lo
 }
+
+func (s *logSlots) slotsBelow(n int) int { return slotsBelow(s.rows, s.count, n) }
 
 // codedArray gives the codes themselves where every row has a value of the type.
 func (s *logSlots) codedArray(key columnType, n int, size *int64) (slotArray, error) {

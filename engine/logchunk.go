@@ -58,6 +58,14 @@ func (c *logChunk) of(column *logProperty, size *int64) *logSlots {
 	return s
 }
 
+// slotsOf are the slots of a column, nil if there are none.
+func (c *logChunk) slotsOf(column *logProperty) *logSlots {
+	if column.number >= len(c.slots) {
+		return nil
+	}
+	return c.slots[column.number]
+}
+
 // emptySlotsBytes is about what slots take that hold nothing.
 const emptySlotsBytes = 256
 

@@ -36,11 +36,14 @@ type logColumns struct {
 	// tail, so that the budget does not count these columns any more.
 	full, dropped bool
 
-	ends    []uint32 // how many events there are up to each batch that is held
-	rows    int
-	chunks  []*logChunk
-	events  logDictionary // by the numbers of the tail's names
-	users   logDictionary
+	ends   []uint32 // how many events there are up to each batch that is held
+	rows   int
+	chunks []*logChunk
+	events logDictionary // by the numbers of the tail's names
+	users  logDictionary
+	// eventTally and userTally are how often they come.
+	eventTally, userTally logTally
+
 	columns []*logProperty
 	byName  map[string]*logProperty
 	// spilled says that there are properties without a column.
@@ -62,6 +65,8 @@ const maxLogColumns = 1 << 12
 type columnBudget struct {
 	limit int64
 	taken atomic.Int64
+	// maxCoded is maxCodedNumbers, but for tests.
+	maxCoded int
 }
 
 // has reports whether there is room for so many bytes.
@@ -163,7 +168,7 @@ func (c *logColumns) addEvent(chunk *logChunk, e *event.Event, n *entry) {
 		if column == nil {
 			continue
 		}
-		chunk.of(column, &c.size).add(chunk.rows, p.Value, &c.size)
+		chunk.of(column, &c.size).add(chunk.rows, p.Value, c.budget.maxCoded, &c.size)
 		if len(column.dictionary.bytes) > maxDictionaryBytes {
 			c.full = true
 		}
@@ -234,6 +239,17 @@ func (c *logColumns) timeBounds(chunk int) (least, greatest int64) {
 	return c.chunks[chunk].minTime, c.chunks[chunk].maxTime
 }
 
+// allTimeBounds are between what the times of all rows are; there are some.
+func (c *logColumns) allTimeBounds() (least, greatest int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	least, greatest = c.chunks[0].minTime, c.chunks[0].maxTime
+	for _, chunk := range c.chunks[1:] {
+		least, greatest = min(least, chunk.minTime), max(greatest, chunk.maxTime)
+	}
+	return least, greatest
+}
+
 // known are the tail's entries and texts, of all events that are held.
 func (c *logColumns) known() (entries, []byte) {
 	c.mu.Lock()
@@ -295,10 +311,10 @@ func (c *logColumns) property(chunk *logChunk, column *exec.Column, coded bool, 
 	key := arrayKey{typeOf(column.Type, column.Precision, column.Scale), coded}
 	key.coded = key.coded && !key.isText()
 	logged := c.byName[column.Property]
-	if logged == nil || logged.number >= len(chunk.slots) || chunk.slots[logged.number] == nil {
+	if logged == nil || chunk.slotsOf(logged) == nil {
 		return nullArray(key.columnType, n), nil
 	}
-	s := chunk.slots[logged.number]
+	s := chunk.slotsOf(logged)
 	made, ok := s.arrays[key]
 	if ok && made.Len() >= n {
 		return made.Array, nil

@@ -30,14 +30,16 @@ type logProperty struct {
 	name       string
 	number     int
 	dictionary logDictionary
+	tally      logTally
 }
 
 // maxCodedNumbers is how many different numbers a dictionary takes; then a chunk
 // without texts holds its numbers themselves.
-const maxCodedNumbers = 4096
+const maxCodedNumbers = 1 << 14
 
-// add adds the value of a row, which is behind all others.
-func (s *logSlots) add(row int, v catalog.Value, size *int64) {
+// add adds the value of a row, which is behind all others. Numbers are codes up
+// to so many different ones.
+func (s *logSlots) add(row int, v catalog.Value, maxCoded int, size *int64) {
 	if s.rows == nil && row != s.count {
 		s.rows = make([]uint16, s.count, max(16, 2*s.count))
 		for i := range s.rows {
@@ -54,7 +56,7 @@ func (s *logSlots) add(row int, v catalog.Value, size *int64) {
 		if s.plain {
 			s.encode(size)
 		}
-	case !s.plain && s.texts == 0 && s.column.dictionary.numbers >= maxCodedNumbers:
+	case !s.plain && s.texts == 0 && s.column.dictionary.numbers >= maxCoded:
 		s.decode(size)
 	}
 	if s.plain {

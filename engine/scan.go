@@ -197,7 +197,7 @@ func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 				return v.blame(err)
 			}
 		}
-		if err := divideLog(v, hand); err != nil {
+		if err := s.divideLog(v, hand); err != nil {
 			return err
 		}
 	}
@@ -260,6 +260,26 @@ func divideLog(v *view, hand func(part) error) error {
 			return err
 		}
 	}
+	return divideRefs(v, batches, rows, hand)
+}
+
+// divideLog is the same, but hands out all events that are held as one part where
+// they can be asked by tally.
+func (s *scan) divideLog(v *view, hand func(part) error) error {
+	batches, rows := v.tail.columns.held(v)
+	column, ok := s.talliedLog(v, rows)
+	if !ok {
+		return divideLog(v, hand)
+	}
+	if err := hand(part{file: inLog, held: true, hi: rows, tallied: true, column: column}); err != nil {
+		return err
+	}
+	return divideRefs(v, batches, rows, hand)
+}
+
+// divideRefs hands out runs of log refs behind the first batches, which hold so
+// many events.
+func divideRefs(v *view, batches, rows int, hand func(part) error) error {
 	base, events := int64(rows), int64(0)
 	lo, size := batches, 0
 	for i := batches; i < len(v.logs); i++ {
@@ -289,6 +309,8 @@ func (s *scan) worker(ctx context.Context, parts <-chan part) error {
 		}
 		var err error
 		switch {
+		case p.tallied && p.held:
+			err = w.tallyLog(&p)
 		case p.tallied:
 			err = w.tallyFile(&p, p.view.files.files[p.file])
 		case p.file != inLog:

@@ -140,6 +140,11 @@ func (w *worker) tallyFile(p *part, f *file) error {
 		}
 	}
 	w.stats.RowsTallied += int64(f.rows())
+	return w.addTally(r, values, weights)
+}
+
+// addTally adds so many rows, each as many times as its weight says.
+func (w *worker) addTally(r *exec.Rows, values int, weights []int64) error {
 	if w.filter == nil {
 		return w.groups.AddWeighted(r, nil, weights)
 	}
