@@ -199,7 +199,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		backlog: map[uint64]int{},
 		domains: exec.NewDomains(opts.DomainBytes),
 	}
-	e.columnBudget.limit, e.columnBudget.maxCoded = opts.LogColumnBytes, maxCodedNumbers
+	e.columnBudget.open(opts.LogColumnBytes)
 	e.catalog.Store(opts.Catalog)
 	e.alarms.engine, e.trash.engine, e.ledger.engine = e, e, e
 	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}

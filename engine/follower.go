@@ -12,8 +12,9 @@ import (
 // came, so that the first question after a burst finds duplicates matched and
 // columns made. Nobody waits for it: Append only leaves the shard's name, and a
 // question makes known itself what is missing. It is one goroutine, which while
-// appends are under way rests as long as it has worked, and it stops at the
-// columns' budget: what is beyond is left to the questions that need it.
+// appends are under way rests as long as it has worked, and it leaves a shard
+// whose columns are full to the questions that need it, so that what it makes
+// known is bounded as they are.
 type follower struct {
 	engine *Engine
 	// wake has room for one signal; nil means that nobody follows.
@@ -94,7 +95,7 @@ func (f *follower) rest(ctx context.Context, d time.Duration) bool {
 // follow makes all batches of a shard known. An error ends it: a question that
 // meets it too says so.
 func (f *follower) follow(ctx context.Context, s *shard) {
-	for more := true; more && f.engine.columnBudget.has(0); {
+	for more := true; more; {
 		start := time.Now()
 		var err error
 		if more, err = f.step(ctx, s); err != nil {
@@ -124,6 +125,9 @@ func (f *follower) step(ctx context.Context, s *shard) (more bool, err error) {
 		return false, err
 	}
 	defer t.turn.give()
+	if t.columns.isFull() {
+		return false, nil
+	}
 	if err := t.extend(ctx, v.upTo(t.batches, followEvents)); err != nil {
 		return false, v.blame(err)
 	}

@@ -59,11 +59,14 @@ func TestFollower(t *testing.T) {
 	}
 }
 
-// TestFollowerInSteps: a backlog of more than a step is made known whole, and an
-// engine whose budget is spent is left alone.
+// TestFollowerInSteps: a backlog of more than a step is made known whole, but not
+// beyond full columns.
 func TestFollowerInSteps(t *testing.T) {
-	for _, budget := range []int64{0, 1} {
-		e := openBudgeted(t, budget)
+	for _, tt := range []struct {
+		budget         int64
+		steps, batches int
+	}{{0, 3, 25}, {1, 2, 9}} {
+		e := openBudgeted(t, tt.budget)
 		newSample().fill(t, e, 3*followEvents, 2000)
 		shard := sampleShard(e)
 		steps := 0
@@ -73,19 +76,13 @@ func TestFollowerInSteps(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		tail := shard.now.tail
-		if tail.batches != len(shard.now.logs) || steps != 3 || len(tail.states) != 1 {
-			t.Errorf("after %d steps %d of %d batches and %d states are known", steps, tail.batches, len(shard.now.logs), len(tail.states))
+		if n := shard.now.tail.batches; n != tt.batches || steps != tt.steps {
+			t.Errorf("after %d steps %d of %d batches are known, want %d after %d", steps, n, len(shard.now.logs), tt.batches, tt.steps)
+		}
+		if states := len(shard.now.tail.states); states != tt.steps-2 {
+			t.Errorf("%d states are known", states)
 		}
 	}
-	e := openBudgeted(t, 1)
-	e.columnBudget.taken.Store(2)
-	newSample().fill(t, e, 10, 10)
-	e.follower.follow(testContext, sampleShard(e))
-	if n := sampleShard(e).now.tail.batches; n != 0 {
-		t.Errorf("%d batches are known beyond the budget", n)
-	}
-	e.columnBudget.taken.Store(0)
 }
 
 // TestAskWhileAppending: with appends, questions, the follower and the indexer at
@@ -154,6 +151,22 @@ func TestAskWhileAppending(t *testing.T) {
 	compareRows(t, "in the end", rowsOf(t, e, f), rowsOf(t, read, f))
 	if err := e.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLongDictionary: columns with too long a dictionary take no further batch.
+func TestLongDictionary(t *testing.T) {
+	for limit, batches := range map[int]int{20_000: 1, 2_000_000: 4} {
+		e := openBudgeted(t, 0)
+		e.columnBudget.maxDictionary = limit
+		newSample().fill(t, e, 8000, 2000)
+		f := exec.Fragment{Columns: []exec.Column{{Property: "url", Type: catalog.TypeString}}, Copies: true}
+		if n := len(rowsOf(t, e, f)); n != 8000 {
+			t.Errorf("%d rows", n)
+		}
+		if n := len(sampleShard(e).now.tail.columns.ends); n != batches {
+			t.Errorf("%d batches are held, want %d", n, batches)
+		}
 	}
 }
 

@@ -68,7 +68,11 @@ func (o *oddShop) event(i int) event.Event {
 	if (o.made > 1500 && o.made < 1700 || o.made > 20_000) && o.rng.IntN(5) == 0 {
 		late = catalog.String(fmt.Sprintf("late %d", o.rng.IntN(3)))
 	}
-	add(1, "all", o.value(catalog.KindString))
+	all := o.value(catalog.KindString)
+	if o.made > 1000 && o.rng.IntN(20) == 0 {
+		all = o.value(catalog.KindNumber, catalog.KindJSON)
+	}
+	add(1, "all", all)
 	add(3, "any", o.value(catalog.KindNull, catalog.KindBool, catalog.KindInt, catalog.KindDouble, catalog.KindNumber, catalog.KindString, catalog.KindJSON))
 	add(1, "int", catalog.Int(o.rng.Int64N(20)))
 	add(1, "late", late)
@@ -114,7 +118,7 @@ func newOddShop() *oddShop {
 // oddColumns are all sources, and the odd properties in all types.
 func oddColumns() (columns []exec.Column) {
 	for s := exec.SourceEvent; s <= exec.SourceShard; s++ {
-		if s != exec.SourceFile && s != exec.SourceIngestID {
+		if s != exec.SourceFile { // it tells a file from the log
 			columns = append(columns, exec.Column{Source: s})
 		}
 	}
@@ -195,6 +199,7 @@ func oddFilters(columns []exec.Column) []*exec.Expr {
 		{Op: exec.OpNot, Args: []*exec.Expr{{Op: exec.OpLess, Column: number("numbers", catalog.TypeDouble), Values: []catalog.Value{catalog.Double(0.25)}}}},
 		{Op: exec.OpIn, Column: source(exec.SourceDistinctID), Values: []catalog.Value{catalog.String("user 3"), catalog.String("user 7")}},
 		{Op: exec.OpLess, Column: source(exec.SourceTime), Values: []catalog.Value{catalog.Int(start + catalog.DayMicros/3)}},
+		{Op: exec.OpMoreEq, Column: source(exec.SourceTime), Values: []catalog.Value{catalog.Int(start)}},
 		{Op: exec.OpMore, Column: source(exec.SourceTime), Values: []catalog.Value{catalog.Int(start + catalog.DayMicros)}},
 		{Op: exec.OpPrefix, Column: source(exec.SourceProperties), Values: []catalog.Value{catalog.String(`{"all":"x","int":1`)}},
 		{Op: exec.OpEqual, Column: number("rare", catalog.TypeBool), Values: []catalog.Value{catalog.Bool(true)}},
@@ -258,9 +263,28 @@ func TestHeldRows(t *testing.T) {
 		}
 		f := exec.Fragment{Columns: oddColumns(), Runs: true}
 		compareRows(t, fmt.Sprintf("%d events", shop.made), rowsOf(t, held, f), rowsOf(t, read, f))
+		for k, c := range f.Columns { // what was counted before, and more
+			if c.Source != exec.SourceProperty || c.Type == catalog.TypeString {
+				g := exec.Fragment{Columns: f.Columns, Group: &exec.Group{Keys: []int{k}, Aggregates: countAll.Aggregates}}
+				compareRows(t, fmt.Sprintf("%d events, groups of %v", shop.made, c), rowsOf(t, held, g), rowsOf(t, read, g))
+			}
+		}
 	}
 	compareEngines(t, "all held", held, read)
 	compareEngines(t, "some held", some, read)
+	f := exec.Fragment{Columns: []exec.Column{{Source: exec.SourceFile}, {Source: exec.SourceEvent}}, Copies: true}
+	compareRows(t, "file names", rowsOf(t, held, f), rowsOf(t, read, f))
+	f.Group = &exec.Group{Keys: []int{1, 0}, Aggregates: countAll.Aggregates}
+	compareRows(t, "groups of file names", rowsOf(t, held, f), rowsOf(t, read, f))
+	// Of two rows far apart the log's batches between them are not read.
+	f = exec.Fragment{Columns: []exec.Column{{Source: exec.SourceIngestID}, {Source: exec.SourceProperties}}, Copies: true}
+	all := rowsOf(t, read, f)
+	var ids []catalog.Value
+	for _, row := range []string{all[0], all[len(all)-2]} {
+		ids = append(ids, catalog.String(row[:strings.Index(row, "|")]))
+	}
+	f.Filter = &exec.Expr{Op: exec.OpIn, Values: ids}
+	compareRows(t, "two rows", rowsOf(t, held, f), []string{all[0], all[len(all)-2]})
 	if err := indexed.Index(testContext, 0, true); err != nil {
 		t.Fatal(err)
 	}
@@ -368,6 +392,39 @@ func TestManyProperties(t *testing.T) {
 		compareRows(t, "groups of "+name(n), rowsOf(t, e, f), want)
 		if held := sampleShard(e).now.tail.columns.holds(name(n)); held != (n < maxLogColumns) {
 			t.Errorf("%s is held: %v", name(n), held)
+		}
+	}
+}
+
+// TestCodes: codes come out as they went in, in the narrowest width.
+func TestCodes(t *testing.T) {
+	for _, tt := range []struct {
+		most  int32
+		width uint8
+	}{{0, 1}, {127, 1}, {128, 2}, {32_767, 2}, {32_768, 4}, {1 << 30, 4}} {
+		var l codeList
+		var size int64
+		var want []int32
+		for i := range int32(3000) {
+			want = append(want, min(i*20, tt.most))
+		}
+		want = append(want, tt.most, 0)
+		for _, code := range want {
+			l.append(code, &size)
+		}
+		rows := make([]uint16, len(want))
+		for i := range rows {
+			rows[i] = uint16(2 * i)
+		}
+		got := codedArray(int(l.width), l.bytes(), nil, 0, noTexts, l.len()).(*array.Dictionary)
+		scattered := codedArray(int(l.width), l.scatter(rows, 2*len(want)), nil, 0, noTexts, 2*len(want)).(*array.Dictionary)
+		for i, code := range want {
+			if l.at(i) != code || got.GetValueIndex(i) != int(code) || scattered.GetValueIndex(2*i) != int(code) {
+				t.Fatalf("up to %d, code %d: %d, %d, %d, want %d", tt.most, i, l.at(i), got.GetValueIndex(i), scattered.GetValueIndex(2*i), code)
+			}
+		}
+		if least := int64(len(want)) * int64(tt.width); l.width != tt.width || size < least || size > 2*least {
+			t.Errorf("codes up to %d are %d bytes wide and take %d", tt.most, l.width, size)
 		}
 	}
 }

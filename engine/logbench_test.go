@@ -98,11 +98,13 @@ func BenchmarkLoggedFirst(b *testing.B) {
 			b.StopTimer()
 			shard := sampleShard(e)
 			shard.mu.Lock()
+			shard.now.tail.columns.drop()
 			shard.now.tail = newTail(shard.now.files)
 			shard.mu.Unlock()
 			b.StartTimer()
 			ask(b, e, count)
 		}
+		b.ReportMetric(float64(sampleShard(e).now.tail.columns.size)/benchLogged, "column-bytes/event")
 	})
 	b.Run("after-insert", func(b *testing.B) {
 		ask(b, e, count)

@@ -65,8 +65,13 @@ const maxLogColumns = 1 << 12
 type columnBudget struct {
 	limit int64
 	taken atomic.Int64
-	// maxCoded is maxCodedNumbers, but for tests.
-	maxCoded int
+	// maxCoded and maxDictionary are maxCodedNumbers and maxDictionaryBytes, but for
+	// tests.
+	maxCoded, maxDictionary int
+}
+
+func (b *columnBudget) open(limit int64) {
+	b.limit, b.maxCoded, b.maxDictionary = limit, maxCodedNumbers, maxDictionaryBytes
 }
 
 // has reports whether there is room for so many bytes.
@@ -136,6 +141,13 @@ func (c *logColumns) takesBatch(recordBytes int64) bool {
 	return !c.full
 }
 
+// isFull reports whether no further batch is held.
+func (c *logColumns) isFull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.full
+}
+
 // addEvents adds events that are not seen before their batch is added.
 func (c *logColumns) addEvents(t *tail, events []event.Event, first uint32) {
 	c.mu.Lock()
@@ -148,7 +160,7 @@ func (c *logColumns) addEvents(t *tail, events []event.Event, first uint32) {
 		}
 		c.addEvent(c.chunks[last], &events[i], t.entries.at(first+uint32(i)))
 	}
-	if len(c.events.bytes) > maxDictionaryBytes || len(c.users.bytes) > maxDictionaryBytes {
+	if max(len(c.events.bytes), len(c.users.bytes)) > c.budget.maxDictionary {
 		c.full = true
 	}
 }
@@ -169,7 +181,7 @@ func (c *logColumns) addEvent(chunk *logChunk, e *event.Event, n *entry) {
 			continue
 		}
 		chunk.of(column, &c.size).add(chunk.rows, p.Value, c.budget.maxCoded, &c.size)
-		if len(column.dictionary.bytes) > maxDictionaryBytes {
+		if len(column.dictionary.bytes) > c.budget.maxDictionary {
 			c.full = true
 		}
 	}

@@ -198,15 +198,14 @@ func (t *typedEntries) convert(d *logDictionary) error {
 	return nil
 }
 
-// array is the entries as an array; what has no value of the type is empty or 0.
+// array is the entries, of which there are some, as an array; what has no value of
+// the type is empty or 0.
 func (t *typedEntries) array(d *logDictionary, size *int64) *array.Data {
 	offsets, bytes := t.offsets, t.bytes
 	if t.shared {
 		offsets, bytes = d.offsets, d.bytes
 	}
 	switch {
-	case t.key.isText() && t.done == 0:
-		return array.NewData(arrow.BinaryTypes.String, 0, []*memory.Buffer{nil, bufferOf([]int32{0}), memory.NewBufferBytes(nil)}, nil, 0, 0)
 	case t.key.isText():
 		buffers := []*memory.Buffer{nil, bufferOf(offsets[:t.done+1]), memory.NewBufferBytes(bytes[:len(bytes):len(bytes)])}
 		return array.NewData(arrow.BinaryTypes.String, t.done, buffers, nil, 0, 0)
