@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
@@ -23,6 +24,8 @@ type executor struct {
 	limits queryLimits
 	// stockGroups leaves every grouping to the rows of the SQL library.
 	stockGroups bool
+	// rowsOnly, in tests, has every plan executed row by row.
+	rowsOnly atomic.Bool
 }
 
 var _ sql.NodeExecBuilder = (*executor)(nil)
@@ -43,6 +46,9 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return nil, err
 		}
 		return x.main.Build(ctx, moments, row)
+	}
+	if rows, err := x.byColumn(ctx, n, row); err != nil || rows != nil {
+		return rows, err
 	}
 	if x.change != nil && reflect.TypeOf(n).Kind() == reflect.Pointer { // others do not compare
 		changed, err := x.change.rewriteNode(ctx, n)

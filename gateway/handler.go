@@ -125,6 +125,7 @@ func (h *handler) ComStmtExecute(ctx context.Context, c *mysql.Conn, prepare *my
 		text:     sql.RemoveSpaceAndDelimiter(prepare.PrepareStmt, ';'),
 		prepared: connectionOf(c).statements[prepare.StatementID],
 		bindings: prepare.BindVars,
+		binary:   true,
 		cursor:   wireOf(c).asksCursor(),
 	}
 	_, err := h.run(c, st, func(r *sqltypes.Result, _ bool) error { return send(r) })

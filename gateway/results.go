@@ -31,6 +31,8 @@ type output struct {
 	more bool
 	// cursor says that the parts are fetched, by commands that run beside this one.
 	cursor bool
+	// binary says that the rows are sent in the protocol's binary form.
+	binary bool
 	// set says that the statement is a SET, which begins no transaction.
 	set bool
 	// first is called before the first part is sent.
@@ -43,6 +45,9 @@ type output struct {
 
 // result sends what iter gives and closes it.
 func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) error {
+	if b, counts := batchesOf(iter); b != nil && !o.cursor {
+		return o.batches(ctx, schema, iter, b, counts)
+	}
 	last, err := o.rows(ctx, schema, iter)
 	done := err == nil && last != nil && last.Fields == nil
 	if stopped := interruption(ctx); stopped != nil && !done {

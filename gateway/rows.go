@@ -52,7 +52,7 @@ func (t *eventsTable) rows(ctx *sql.Context) sql.RowIter {
 		defer func() {
 			if p := recover(); p != nil {
 				t.gateway.logger.Error("scan panicked", "panic", p, "stack", string(debug.Stack()))
-				it.err = refuse(erGeneral, "HY000", "internal error while scanning %s.%s; the server's log has the details", t.project.Name, t.name)
+				it.err = scanPanic(t)
 			}
 		}()
 		var stats exec.ScanStats

@@ -22,6 +22,7 @@ type request struct {
 	prepared sqlparser.Statement              // it was parsed before
 	bindings map[string]*querypb.BindVariable // values of its placeholders
 	cursor   bool                             // its rows are fetched step by step
+	binary   bool                             // its rows are wanted in the binary protocol
 }
 
 // run executes a statement and sends its result. An error that comes after the
@@ -31,7 +32,7 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 	if w.tooBig() {
 		return "", errPacketTooLarge
 	}
-	out := &output{conn: c, wire: w, send: send, cursor: st.cursor}
+	out := &output{conn: c, wire: w, send: send, cursor: st.cursor, binary: st.binary}
 	rest, err = h.attempt(c, st, out)
 	if err == nil {
 		return rest, nil

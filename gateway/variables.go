@@ -173,6 +173,8 @@ type statement struct {
 	catalog *catalog.Catalog
 	views   viewReads
 	columns columnCount
+	// executed is set when the first node of its plan is.
+	executed bool
 }
 
 func (s *statement) current() *statement { return s }
@@ -192,7 +194,7 @@ func (g *Gateway) catalogFor(ctx *sql.Context) *catalog.Catalog {
 	defer s.mu.Unlock()
 	if s.catalog == nil || s.pid != ctx.Pid() || !s.began.Equal(ctx.QueryTime()) {
 		s.pid, s.began, s.catalog = ctx.Pid(), ctx.QueryTime(), g.Catalog()
-		s.views, s.columns = viewReads{}, columnCount{}
+		s.views, s.columns, s.executed = viewReads{}, columnCount{}, false
 	}
 	return s.catalog
 }

@@ -64,6 +64,8 @@ type wire struct {
 	outBody int    // bytes of the packet that pass as they are
 	outMore bool   // the next packet continues the last one
 	held    []byte // the beginning of a packet that has not come far enough to be judged
+	pending []byte // goes to the client with what is written next
+	corked  bool   // what is written is added to pending
 
 	watching atomic.Bool // a query is running and its watcher reads
 	loading  atomic.Bool // the client is sending a file

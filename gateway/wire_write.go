@@ -52,12 +52,8 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.note(packet[3] + shift)
 		if continued || length > maxErrorPacket || !w.looksAt(packet, touched, phase) {
 			if shift != 0 {
-				if err := w.send(p[sent:i]); err != nil {
-					return 0, err
-				}
-				if err := w.send([]byte{packet[0], packet[1], packet[2], packet[3] + shift}); err != nil {
-					return 0, err
-				}
+				w.pending = append(w.pending, p[sent:i]...)
+				w.pending = append(w.pending, packet[0], packet[1], packet[2], packet[3]+shift)
 				sent = i + 4
 			}
 			w.outBody = length
@@ -84,8 +80,18 @@ func (w *wire) Write(p []byte) (int, error) {
 	return given, w.send(p[sent:])
 }
 
-// send writes to the client, which may not block for ever.
+// send writes what is pending and p to the client, which may not block for ever.
 func (w *wire) send(p []byte) error {
+	if w.corked {
+		w.pending = append(w.pending, p...)
+		return nil
+	}
+	if len(w.pending) > 0 {
+		p = append(w.pending, p...)
+		if w.pending = p[:0]; cap(p) > keepBuffer {
+			w.pending = nil
+		}
+	}
 	if len(p) == 0 {
 		return nil
 	}
