@@ -47,6 +47,8 @@ type batchLayout struct {
 	// left out.
 	places []int
 	width  int
+	// projected says that the plan has a projection, which makes 0 of -0.
+	projected bool
 }
 
 // columnSource is where a column of a result comes from.

@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"slices"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/transform"
+	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"arbor/engine/exec"
 )
@@ -26,6 +29,8 @@ type columnPlan struct {
 	values []sql.Expression // of the result's columns, over the table's rows
 	where  []sql.Expression // what must be true, over the table's rows
 	window rowWindow
+	// projected is set when the rows have passed a projection.
+	projected bool
 }
 
 // byColumn gives the rows of a whole plan as a columnScan, nil if it is none.
@@ -133,21 +138,36 @@ func (p *columnPlan) project(projections []sql.Expression) bool {
 		if values[i], ok = p.below(e); !ok {
 			return false
 		}
+		f, isColumn := unnamed(e).(*expression.GetField)
+		if _, plain := values[i].(*expression.GetField); !isColumn || plain {
+			continue
+		}
+		if slices.ContainsFunc(projections[:i], func(e sql.Expression) bool {
+			g, ok := unnamed(e).(*expression.GetField)
+			return ok && g.Index() == f.Index()
+		}) {
+			return false // it is evaluated once
+		}
 	}
-	p.values = values
+	p.values, p.projected = values, true
 	return true
+}
+
+// unnamed is an expression without AS.
+func unnamed(e sql.Expression) sql.Expression {
+	for {
+		a, ok := e.(*expression.Alias)
+		if !ok {
+			return e
+		}
+		e = a.Child
+	}
 }
 
 // below is an expression over the rows of the plan so far as one over the
 // table's. What is no column there may only be taken as it is.
 func (p *columnPlan) below(e sql.Expression) (sql.Expression, bool) {
-	for {
-		a, ok := e.(*expression.Alias)
-		if !ok {
-			break
-		}
-		e = a.Child
-	}
+	e = unnamed(e)
 	if f, ok := e.(*expression.GetField); ok {
 		if f.Index() < 0 || f.Index() >= len(p.values) {
 			return nil, false
@@ -165,16 +185,35 @@ func (p *columnPlan) below(e sql.Expression) (sql.Expression, bool) {
 			return e, transform.SameTree, nil
 		}
 		c, ok := p.values[f.Index()].(*expression.GetField)
-		if !ok {
+		if !ok || p.projected && types.IsFloat(c.Type(p.ctx)) { // there -0 is 0 already
 			known = false
 			return e, transform.SameTree, nil
 		}
-		if c.Index() == f.Index() && c.Name() == f.Name() {
+		if c.Index() == f.Index() {
 			return e, transform.SameTree, nil
 		}
-		return c, transform.NewTree, nil
+		return f.WithIndex(c.Index()), transform.NewTree, nil // an error calls it by its name
 	})
 	return out, err == nil && known
+}
+
+// byTableNames is an expression over the table's rows with the table's names.
+func (p *columnPlan) byTableNames(e sql.Expression) sql.Expression {
+	out, _, err := transform.Expr(p.ctx, e, func(_ *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+		f, ok := e.(*expression.GetField)
+		if !ok || f.Index() >= p.table.width() {
+			return e, transform.SameTree, nil
+		}
+		c := &p.table.all[p.table.place(f.Index())]
+		if c.name == f.Name() {
+			return e, transform.SameTree, nil
+		}
+		return expression.NewGetField(f.Index(), c.sqlType, c.name, c.nullable), transform.NewTree, nil
+	})
+	if err != nil {
+		return e
+	}
+	return out
 }
 
 // scan is the plan as a scan, nil where an expression is more than a value of a row.
@@ -196,7 +235,7 @@ func (p *columnPlan) scan() *columnScan {
 	s := &columnScan{table: t.withOnly(needed), window: p.window}
 	s.read, s.shape.places = s.table.fragment()
 	s.read.Runs = true
-	s.shape.width, s.shape.kinds = t.width(), kindsOf(s.read)
+	s.shape.width, s.shape.kinds, s.shape.projected = t.width(), kindsOf(s.read), p.projected
 	for _, e := range left {
 		c := newComputedValue(p.ctx, e, &s.shape)
 		if c == nil {
@@ -232,7 +271,7 @@ func (p *columnPlan) push(t *eventsTable) (left []sql.Expression) {
 	}
 	var pushed *exec.Expr
 	for _, e := range all {
-		x := push.translate(e)
+		x := push.translate(p.byTableNames(e))
 		switch {
 		case x.expr == nil:
 		case pushed == nil:

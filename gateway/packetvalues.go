@@ -55,15 +55,21 @@ func (e *rowEncoder) integers(a *array.Int64) packetAppender {
 }
 
 func (e *rowEncoder) doubles(a *array.Float64) packetAppender {
-	values := a.Float64Values()
+	values, projected := a.Float64Values(), e.layout.projected
+	value := func(row int) float64 {
+		if projected && values[row] == 0 {
+			return 0 // and not -0
+		}
+		return values[row]
+	}
 	if e.binary {
 		return e.orNull(a, func(dst []byte, row int) ([]byte, error) {
-			return binary.LittleEndian.AppendUint64(dst, math.Float64bits(values[row])), nil
+			return binary.LittleEndian.AppendUint64(dst, math.Float64bits(value(row))), nil
 		})
 	}
 	return e.orNull(a, func(dst []byte, row int) ([]byte, error) {
 		start := len(dst)
-		dst = strconv.AppendFloat(append(dst, 0), values[row], 'g', -1, 64)
+		dst = strconv.AppendFloat(append(dst, 0), value(row), 'g', -1, 64)
 		dst[start] = byte(len(dst) - start - 1)
 		return dst, nil
 	})
