@@ -139,19 +139,19 @@ func (in *insertion) quickValue(ctx *sql.Context, c *insertColumn, literal sqlpa
 }
 
 // quickDatetime reads a datetime as it is usually written,
-// 2006-01-02 15:04:05.999999 with any number of digits up to six, in microseconds
+// 2006-01-02 15:04:05.999999 with any number of digitText up to six, in microseconds
 // since 1970.
 func quickDatetime(s string) (micros int64, ok bool) {
 	const layout = "2006-01-02 15:04:05"
 	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10] != ' ' || s[13] != ':' || s[16] != ':' {
 		return 0, false
 	}
-	year, ok1 := digits(s[:4])
-	month, ok2 := digits(s[5:7])
-	day, ok3 := digits(s[8:10])
-	hour, ok4 := digits(s[11:13])
-	minute, ok5 := digits(s[14:16])
-	second, ok6 := digits(s[17:19])
+	year, ok1 := digitText(s[:4])
+	month, ok2 := digitText(s[5:7])
+	day, ok3 := digitText(s[8:10])
+	hour, ok4 := digitText(s[11:13])
+	minute, ok5 := digitText(s[14:16])
+	second, ok6 := digitText(s[17:19])
 	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || year < 1000 || month < 1 || month > 12 || day < 1 || day > daysOf(year, month) ||
 		hour > 23 || minute > 59 || second > 59 {
 		return 0, false
@@ -161,7 +161,7 @@ func quickDatetime(s string) (micros int64, ok bool) {
 		if rest[0] != '.' || len(rest) < 2 || len(rest) > 7 {
 			return 0, false
 		}
-		n, ok := digits(rest[1:])
+		n, ok := digitText(rest[1:])
 		if !ok {
 			return 0, false
 		}
@@ -174,8 +174,8 @@ func quickDatetime(s string) (micros int64, ok bool) {
 	return (days*86400+hour*3600+minute*60+second)*catalog.Second + fraction, true
 }
 
-// digits reads a number that is nothing but digits.
-func digits(s string) (n int64, ok bool) {
+// digitText reads a number that is nothing but digitText.
+func digitText(s string) (n int64, ok bool) {
 	for i := 0; i < len(s); i++ {
 		if s[i]-'0' > 9 {
 			return 0, false
