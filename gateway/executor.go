@@ -22,8 +22,7 @@ type executor struct {
 	db     *mysql_db.MySQLDb
 	change nodeRewriter
 	limits queryLimits
-	// stockGroups leaves every grouping to the rows of the SQL library.
-	stockGroups bool
+	stockGroups bool // see Options.StockGroups
 	// rowsOnly, in tests, has every plan executed row by row.
 	rowsOnly atomic.Bool
 }

@@ -32,6 +32,7 @@ type Gateway struct {
 	estimates estimates
 	// maxDeleted is MaxDeleted, and less in tests.
 	maxDeleted int
+	stockGroups bool
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -45,6 +46,9 @@ type Options struct {
 	// MaxInflightBytes bounds the memory that HTTP requests being read and decoded
 	// take together; 0 means DefaultMaxInflightBytes.
 	MaxInflightBytes int64
+	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
+	// The answers are the same, later: tests compare them.
+	StockGroups bool
 }
 
 // New makes a Gateway over a cluster that is open. It starts nothing; what its
@@ -59,7 +63,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.metrics = newMetrics(g)

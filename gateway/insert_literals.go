@@ -139,7 +139,7 @@ func (in *insertion) quickValue(ctx *sql.Context, c *insertColumn, literal sqlpa
 }
 
 // quickDatetime reads a datetime as it is usually written,
-// 2006-01-02 15:04:05.999999 with any number of digitText up to six, in microseconds
+// 2006-01-02 15:04:05.999999 with any number of digits up to six, in microseconds
 // since 1970.
 func quickDatetime(s string) (micros int64, ok bool) {
 	const layout = "2006-01-02 15:04:05"
@@ -174,7 +174,7 @@ func quickDatetime(s string) (micros int64, ok bool) {
 	return (days*86400+hour*3600+minute*60+second)*catalog.Second + fraction, true
 }
 
-// digitText reads a number that is nothing but digitText.
+// digitText reads a number that is nothing but digits.
 func digitText(s string) (n int64, ok bool) {
 	for i := 0; i < len(s); i++ {
 		if s[i]-'0' > 9 {

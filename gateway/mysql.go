@@ -112,6 +112,7 @@ func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 	o.Listener = g.pipes.join(o.Listener)
 	e, err := newSQLEngine(sqlEngineOptions{
 		Provider: g.newProvider(), Parser: g.parserOverride(), Builder: g, Grants: g, Logger: g.logger,
+		StockGroups: g.stockGroups,
 	})
 	if err != nil {
 		o.Listener.Close()
@@ -135,9 +136,7 @@ type sqlEngineOptions struct {
 	Grants  grantStore
 	Logger  *slog.Logger
 	Limits  queryLimits
-	// StockGroups leaves every grouping to the rows of the SQL library, whose
-	// answers those of pushed groups are compared with in tests.
-	StockGroups bool
+	StockGroups bool // see Options.StockGroups
 }
 
 // nodeRewriter gives the node to execute in the place of another.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -228,10 +229,38 @@ func documentValue(ctx *sql.Context, v any) (catalog.Value, error) {
 		return catalog.Null, err
 	}
 	back, err := storedJSON(text).ToInterface(ctx)
-	if err != nil || !reflect.DeepEqual(plain, back) {
+	if err != nil || !sameDocument(plain, back) {
 		return catalog.Null, fmt.Errorf("%w: a document that changes in its text", errForm)
 	}
 	return catalog.JSON(string(text)), nil
+}
+
+// sameDocument reports whether a document is what its text has given back, but for
+// the size of Go's integers.
+func sameDocument(a, b any) bool {
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok || len(x) != len(y) {
+			return false
+		}
+		for k, v := range x {
+			if w, ok := y[k]; !ok || !sameDocument(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		y, ok := b.([]any)
+		return ok && slices.EqualFunc(x, y, sameDocument)
+	case bool:
+		return a == b
+	}
+	if n, ok := asInteger(a); ok {
+		m, ok := b.(int64)
+		return ok && n == m
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // argument is a column's value as an expression's. Text is kept.

@@ -17,6 +17,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/exec"
+	"arbor/sqltests/oracle"
 )
 
 // selected plans SELECT of expressions over events, and gives the expressions with
@@ -70,11 +71,11 @@ func TestScalarsMeanTheSame(t *testing.T) {
 	travelled, compared := 0, 0
 	for i := range rounds {
 		w.must("SET time_zone = '" + zones[i%len(zones)] + "'")
-		g := statements{r}
-		kind := g.kind()
-		text := g.scalar(kind, 1+r.IntN(4))
+		g := oracle.Statements{Rand: r}
+		kind := g.Kind()
+		text := g.Scalar(kind, 1+r.IntN(4))
 		if r.IntN(4) == 0 {
-			text = g.condition(3)
+			text = g.Condition(3)
 		}
 		ctx := w.context()
 		s, over, exprs, err := w.selected(ctx, text)
