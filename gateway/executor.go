@@ -17,11 +17,11 @@ import (
 // nodes, runs those that the library runs wrongly, and counts what the others
 // hold in memory.
 type executor struct {
-	main   *rowexec.BaseBuilder // the library's builder, which asks this executor first
-	stock  *rowexec.BaseBuilder // the same without it
-	db     *mysql_db.MySQLDb
-	change nodeRewriter
-	limits queryLimits
+	main        *rowexec.BaseBuilder // the library's builder, which asks this executor first
+	stock       *rowexec.BaseBuilder // the same without it
+	db          *mysql_db.MySQLDb
+	change      nodeRewriter
+	limits      queryLimits
 	stockGroups bool // see Options.StockGroups
 	// rowsOnly, in tests, has every plan executed row by row.
 	rowsOnly atomic.Bool

@@ -31,7 +31,7 @@ type Gateway struct {
 
 	estimates estimates
 	// maxDeleted is MaxDeleted, and less in tests.
-	maxDeleted int
+	maxDeleted  int
 	stockGroups bool
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)

@@ -132,10 +132,10 @@ type sqlEngineOptions struct {
 	// Parser reads statements; nil means the SQL library's.
 	Parser sql.Parser
 	// Builder changes a node before it is executed; nil changes none.
-	Builder nodeRewriter
-	Grants  grantStore
-	Logger  *slog.Logger
-	Limits  queryLimits
+	Builder     nodeRewriter
+	Grants      grantStore
+	Logger      *slog.Logger
+	Limits      queryLimits
 	StockGroups bool // see Options.StockGroups
 }
 
