@@ -121,6 +121,7 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 	}
 	group := *inner.Group
 	group.MaxGroups = f.Group.MaxGroups
+	group.HideKeys = p.hidesKeys()
 	inner.Group = &group
 	answer, err := exec.NewPlan(f, exec.Options{Functions: NewFunctions(), MaxBytes: DefaultQueryMemory})
 	if err != nil {
@@ -143,13 +144,21 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 	return stats, groups.Answer(yield)
 }
 
+// hidesKeys reports whether the plan uses no key of the grouping below it.
+func (p *groupPlan) hidesKeys() bool {
+	return !slices.ContainsFunc(p.used, func(column int) bool { return p.source.inner.wanted[column].parts[0] >= 0 })
+}
+
 // picked are the columns of an answer that the plan uses.
 func (p *groupPlan) picked(b *exec.Batch) *exec.Batch {
 	out := &exec.Batch{Rows: b.Rows}
-	inner := p.source.inner
+	inner, hidden := p.source.inner, 0
+	if p.hidesKeys() {
+		hidden = len(inner.keys)
+	}
 	for _, column := range p.used {
 		o := &inner.wanted[column]
-		a := b.Columns[inner.column(o.parts[0])]
+		a := b.Columns[inner.column(o.parts[0])-hidden]
 		if n, ok := a.(*array.Int64); ok && o.sum {
 			a = decimalTexts(n)
 		}

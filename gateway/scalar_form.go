@@ -303,7 +303,9 @@ func (f resultForm) adapt(v any, t sql.Type) (any, error) {
 		}
 	case formInt:
 		if n, ok := v.(int64); ok && t != types.Int64 {
-			return narrowInteger(n, t), nil
+			if narrow := narrowInteger(n, t); sameInteger(narrow, n) {
+				return narrow, nil
+			}
 		}
 	case formBits:
 		if n, ok := v.(int64); ok {
@@ -320,6 +322,13 @@ func (f resultForm) adapt(v any, t sql.Type) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// sameInteger reports whether nothing was lost: the SQL library gives some
+// functions types that are too small for their values.
+func sameInteger(v any, n int64) bool {
+	m, ok := asInteger(v)
+	return ok && m == n
 }
 
 // narrowInteger is an integer of the Go type that a SQL type has.
