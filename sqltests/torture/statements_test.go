@@ -58,10 +58,10 @@ func askStatements(t *testing.T, seed uint64, count int) {
 		q := inShop(statements.Statement())
 		got, failed := ask(s.Gateway, q)
 		want, stockFailed := ask(stock, q)
-		if stockFailed && !failed {
-			continue // over what it computes and nobody needs
+		if stockFailed {
+			continue // it may be over what it computes and nobody needs
 		}
-		if failed != stockFailed || !nearlyEqual(got, want) {
+		if failed || !nearlyEqual(got, want) {
 			t.Fatalf("-seed=%d, statement %d:\n%s\ngives\n%s\nthe SQL library gives\n%s", seed, i, q, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
