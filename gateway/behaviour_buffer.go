@@ -87,8 +87,12 @@ func (b *behaviourBuffer) Update(ctx *sql.Context, row sql.Row) error {
 }
 
 // Eval is the value of the group.
-func (b *behaviourBuffer) Eval(*sql.Context) (any, error) {
-	switch v := b.events.Value(); v.Kind {
+func (b *behaviourBuffer) Eval(ctx *sql.Context) (any, error) {
+	v, err := b.events.ValueUntil(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch v.Kind {
 	case catalog.KindInt:
 		return v.Int(), nil
 	case catalog.KindDouble:

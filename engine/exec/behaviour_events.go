@@ -2,6 +2,8 @@ package exec
 
 import (
 	"cmp"
+	"container/heap"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -72,15 +74,78 @@ func (e *BehaviourEvents) Bytes() int64 { return int64(cap(e.events)) * Behaviou
 
 // Value is the function's value of all events.
 func (e *BehaviourEvents) Value() catalog.Value {
+	v, _ := e.ValueUntil(context.Background()) // which never ends
+	return v
+}
+
+// behaviourRun is how many events are sorted, or stepped through, between two
+// looks at a context.
+const behaviourRun = 1 << 16
+
+// ValueUntil is Value, unless the context ends.
+func (e *BehaviourEvents) ValueUntil(ctx context.Context) (catalog.Value, error) {
 	s := e.behaviour.New()
 	if e.met != 0 {
 		s.Step(0, e.met)
 	}
-	e.sort()
-	for i := range e.events {
-		s.Step(e.events[i].time, e.events[i].mask)
+	if len(e.events) <= behaviourRun {
+		e.sort()
 	}
-	return s.Value()
+	if !e.sorted {
+		err := e.stepRuns(ctx, s)
+		return s.Value(), err
+	}
+	for lo := 0; lo < len(e.events); lo += behaviourRun {
+		if err := ctx.Err(); err != nil {
+			return catalog.Null, err
+		}
+		for i := lo; i < min(lo+behaviourRun, len(e.events)); i++ {
+			s.Step(e.events[i].time, e.events[i].mask)
+		}
+	}
+	return s.Value(), nil
+}
+
+// stepRuns sorts the events in runs, and steps through them as they follow one
+// another in all runs together.
+func (e *BehaviourEvents) stepRuns(ctx context.Context, s State) error {
+	var runs behaviourRuns
+	for lo := 0; lo < len(e.events); lo += behaviourRun {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		run := e.events[lo:min(lo+behaviourRun, len(e.events))]
+		slices.SortFunc(run, compareBehaviourEvents)
+		runs = append(runs, run)
+	}
+	heap.Init(&runs)
+	for n := 0; len(runs) > 0; n++ {
+		if n%behaviourRun == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		event := &runs[0][0]
+		s.Step(event.time, event.mask)
+		if runs[0] = runs[0][1:]; len(runs[0]) == 0 {
+			heap.Pop(&runs)
+		} else {
+			heap.Fix(&runs, 0)
+		}
+	}
+	return nil
+}
+
+// behaviourRuns are sorted runs that are not empty, as a heap by their first event.
+type behaviourRuns [][]behaviourEvent
+
+func (r behaviourRuns) Len() int           { return len(r) }
+func (r behaviourRuns) Less(i, j int) bool { return compareBehaviourEvents(r[i][0], r[j][0]) < 0 }
+func (r behaviourRuns) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *behaviourRuns) Push(x any)        { *r = append(*r, x.([]behaviourEvent)) }
+func (r *behaviourRuns) Pop() any {
+	last := len(*r) - 1
+	run := (*r)[last]
+	*r = (*r)[:last]
+	return run
 }
 
 func (e *BehaviourEvents) sort() {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -113,6 +114,36 @@ func TestBehaviourEventsLaws(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// More events than are sorted at once are still in their order, and whoever asks
+// for their value can give up.
+func TestManyBehaviourEvents(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 12))
+	b := mustBehaviour(t, BehaviourSequenceCount, 3, catalog.String("(?1)(?t<=2)(?2)"))
+	for _, n := range []int{behaviourRun, behaviourRun + 1, 3*behaviourRun + 5} {
+		e := NewBehaviourEvents(b)
+		for i := range n {
+			e.Add(rng.Int64N(int64(n))*second, catalog.IngestID{Time: 1, Index: uint32(i)}, 1<<rng.IntN(3))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got, err := e.ValueUntil(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, err := e.ValueUntil(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%d events: %v after the context has ended", n, err)
+		}
+		sorted := slices.SortedFunc(slices.Values(e.events), compareBehaviourEvents)
+		s := b.New()
+		for _, event := range sorted {
+			s.Step(event.time, event.mask)
+		}
+		if got != s.Value() || e.Value() != got || got.Int() == 0 {
+			t.Errorf("%d events: %d, again %d, want %d", n, got.Int(), e.Value().Int(), s.Value().Int())
+		}
 	}
 }
 
