@@ -119,7 +119,7 @@ func (r *rewriter) orderedBy(s *sqlparser.Select, function string) (from sqlpars
 		leaves = appendLeaves(leaves, t, new(bool))
 	}
 	for _, leaf := range leaves {
-		if r.readsEvents(leaf) {
+		if r.readsEvents(leaf, s) {
 			events = append(events, leaf)
 		}
 	}
@@ -129,7 +129,7 @@ func (r *rewriter) orderedBy(s *sqlparser.Select, function string) (from sqlpars
 	case function == exec.BehaviourRetention, len(leaves) == 0:
 		return from, false, nil // the first needs no order, the second has no events
 	case len(events) == 0 && len(leaves) == 1:
-		return qualifier(leaves[0]), true, r.showOrder(leaves[0], function, !hasStar(s.SelectExprs))
+		return qualifier(leaves[0]), true, r.showOrder(leaves[0], s, function, !hasStar(s.SelectExprs))
 	}
 	form := "(e.time, e._ingest_id, …)"
 	if function == firstTouchName || function == lastTouchName {
@@ -138,11 +138,17 @@ func (r *rewriter) orderedBy(s *sqlparser.Select, function string) (from sqlpars
 	return from, false, wrongArguments(function, "it is not clear which table's events it orders: name their time and _ingest_id, as in "+function+form)
 }
 
-// readsEvents reports whether a table of a FROM is an events table.
-func (r *rewriter) readsEvents(t sqlparser.TableExpr) bool {
+// readsEvents reports whether a table of a SELECT's FROM is an events table.
+func (r *rewriter) readsEvents(t sqlparser.TableExpr, in *sqlparser.Select) bool {
 	if _, ok := r.project(t); !ok {
 		return false
 	}
-	name := t.(*sqlparser.AliasedTableExpr).Expr.(sqlparser.TableName)
-	return !name.DbQualifier.IsEmpty() || !r.ctes[strings.ToLower(name.Name.String())]
+	return !r.isCTE(t.(*sqlparser.AliasedTableExpr).Expr.(sqlparser.TableName), in)
+}
+
+// isCTE reports whether a name in a SELECT's FROM is that of a common table
+// expression.
+func (r *rewriter) isCTE(t sqlparser.TableName, in *sqlparser.Select) bool {
+	name := strings.ToLower(t.Name.String())
+	return t.DbQualifier.IsEmpty() && r.ctes[name] && !r.defines[in][name]
 }

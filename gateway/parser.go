@@ -162,10 +162,13 @@ type rewriter struct {
 	ctes     map[string]bool // names of common table expressions, in lower case
 	// withs are their SELECTs, where there is one of a name and it is no UNION.
 	withs map[string]*sqlparser.Select
+	// defines are the names of those of whose definition a SELECT is a part: to
+	// it they mean something else.
+	defines map[*sqlparser.Select]map[string]bool
 }
 
 func (r *rewriter) findCTEs(node sqlparser.SQLNode) {
-	r.ctes, r.withs = map[string]bool{}, map[string]*sqlparser.Select{}
+	r.ctes, r.withs, r.defines = map[string]bool{}, map[string]*sqlparser.Select{}, map[*sqlparser.Select]map[string]bool{}
 	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		if cte, ok := n.(*sqlparser.CommonTableExpr); ok && cte != nil {
 			name := strings.ToLower(cte.As.String())
@@ -174,9 +177,23 @@ func (r *rewriter) findCTEs(node sqlparser.SQLNode) {
 				r.withs[name] = plainSelectOf(q)
 			}
 			r.ctes[name] = true
+			r.define(name, cte.Expr)
 		}
 		return true, nil
 	}, node)
+}
+
+// define notes the SELECTs of a common table expression's definition.
+func (r *rewriter) define(name string, definition sqlparser.SQLNode) {
+	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if s, ok := n.(*sqlparser.Select); ok && s != nil {
+			if r.defines[s] == nil {
+				r.defines[s] = map[string]bool{}
+			}
+			r.defines[s][name] = true
+		}
+		return true, nil
+	}, definition)
 }
 
 // walk shows the system columns everywhere in a tree.
