@@ -173,9 +173,10 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	e := &sqlEngine{gms: sqle.New(a, &sqle.Config{}), limits: o.Limits, logger: o.Logger}
 	e.gms.ProcessList = newProcesses()
 	var err error
-	if e.grants, err = openGrants(sql.NewEmptyContext(), a.Catalog.MySQLDb, o.Grants); err != nil {
+	if e.grants, err = openGrants(sql.NewContext(context.Background(), sql.WithSession(withVariables(sql.NewBaseSession))), a.Catalog.MySQLDb, o.Grants); err != nil {
 		return nil, err
 	}
+	installSessionMaps()
 	a.Catalog.AuthHandler = &access{AuthorizationHandler: a.Catalog.AuthHandler}
 	x := newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
 	x.stockGroups = o.StockGroups

@@ -11,14 +11,14 @@ import (
 
 // rawClient speaks MySQL's packets without a driver, for what no driver does.
 type rawClient struct {
-	t        *testing.T
+	t        testing.TB
 	conn     net.Conn
 	in       *bufio.Reader
 	sequence uint8
 }
 
 // dialRaw reads the server's greeting.
-func dialRaw(t *testing.T, address string) *rawClient {
+func dialRaw(t testing.TB, address string) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {

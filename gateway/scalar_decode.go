@@ -191,7 +191,7 @@ type scalarSession struct {
 }
 
 // plainSession is a session of nobody, which nothing changes.
-var plainSession = sync.OnceValue(sql.NewBaseSession)
+var plainSession = sync.OnceValue(func() *sql.BaseSession { return withVariables(sql.NewBaseSession) })
 
 func (s *scalarSession) parse() (err error) {
 	if s.collation, err = sql.ParseCollation("", s.settings[2], false); err != nil {

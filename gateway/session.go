@@ -39,7 +39,7 @@ var (
 
 // newSession makes the state of a client.
 func newSession(server string, client sql.Client, id uint32) *session {
-	base := sql.NewBaseSessionWithClientServer(server, client, id)
+	base := withVariables(func() *sql.BaseSession { return sql.NewBaseSessionWithClientServer(server, client, id) })
 	base.SetViewRegistry(sql.NewViewRegistry())
 	base.SetIndexRegistry(sql.NewIndexRegistry())
 	return &session{BaseSession: base, named: make(map[string]sqlparser.Statement)}

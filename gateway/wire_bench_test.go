@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+
+	"arbor/catalog"
+	"arbor/cluster"
+	"arbor/engine/exec"
+	"arbor/sqltests/oracle"
+)
+
+// cpuTime is the processor time that the process has taken.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// benchBatches has a project with a few properties, whose scans give batches of
+// ready-made columns, so that what is measured is the gateway alone.
+func benchBatches(b *testing.B, batches, rows int) (*sqlWorld, *rawClient) {
+	b.Helper()
+	arrays := make(map[catalog.Type]arrow.Array)
+	for kind, value := range map[catalog.Type]func(i int) catalog.Value{
+		catalog.TypeInt:      func(i int) catalog.Value { return catalog.Int(int64(i) * 977) },
+		catalog.TypeDouble:   func(i int) catalog.Value { return catalog.Double(float64(i%10_000) / 100) },
+		catalog.TypeDatetime: func(i int) catalog.Value { return catalog.Int(1_767_000_000_000_000 + int64(i)*1_234_567) },
+		catalog.TypeString: func(i int) catalog.Value {
+			return catalog.String([]string{"page viewed", "item bought", "signed up", "video played"}[i%4])
+		},
+	} {
+		column := make([]catalog.Value, rows)
+		for i := range column {
+			column[i] = value(i)
+		}
+		arrays[kind] = oracle.Array(kind, column, 3)
+	}
+	w := newSQLWorldOver(b, func(m *oracle.Model) cluster.Local {
+		return &scans{m, func(_ context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+			batch := &exec.Batch{Rows: rows}
+			for i := range f.Columns {
+				if !f.Columns[i].Hidden {
+					batch.Columns = append(batch.Columns, arrays[f.Columns[i].Result()])
+				}
+			}
+			for range batches {
+				if err := yield(batch); err != nil {
+					return exec.ScanStats{}, err
+				}
+			}
+			return exec.ScanStats{}, nil
+		}}
+	})
+	w.must("CREATE DATABASE test", "USE test", "ALTER TABLE events ADD COLUMN n BIGINT, ADD COLUMN d DOUBLE, ADD COLUMN url TEXT, ADD COLUMN country TEXT, ADD COLUMN os TEXT")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := MySQLOptions{Listener: l}
+	if err := o.validate(); err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.engine.serve(ctx, o) }()
+	c := dialRaw(b, l.Addr().String())
+	c.in = bufio.NewReaderSize(c.conn, 1<<20)
+	b.Cleanup(func() { c.conn.Close(); stop(); <-done })
+	c.login()
+	return w, c
+}
+
+// BenchmarkResult sends a million rows of five columns over a socket, by column and
+// by row. The time is of processors, for the server and a client that only drains.
+func BenchmarkResult(b *testing.B) {
+	const batches, rows = 16, 1 << 16
+	for _, q := range []struct{ name, statement string }{
+		{"plain", "SELECT event, time, distinct_id, n, d FROM events"},
+		{"computed", "SELECT UPPER(event), time, distinct_id, n, CONCAT(url, '/') FROM events"},
+	} {
+		for _, way := range []string{"column", "row"} {
+			b.Run(q.name+"/"+way, func(b *testing.B) {
+				w, c := benchBatches(b, batches, rows)
+				w.executor().rowsOnly.Store(way == "row")
+				size := c.drain(0, q.statement)
+				start := cpuTime(b)
+				for b.Loop() {
+					c.drain(size, q.statement)
+				}
+				b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/(batches*rows), "cpu-ns/row")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// drain runs a statement whose result has that many bytes; 0 finds out how many.
+func (c *rawClient) drain(size int, statement string) int {
+	c.command(append([]byte{3}, statement...))
+	if size > 0 {
+		if _, err := io.CopyN(io.Discard, c.in, int64(size)); err != nil {
+			c.t.Fatal(err)
+		}
+		return size
+	}
+	for ends := 0; ends < 2; {
+		p := c.read()
+		size += len(p) + packetHeader
+		if p[0] == packetError {
+			c.t.Fatalf("%s: %q", statement, p)
+		}
+		if p[0] == packetEnd && len(p) < packetEndMax {
+			ends++
+		}
+	}
+	return size
+}
+
+// BenchmarkSmallQuery runs statements that give next to nothing, from text to the
+// end of the result; the time is of processors, with the client's.
+func BenchmarkSmallQuery(b *testing.B) {
+	for _, q := range []struct{ name, statement string }{
+		{"one", "SELECT 1"},
+		{"version", "SELECT @@version"},
+		{"point", "SELECT event, time, n, d FROM events WHERE distinct_id = 'item bought' AND event = 'page viewed' AND time >= '2026-01-01' LIMIT 10"},
+	} {
+		b.Run(q.name, func(b *testing.B) {
+			_, c := benchBatches(b, 1, 5)
+			size := c.drain(0, q.statement)
+			start := cpuTime(b)
+			for b.Loop() {
+				c.drain(size, q.statement)
+			}
+			b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/1000, "cpu-µs/query")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
