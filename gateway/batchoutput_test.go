@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/dolthub/go-mysql-server/sql"
+
+	"arbor/sqltests/oracle"
 )
 
 // executorOf is the executor of the world's engine.
@@ -198,20 +200,20 @@ func TestConditionsKeepTheSameRows(t *testing.T) {
 	c := w.serve(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	one := func() string {
-		p := predicates[r.IntN(len(predicates))]
+		p := oracle.Predicates[r.IntN(len(oracle.Predicates))]
 		var args []any
 		for range strings.Count(p, "%d") {
 			args = append(args, r.IntN(10))
 		}
 		return fmt.Sprintf(p, args...)
 	}
-	rounds := 3 * len(predicates)
+	rounds := 3 * len(oracle.Predicates)
 	if testing.Short() {
-		rounds = len(predicates)
+		rounds = len(oracle.Predicates)
 	}
 	for i := range rounds {
-		where := strings.ReplaceAll(strings.ReplaceAll(predicates[i%len(predicates)], "%d", "1"), "%%", "%")
-		if i >= len(predicates) {
+		where := strings.ReplaceAll(strings.ReplaceAll(oracle.Predicates[i%len(oracle.Predicates)], "%d", "1"), "%%", "%")
+		if i >= len(oracle.Predicates) {
 			where = fmt.Sprintf([]string{"(%s) AND (%s)", "(%s) OR (%s)", "NOT ((%s) AND (%s))"}[r.IntN(3)], one(), one())
 		}
 		w.bothWays(c, "SELECT event, n, d, s FROM events_all e WHERE "+where)
