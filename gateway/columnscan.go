@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -211,9 +210,4 @@ func kindsOf(f *exec.Fragment) []catalog.Type {
 		}
 	}
 	return kinds
-}
-
-// String names the scan in logs.
-func (s *columnScan) String() string {
-	return fmt.Sprintf("columns of %s.%s", s.table.project.Name, s.table.name)
 }
