@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"arbor/engine/exec"
 	"arbor/sqltests/oracle"
 )
 
@@ -158,4 +161,61 @@ func (w *sqlWorld) pushes(q string) bool {
 func testSeed() uint64 {
 	n, _ := strconv.ParseUint(os.Getenv("ARBOR_GROUP_SEED"), 10, 64)
 	return n
+}
+
+// Limits are MySQL's errors, and what fails where the data is begins again with
+// the SQL library's rows, once.
+func TestPushedGroupErrors(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "USE shop", "ALTER TABLE events ADD COLUMN price DECIMAL(10, 2)",
+		`INSERT INTO events (event, time, distinct_id, properties) VALUES
+		 ('Purchase', '2026-01-10', 'ann', '{"price": 25, "s": "[1]", "n": 1}'), ('Purchase', '2026-01-11', 'bob', '{"price": 17.5, "s": "no", "n": 2}'),
+		 ('x', '2026-01-12', 'cid', '{"s": "no", "n": 9223372036854775807}')`)
+	w.want("SELECT COUNT(*), MEDIAN(price), PERCENTILE_DISC(price, 0.9) FROM events WHERE event = 'Purchase'", "2 21.25 25.00")
+	var why []error
+	w.gateway.onFallback = func(err error) { why = append(why, err) }
+	w.want("SELECT SUM(n + 1) FROM events WHERE n < 5", "5")
+	w.want("SELECT JSON_EXTRACT(s, '$[0]') AS a, COUNT(*) FROM events WHERE event = 'Purchase' AND distinct_id = 'ann' GROUP BY a", "1 1")
+	fallbacks := len(why)
+	w.refused("SELECT SUM(n + 1) FROM events", 1690)
+	if len(why) != fallbacks+1 || !errors.Is(why[fallbacks], exec.ErrFunction) {
+		t.Errorf("the error was not left to the SQL library: %v", why)
+	}
+
+	e, err := newSQLEngine(sqlEngineOptions{
+		Provider: w.gateway.newProvider(), Parser: w.gateway.parserOverride(), Builder: w.gateway, Grants: w.gateway, Logger: w.gateway.logger,
+		Limits: queryLimits{Groups: 2},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := &sqlWorld{t: w.t, gateway: w.gateway, engine: e, model: w.model, now: w.now}
+	few.session = newSession("test", sql.Client{User: "root", Address: "localhost"}, 2)
+	few.must("USE shop")
+	few.want("SELECT COUNT(*) FROM (SELECT event FROM events GROUP BY event) x", "2")
+	for _, q := range []string{
+		"SELECT distinct_id, COUNT(*) FROM events GROUP BY distinct_id", "SELECT DISTINCT distinct_id, event FROM events",
+		"SELECT c, COUNT(*) FROM (SELECT COUNT(*) AS c FROM events GROUP BY distinct_id) x GROUP BY c",
+	} {
+		few.refused(q, codeCapacity, "more than 2 groups", "WHERE")
+	}
+}
+
+// A client that goes away ends what was pushed for it.
+func TestPushedGroupsEndWithTheStatement(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "USE shop", "INSERT INTO events (event, time) VALUES ('a', '2026-01-10')")
+	ctx := w.context()
+	cancelled, cancel := context.WithCancel(ctx.Context)
+	cancel()
+	_, iter, _, err := w.engine.gms.Query(ctx.WithContext(cancelled), "SELECT event, COUNT(*) FROM events GROUP BY event")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, err := iter.Next(ctx.WithContext(cancelled)); !errors.Is(err, context.Canceled) {
+		t.Errorf("gives %v, %v", row, err)
+	}
+	if err := iter.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
