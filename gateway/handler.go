@@ -38,9 +38,8 @@ type handler struct {
 	base context.Context
 	// memory is what the rows that a statement holds may take.
 	memory int64
-	// holdsEvents says which tables' rows may be read beside the plan; nil is for
-	// none.
-	holdsEvents func(*sql.Context, sqlparser.TableName) bool
+	// events is whose tables' rows may be read beside the plan; nil is for none.
+	events *Gateway
 	// watchDelay is how long a statement runs before its client is watched.
 	watchDelay time.Duration
 }

@@ -27,14 +27,14 @@ func (in *insertion) runLiterals(ctx *sql.Context) error {
 	slices.SortFunc(in.order, func(a, b int) int {
 		return cmp.Compare(in.columns[a].exec.Property, in.columns[b].exec.Property)
 	})
-	rows := in.literals.rows
-	in.events, in.indexes = make([]event.Event, 0, len(rows)), make([]uint32, 0, len(rows))
-	for i, row := range rows {
+	rows := in.literals.count()
+	in.events, in.indexes = make([]event.Event, 0, rows), make([]uint32, 0, rows)
+	for i := range rows {
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		in.row++
-		e, err := in.literalEvent(ctx, row)
+		e, err := in.literalEvent(ctx, in.literals.row(i))
 		if err := in.keep(ctx, e, err); err != nil {
 			return err
 		}
@@ -43,20 +43,20 @@ func (in *insertion) runLiterals(ctx *sql.Context) error {
 }
 
 // literalEvent makes an event of a row of literals, as event does of a row.
-func (in *insertion) literalEvent(ctx *sql.Context, row sqlparser.ValTuple) (event.Event, error) {
+func (in *insertion) literalEvent(ctx *sql.Context, row []literal) (event.Event, error) {
 	e := event.Event{ServerTime: true}
 	var all []catalog.Property // of `properties`
 	for i := range in.columns {
 		c := &in.columns[i]
 		in.values[i].given = false
-		literal, err := in.literals.bound(row[c.source])
+		written, err := in.literals.bound(row[c.source])
 		if err != nil {
 			return e, err
 		}
-		value, ok, err := in.quickValue(ctx, c, literal)
+		value, ok, err := in.quickValue(c, written)
 		if !ok && err == nil {
 			var v any
-			if v, err = in.literals.value(ctx, literal); err != nil {
+			if v, err = in.literals.value(ctx, written); err != nil {
 				return e, err
 			}
 			if v == nil {
@@ -96,7 +96,7 @@ func (in *insertion) literalEvent(ctx *sql.Context, row sqlparser.ValTuple) (eve
 // given are the properties that the row gives by columns, sorted.
 func (in *insertion) given() []catalog.Property {
 	if cap(in.arena)-len(in.arena) < len(in.columns) {
-		in.arena = make([]catalog.Property, 0, len(in.columns)*min(len(in.literals.rows), 512))
+		in.arena = make([]catalog.Property, 0, len(in.columns)*min(in.literals.count(), 512))
 	}
 	start := len(in.arena)
 	for _, i := range in.order {
@@ -109,30 +109,30 @@ func (in *insertion) given() []catalog.Property {
 
 // quickValue converts the usual literals for the usual columns, as value does
 // with what the library makes of them; false is for all others.
-func (in *insertion) quickValue(ctx *sql.Context, c *insertColumn, literal sqlparser.Expr) (catalog.Value, bool, error) {
+func (in *insertion) quickValue(c *insertColumn, v literal) (catalog.Value, bool, error) {
 	if c.name == propertiesColumn.name {
 		return catalog.Null, false, nil
 	}
-	if v, ok := literal.(*sqlparser.SQLVal); ok && v.Type == sqlparser.StrVal {
+	if v.kind == sqlparser.StrVal {
 		switch c.exec.Type {
 		case catalog.TypeNull, catalog.TypeString:
-			value, err := in.string(c, literalText(v.Val))
+			value, err := in.string(c, v.text)
 			return value, true, err
 		case catalog.TypeDatetime:
 			if c.exec.Source == exec.SourceProperty {
 				return catalog.Null, false, nil
 			}
-			at, ok := quickDatetime(literalText(v.Val))
+			at, ok := quickDatetime(v.text)
 			return catalog.Int(at), ok, nil
 		}
 		return catalog.Null, false, nil
 	}
 	switch c.exec.Type {
 	case catalog.TypeInt:
-		n, ok := quickInt(literal)
+		n, ok := v.quickInt()
 		return catalog.Int(n), ok, nil
 	case catalog.TypeDouble:
-		f, ok := quickDouble(literal)
+		f, ok := v.quickDouble()
 		return catalog.Double(f), ok, nil
 	}
 	return catalog.Null, false, nil

@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"math"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -15,19 +15,44 @@ import (
 )
 
 // The SQL library plans each value of an INSERT … VALUES as an expression of its
-// own, which costs several times what storing the row does. So when a statement
-// has been parsed, and its rows are nothing but literals, all rows but the first
-// are taken out of it. What is left is planned as ever: rights, columns,
-// transaction, warnings and errors are those of any INSERT. When it runs, insert
-// finds the rows beside it and reads the literals itself.
+// own, which costs several times what storing the row does. So when the rows of a
+// statement are nothing but literals, all but the first are taken out of it. What
+// is left is planned as ever: rights, columns, transaction, warnings and errors
+// are those of any INSERT. When it runs, insert finds the rows beside it and
+// reads the literals itself.
 //
 // Literals mean what the library makes of them: the usual ones are read here, see
 // quickValue, and the library converts the others.
 
+// literal is a value of a row as it was written.
+type literal struct {
+	kind sqlparser.ValType // of SQLVal, or one of those below
+	text string
+}
+
+// Kinds of literals beside those of SQLVal.
+const (
+	literalNull sqlparser.ValType = -1 - iota
+	literalTrue
+	literalFalse
+	literalNegative // a decimal with a minus before it
+	literalPlaceholder
+)
+
+// literals are rows of equal width.
+type literals struct {
+	width int
+	all   []literal
+}
+
+func (l *literals) count() int { return len(l.all) / l.width }
+
+func (l *literals) row(i int) []literal { return l.all[i*l.width:][:l.width] }
+
 // literalRows are the rows of an INSERT that are read without a plan.
 type literalRows struct {
-	rows sqlparser.Values
-	// bindings are the values of placeholders, nil where there are none.
+	*literals
+	// bindings are the values of placeholders, by their names.
 	bindings map[string]*querypb.BindVariable
 	// builder converts literals.
 	builder *planbuilder.Builder
@@ -35,63 +60,97 @@ type literalRows struct {
 	taken bool
 }
 
-// literalRowsOf takes the rows out of an INSERT into an events table, if it has
-// several and all of them are literals: it gives a statement with the first row,
-// and the values of its placeholders.
-func literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bindings map[string]*querypb.BindVariable, isEvents func(*sql.Context, sqlparser.TableName) bool) (*sqlparser.Insert, map[string]*querypb.BindVariable, *literalRows) {
+func newLiteralRows(ctx *sql.Context, rows *literals, bindings map[string]*querypb.BindVariable) *literalRows {
+	return &literalRows{literals: rows, bindings: bindings, builder: planbuilder.New(ctx, nil, nil)}
+}
+
+// insertsRows reports whether a statement is a plain INSERT … VALUES, or REPLACE,
+// into a table of events.
+func (g *Gateway) insertsRows(ctx *sql.Context, stmt sqlparser.Statement) (*sqlparser.AliasedValues, bool) {
 	ins, ok := stmt.(*sqlparser.Insert)
 	if !ok || ins.With != nil || len(ins.Partitions) > 0 || len(ins.Returning) > 0 || len(ins.OnDup) > 0 {
-		return nil, nil, nil
+		return nil, false
 	}
 	values, ok := ins.Rows.(*sqlparser.AliasedValues)
-	if !ok || len(values.Values) < 2 || !values.As.IsEmpty() || len(values.Columns) > 0 || isEvents == nil || !isEvents(ctx, ins.Table) {
+	return values, ok && values.As.IsEmpty() && len(values.Columns) == 0 && g.holdsEvents(ctx, ins.Table)
+}
+
+// holdsEvents reports whether a statement's table is one of events.
+func (g *Gateway) holdsEvents(ctx *sql.Context, t sqlparser.TableName) bool {
+	name := t.DbQualifier.String()
+	if name == "" {
+		name = ctx.GetCurrentDatabase()
+	}
+	_, ok := g.catalogFor(ctx).Project(name)
+	return ok && t.SchemaQualifier.IsEmpty() && isEventsTable(t.Name.String())
+}
+
+// literalRowsOf takes the rows out of a parsed INSERT into an events table, if it
+// has several and all of them are literals: it gives a statement with the first
+// row, and the values of its placeholders.
+func (g *Gateway) literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bindings map[string]*querypb.BindVariable) (*sqlparser.Insert, map[string]*querypb.BindVariable, *literalRows) {
+	values, ok := g.insertsRows(ctx, stmt)
+	if !ok || len(values.Values) < 2 {
 		return nil, nil, nil
 	}
-	width := len(values.Values[0])
+	rows := &literals{width: len(values.Values[0])}
+	rows.all = make([]literal, 0, rows.width*len(values.Values))
 	for _, row := range values.Values {
-		if len(row) != width || width == 0 {
+		if len(row) != rows.width || len(row) == 0 {
 			return nil, nil, nil
 		}
 		for _, e := range row {
-			if !isLiteral(e, bindings) {
+			l, ok := literalOf(e, bindings)
+			if !ok {
 				return nil, nil, nil
 			}
+			rows.all = append(rows.all, l)
 		}
 	}
 	first := make(map[string]*querypb.BindVariable)
-	for _, e := range values.Values[0] {
-		if name, ok := placeholder(e); ok {
-			first[name] = bindings[name]
+	for _, l := range rows.row(0) {
+		if l.kind == literalPlaceholder {
+			first[l.text] = bindings[l.text]
 		}
 	}
-	cut, cutValues := *ins, *values
+	cut, cutValues := *stmt.(*sqlparser.Insert), *values
 	cutValues.Values = values.Values[:1:1]
 	cut.Rows = &cutValues
-	return &cut, first, &literalRows{rows: values.Values, bindings: bindings, builder: planbuilder.New(ctx, nil, nil)}
+	return &cut, first, newLiteralRows(ctx, rows, bindings)
 }
 
-// isLiteral reports whether an expression is a literal that can be read here.
-func isLiteral(e sqlparser.Expr, bindings map[string]*querypb.BindVariable) bool {
+// literalOf is the literal that an expression is, if it can be read here.
+func literalOf(e sqlparser.Expr, bindings map[string]*querypb.BindVariable) (l literal, ok bool) {
 	switch e := e.(type) {
-	case *sqlparser.NullVal, sqlparser.BoolVal:
-		return true
+	case *sqlparser.NullVal:
+		return literal{kind: literalNull}, true
+	case sqlparser.BoolVal:
+		if e {
+			return literal{kind: literalTrue}, true
+		}
+		return literal{kind: literalFalse}, true
 	case *sqlparser.UnaryExpr:
-		v, ok := e.Expr.(*sqlparser.SQLVal)
-		return ok && e.Operator == sqlparser.MinusStr && (v.Type == sqlparser.IntVal || isDecimal(v))
+		v, isVal := e.Expr.(*sqlparser.SQLVal)
+		if !isVal || e.Operator != sqlparser.MinusStr || v.Type != sqlparser.FloatVal {
+			return l, false
+		}
+		l = literal{literalNegative, literalText(v.Val)}
+		return l, isDecimal(l.text)
 	case *sqlparser.SQLVal:
-		switch v := e; v.Type {
+		l = literal{e.Type, literalText(e.Val)}
+		switch e.Type {
 		case sqlparser.StrVal:
-			return true
+			return l, true
 		case sqlparser.IntVal:
-			return len(v.Val) <= maxQuickInt
+			return l, len(l.text) <= maxQuickInt
 		case sqlparser.FloatVal:
-			return isDecimal(v)
+			return l, isDecimal(l.text)
 		case sqlparser.ValArg:
-			name, _ := placeholder(v)
-			return isQuickBinding(bindings[name])
+			l = literal{literalPlaceholder, strings.TrimPrefix(l.text, ":")}
+			return l, isQuickBinding(bindings[l.text])
 		}
 	}
-	return false
+	return l, false
 }
 
 // isQuickBinding reports whether a placeholder's value can be read here.
@@ -108,20 +167,17 @@ func isQuickBinding(b *querypb.BindVariable) bool {
 
 // isDecimal reports whether a literal is a decimal of digits and a point alone,
 // short enough for any conversion.
-func isDecimal(v *sqlparser.SQLVal) bool {
-	if v.Type != sqlparser.FloatVal || len(v.Val) > maxQuickDecimal {
-		return false
-	}
+func isDecimal(text string) bool {
 	points := 0
-	for _, c := range v.Val {
-		switch {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case c == '.':
 			points++
 		case c < '0' || c > '9':
 			return false
 		}
 	}
-	return points == 1
+	return points == 1 && len(text) <= maxQuickDecimal
 }
 
 // The lengths up to which numbers are read here: a 64-bit integer's, and one with
@@ -131,78 +187,69 @@ const (
 	maxQuickDecimal = 17
 )
 
-// placeholder is the name of a placeholder.
-func placeholder(e sqlparser.Expr) (name string, ok bool) {
-	v, ok := e.(*sqlparser.SQLVal)
-	if !ok || v.Type != sqlparser.ValArg || len(v.Val) == 0 || v.Val[0] != ':' {
-		return "", false
+// bound is the literal itself, or that of a placeholder's value.
+func (l *literalRows) bound(v literal) (literal, error) {
+	if v.kind != literalPlaceholder {
+		return v, nil
 	}
-	return literalText(v.Val[1:]), true
-}
-
-// bound is the literal that an expression stands for: itself, or the value of a
-// placeholder.
-func (l *literalRows) bound(e sqlparser.Expr) (sqlparser.Expr, error) {
-	name, ok := placeholder(e)
-	if !ok {
-		return e, nil
-	}
-	v, err := sqltypes.BindVariableToValue(l.bindings[name])
+	value, err := sqltypes.BindVariableToValue(l.bindings[v.text])
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	return sqlparser.ExprFromValue(v)
+	e, err := sqlparser.ExprFromValue(value)
+	if err != nil {
+		return v, err
+	}
+	if s, ok := e.(*sqlparser.SQLVal); ok {
+		return literal{s.Type, literalText(s.Val)}, nil
+	}
+	return literal{kind: literalNull}, nil
 }
 
 // value is what the SQL library makes of a literal.
-func (l *literalRows) value(ctx *sql.Context, e sqlparser.Expr) (v any, err error) {
-	switch e := e.(type) {
-	case *sqlparser.NullVal:
+func (l *literalRows) value(ctx *sql.Context, v literal) (any, error) {
+	switch v.kind {
+	case literalNull:
 		return nil, nil
-	case sqlparser.BoolVal:
-		return bool(e), nil
-	case *sqlparser.UnaryExpr:
-		return expression.NewUnaryMinus(l.builder.ConvertVal(e.Expr.(*sqlparser.SQLVal))).Eval(ctx, nil)
+	case literalTrue, literalFalse:
+		return v.kind == literalTrue, nil
+	case sqlparser.StrVal:
+		return v.text, nil
+	case literalNegative:
+		return expression.NewUnaryMinus(l.builder.ConvertVal(sqlparser.NewFloatVal([]byte(v.text)))).Eval(ctx, nil)
 	}
-	return l.builder.ConvertVal(e.(*sqlparser.SQLVal)).Eval(ctx, nil)
+	return l.builder.ConvertVal(&sqlparser.SQLVal{Type: v.kind, Val: []byte(v.text)}).Eval(ctx, nil)
 }
 
 // quickInt reads an integer literal.
-func quickInt(e sqlparser.Expr) (int64, bool) {
-	v, ok := e.(*sqlparser.SQLVal)
-	if !ok || v.Type != sqlparser.IntVal {
+func (v literal) quickInt() (int64, bool) {
+	if v.kind != sqlparser.IntVal {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(literalText(v.Val), 10, 64)
+	n, err := strconv.ParseInt(v.text, 10, 64)
 	return n, err == nil
 }
 
 // quickDouble reads a number as a double. Zero is left to the library, which
 // knows its sign, and so are integers that a double may not hold exactly.
-func quickDouble(e sqlparser.Expr) (float64, bool) {
-	sign := 1.0
-	if u, ok := e.(*sqlparser.UnaryExpr); ok {
-		e, sign = u.Expr, -1
-	}
-	v, ok := e.(*sqlparser.SQLVal)
-	if !ok || v.Type != sqlparser.FloatVal && (v.Type != sqlparser.IntVal || len(v.Val) > 15) {
+func (v literal) quickDouble() (float64, bool) {
+	switch v.kind {
+	case sqlparser.IntVal:
+		if len(v.text) > 15 {
+			return 0, false
+		}
+	case sqlparser.FloatVal, literalNegative:
+		if !isDecimal(v.text) && !strings.ContainsAny(v.text, "eE") {
+			return 0, false
+		}
+	default:
 		return 0, false
 	}
-	if v.Type == sqlparser.FloatVal && !isDecimal(v) && !bytes.ContainsAny(v.Val, "eE") {
-		return 0, false
+	f, err := strconv.ParseFloat(v.text, 64)
+	if v.kind == literalNegative {
+		f = -f
 	}
-	f, err := strconv.ParseFloat(literalText(v.Val), 64)
-	return sign * f, err == nil && f != 0
-}
-
-// holdsEvents reports whether a statement's table is one of events.
-func (g *Gateway) holdsEvents(ctx *sql.Context, t sqlparser.TableName) bool {
-	name := t.DbQualifier.String()
-	if name == "" {
-		name = ctx.GetCurrentDatabase()
-	}
-	_, ok := g.catalogFor(ctx).Project(name)
-	return ok && t.SchemaQualifier.IsEmpty() && isEventsTable(t.Name.String())
+	return f, err == nil && f != 0
 }
 
 // literalText is b as a string, without a copy; b must not change.

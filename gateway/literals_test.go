@@ -40,7 +40,7 @@ func newInsertPair(t *testing.T, duplicates bool) *insertPair {
 		w.must("CREATE DATABASE test", "USE test", "ALTER TABLE events ADD COLUMN n BIGINT, ADD COLUMN d DOUBLE, ADD COLUMN s LONGTEXT, ADD COLUMN b TINYINT(1)",
 			"ALTER TABLE events ADD COLUMN j JSON, ADD COLUMN at DATETIME(6), ADD COLUMN m DECIMAL(10,2), ADD COLUMN Zed BIGINT, ADD COLUMN `a b` VARCHAR(255)")
 		if i == 1 {
-			w.engine.holdsEvents = nil
+			w.engine.events = nil
 		}
 		p.worlds[i] = w
 		p.served[i] = serveEngine(t, w.engine, serverOptions{})
@@ -270,7 +270,7 @@ func TestLiteralRowsAreFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut, _, rows := literalRowsOf(ctx, stmt, nil, w.gateway.holdsEvents)
+		cut, _, rows := w.gateway.literalRowsOf(ctx, stmt, nil)
 		if got := rows != nil; got != want {
 			t.Errorf("%s: found %v, want %v", statement, got, want)
 		}

@@ -18,7 +18,6 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/analyzer"
 	"github.com/dolthub/vitess/go/mysql"
 	vitesslog "github.com/dolthub/vitess/go/vt/log"
-	"github.com/dolthub/vitess/go/vt/sqlparser"
 	"github.com/sirupsen/logrus"
 )
 
@@ -150,8 +149,7 @@ type sqlEngine struct {
 	grants *grants
 	limits queryLimits
 	logger *slog.Logger
-	// holdsEvents is the handler's.
-	holdsEvents func(*sql.Context, sqlparser.TableName) bool
+	events *Gateway // the handler's
 }
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
@@ -181,9 +179,7 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	x := newExecutor(a.ExecBuilder, a.Catalog.MySQLDb, o.Builder, o.Limits)
 	x.stockGroups = o.StockGroups
 	a.ExecBuilder.PriorityBuilder = x
-	if g, ok := o.Builder.(*Gateway); ok {
-		e.holdsEvents = g.holdsEvents
-	}
+	e.events, _ = o.Builder.(*Gateway)
 	return e, nil
 }
 
@@ -203,7 +199,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
-	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, holdsEvents: e.holdsEvents, watchDelay: watchAfter}
+	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter}
 	s, err := server.NewServer(server.Config{
 		Listener: clients,
 		Version:  Version,

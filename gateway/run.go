@@ -99,6 +99,10 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 // execute parses, plans and runs a statement.
 func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *output, cancel context.CancelCauseFunc) (string, error) {
 	stmt, text, rest := st.prepared, st.text, ""
+	var rows *literalRows
+	if stmt == nil {
+		stmt, rows = h.split(ctx, text)
+	}
 	if stmt == nil {
 		var err error
 		stmt, text, rest, err = h.engine.Parser.Parse(ctx, st.text, st.several)
@@ -115,10 +119,13 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		if err := s.admit(ctx, stmt); err != nil {
 			return "", err
 		}
-		if cut, first, rows := literalRowsOf(ctx, stmt, given, h.holdsEvents); rows != nil {
-			stmt, given, s.literals = cut, first, rows
-			defer func() { s.literals = nil }()
+		if rows == nil && h.events != nil {
+			if cut, first, found := h.events.literalRowsOf(ctx, stmt, given); found != nil {
+				stmt, given, rows = cut, first, found
+			}
 		}
+		s.literals = rows
+		defer func() { s.literals = nil }()
 		if st.prepared != nil {
 			defer s.execute(text, stmt)()
 		}
@@ -142,12 +149,32 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 		return "", err
 	}
-	if s := sessionOf(ctx); s != nil && s.literals != nil && !s.literals.taken {
+	if rows != nil && !rows.taken {
 		iter.Close(ctx)
 		return "", errors.New("the rows of an INSERT were lost on the way to its table")
 	}
 	warnOfHints(ctx, stmt, text)
 	return rest, out.result(ctx, schema, iter)
+}
+
+// split parses an INSERT up to the end of its first row, if all of its rows can be
+// read beside it.
+func (h *handler) split(ctx *sql.Context, text string) (sqlparser.Statement, *literalRows) {
+	if h.events == nil || sessionOf(ctx) == nil {
+		return nil, nil
+	}
+	head, rows := splitValues(text)
+	if rows == nil {
+		return nil, nil
+	}
+	stmt, _, _, err := h.engine.Parser.Parse(ctx, head, false)
+	if err != nil {
+		return nil, nil // the whole text says it better
+	}
+	if values, ok := h.events.insertsRows(ctx, stmt); !ok || len(values.Values) != 1 || len(values.Values[0]) != rows.width {
+		return nil, nil
+	}
+	return stmt, newLiteralRows(ctx, rows, nil)
 }
 
 // admit refuses what a session may not hold more of, or may not do now.

@@ -3,14 +3,20 @@ package bench
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	_ "github.com/go-sql-driver/mysql" // the driver
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
@@ -129,4 +135,94 @@ func zstdCompressed(body []byte) []byte {
 	w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	defer w.Close()
 	return w.EncodeAll(body, nil)
+}
+
+// insertColumns are those of the statements of BenchmarkInsert.
+const insertColumns = "(event, time, distinct_id, insert_id, `$os`, mp_country_code, screen_w, price, url)"
+
+// insertRows makes the rows of a statement, as text and as values.
+func insertRows(n, from int) (text string, values []any) {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		k := from + i
+		at := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC).Add(time.Duration(k%86_400_000) * time.Millisecond).Format("2006-01-02 15:04:05.000000")
+		user, id, url := fmt.Sprintf("$device:%08x-36d5-4951-bed2-%012x", k*2654435761%1_000_000, k%200_000), fmt.Sprintf("%08x-cd45-418b-a4d1-%012x", k, k*7919), fmt.Sprintf("https://shop.example.com/products/ultra-light-water-bottle-%05d", k%20_000)
+		fmt.Fprintf(&b, "('page_view','%s','%s','%s','Windows','US',%d,%d.25,'%s')", at, user, id, 320+k%2000, k%300, url)
+		values = append(values, "page_view", at, user, id, "Windows", "US", 320+k%2000, float64(k%300)+0.25, url)
+	}
+	return b.String(), values
+}
+
+// BenchmarkInsert inserts over the MySQL protocol into a project that has the
+// columns already. An operation is one row; the client's part is small, since
+// the texts are made before.
+func BenchmarkInsert(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		rows     int
+		prepared bool
+	}{
+		{"text of 1000", 1000, false},
+		{"text of 100", 100, false},
+		{"prepared of 100", 100, true},
+		{"text of 1", 1, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			g := openGateway(b)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			served := make(chan error, 1)
+			go func() {
+				served <- g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: l, MaxConnections: 10, Grace: time.Second})
+			}()
+			db, err := sql.Open("mysql", "root@tcp("+l.Addr().String()+")/shop?maxAllowedPacket=67108864")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				db.Close()
+				stop()
+				if err := <-served; err != nil {
+					b.Error(err)
+				}
+			}()
+			statements := (b.N + c.rows - 1) / c.rows // no row comes twice
+			placeholders := strings.TrimSuffix(strings.Repeat("(?,?,?,?,?,?,?,?,?),", c.rows), ",")
+			texts, values := make([]string, statements), make([][]any, statements)
+			for i := range texts {
+				texts[i], values[i] = insertRows(c.rows, i*c.rows)
+				texts[i] = "INSERT INTO events " + insertColumns + " VALUES " + texts[i]
+			}
+			if _, err := db.Exec(`INSERT INTO events (event, properties) VALUES ('first', '{"$os":"x","mp_country_code":"US","screen_w":1,"price":1.5,"url":"u"}')`); err != nil {
+				b.Fatal(err)
+			}
+			prepared, err := db.Prepare("INSERT INTO events " + insertColumns + " VALUES " + placeholders)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer prepared.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			start := cpuTime(b)
+			done := 0
+			for i := 0; done < b.N; i++ {
+				if c.prepared {
+					_, err = prepared.Exec(values[i]...)
+				} else {
+					_, err = db.Exec(texts[i])
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				done += c.rows
+			}
+			b.ReportMetric(float64((cpuTime(b)-start).Nanoseconds())/float64(done), "cpu-ns/row")
+		})
+	}
 }
