@@ -169,7 +169,7 @@ func TestPushedFilters(t *testing.T) {
 		{"insert_id IS NOT NULL", "NOT insert_id IS NULL"},
 		{"_shard = 'x' AND _duplicate = 0", "(_shard = 'x' AND _duplicate = false)"},
 	} {
-		rows := w.must("EXPLAIN FORMAT=TREE SELECT COUNT(*) FROM events WHERE " + c.where)
+		rows := w.must("EXPLAIN FORMAT=TREE SELECT event FROM events WHERE " + c.where)
 		got := ""
 		for _, r := range rows {
 			if _, text, ok := strings.Cut(r[0], "pushed filter: "); ok {
