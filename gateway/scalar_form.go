@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -317,7 +318,7 @@ func (f resultForm) adapt(v any, t sql.Type) (any, error) {
 		}
 	case formJSON:
 		if j, ok := v.(storedJSON); ok {
-			plain, err := j.ToInterface(nil)
+			plain, err := j.ToInterface(context.Background())
 			return types.JSONDocument{Val: plain}, err
 		}
 	}
