@@ -60,6 +60,13 @@ func (s *importServer) lines() []string {
 	return all
 }
 
+// begin makes the server take everything from now on, and counts anew.
+func (s *importServer) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail, s.posts = nil, 0
+}
+
 // importFile writes a file of n events, with an empty line here and there.
 func importFile(t *testing.T, name string, n int) (path string, want []string) {
 	var text bytes.Buffer
@@ -131,7 +138,7 @@ func TestImportGoesOnWhereItStopped(t *testing.T) {
 		if err == nil || connections == 1 && !strings.Contains(err.Error(), "the same command goes on from there") {
 			t.Fatalf("broken off: %v", err)
 		}
-		s.fail, s.posts = nil, 0
+		s.begin()
 		if err := importFiles(t.Context(), o, []string{path}); err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +169,7 @@ func TestImportBeginsAnew(t *testing.T) {
 		if err := importFiles(t.Context(), o, []string{path}); err == nil {
 			t.Fatal("the import was not broken off")
 		}
-		s.fail, s.posts = nil, 0
+		s.begin()
 		wanted := 5
 		switch why {
 		case "changed":
