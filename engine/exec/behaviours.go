@@ -110,7 +110,6 @@ type BehaviourRows struct {
 	masks   []uint64 // by code of the dictionary with the id of
 	maskOf  any
 	matches Bitmap
-	ids     [][]uint32
 	truth   [][]uint8 // of each condition, by number of its value
 }
 

@@ -26,9 +26,6 @@ const (
 	maxExponent = 190 - sumScale - 64
 )
 
-// add adds a number.
-func (s *exactSum) add(f float64) { s.addTimes(f, 1) }
-
 // addTimes adds a number n times, for n up to 2^62.
 func (s *exactSum) addTimes(f float64, n uint64) {
 	b := math.Float64bits(f)

@@ -275,7 +275,7 @@ func (g *Grouper) idsOf(r *Rows, column, lo, n int) ([]uint32, error) {
 	if ids, ok := g.values[column]; ok {
 		return ids[:n], nil
 	}
-	ids := make([]uint32, 0)
+	var ids []uint32
 	if last := len(g.spare) - 1; last >= 0 {
 		ids, g.spare = g.spare[last], g.spare[:last]
 	} else {
