@@ -59,6 +59,35 @@ func TestFollower(t *testing.T) {
 	}
 }
 
+// TestFollowerAfterIndex: what an index leaves in the log is known again without a
+// question.
+func TestFollowerAfterIndex(t *testing.T) {
+	options := memOptions(vfs.NewMem())
+	options.Manual, options.TickEvery = false, time.Hour
+	e, err := Open(testContext, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newSample().fill(t, e, 2000, 100)
+	s := sampleShard(e)
+	followedBatches(t, s, 20)
+	refs, err := e.indexer.due(testContext, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.building.take(testContext); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.indexer.build(testContext, s, taskIndex, refs[:5], nil); err != nil {
+		t.Fatal(err)
+	}
+	s.building.give()
+	followedBatches(t, s, 15)
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFollowerInSteps: a backlog of more than a step is made known whole, but not
 // beyond full columns.
 func TestFollowerInSteps(t *testing.T) {

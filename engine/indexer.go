@@ -231,6 +231,7 @@ func (x *indexer) build(ctx context.Context, s *shard, k taskKind, refs []logRef
 		return fmt.Errorf("%s shard %s: %w", k, s.key, v.blame(err))
 	}
 	e.settle(s.swap(sources, f, b.cut()))
+	e.follower.add(s) // what is left in the log has a new tail
 	e.metrics.built(b, f)
 	return e.trash.retire(s, fileNames(sources))
 }
