@@ -12,8 +12,10 @@ import (
 )
 
 // Execute answers a fragment with a group: workers make groups of the parts of
-// all shards' views, which are put together in the end. Like Scan it says
-// yield's error, or its own; nothing is yielded before all rows were read.
+// all shards' views, which are put together in the end; nothing is yielded before
+// all rows were read. Without a group it gives the rows in the fragment's order,
+// those that it does not tell apart by time and ingest id. Like Scan it says
+// yield's error, or its own. Batches stay valid while yield runs.
 func (e *Engine) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -23,14 +25,18 @@ func (e *Engine) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec
 	if err := f.Validate(); err != nil {
 		return exec.ScanStats{}, fmt.Errorf("execute: %w", err)
 	}
-	if f.Group == nil {
-		return exec.ScanStats{}, fmt.Errorf("execute: %w: there is nothing to group", exec.ErrFragment)
+	if f.Group == nil && len(f.Order) == 0 {
+		return exec.ScanStats{}, fmt.Errorf("execute: %w: there is nothing to group or sort", exec.ErrFragment)
 	}
 	s, err := e.newScan(f)
 	if err != nil {
 		return exec.ScanStats{}, fmt.Errorf("execute: %w", err)
 	}
-	err = s.finish(s.answer(ctx, yield))
+	answer := s.answer
+	if f.Group == nil {
+		answer = s.sort
+	}
+	err = s.finish(answer(ctx, yield))
 	return s.stats, err
 }
 

@@ -77,6 +77,7 @@ type scan struct {
 	once     bool   // how often a row comes makes no difference to the groups
 	catalog  *catalog.Catalog
 	views    []*view
+	order    *ordering // what the rows are sorted by, if they are
 
 	mu     sync.Mutex // guards what follows, and calls of yield
 	yield  func(*exec.Batch) error
@@ -92,6 +93,11 @@ func (s *scan) run(ctx context.Context) error {
 		return err
 	}
 	defer s.releaseViews()
+	return s.work(ctx)
+}
+
+// work scans the views.
+func (s *scan) work(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	parts := make(chan part, 2*s.engine.opts.Workers)
 	work.Go(func() error {
@@ -177,9 +183,11 @@ const (
 // divide works out who is visible in each view, and hands out its parts.
 func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 	for _, v := range s.views {
-		r := rulesFor(s.catalog, v.shard.key, s.fragment.AsOf, s.fragment.Policy)
-		r.detail = s.fragment.Copies && s.wantsKinds()
-		st, err := v.state(ctx, r)
+		if s.order != nil && !s.order.dayCanWin(v.shard.key.Day) {
+			s.prune(v.files.rows() + v.events)
+			continue
+		}
+		st, err := s.stateOf(ctx, v)
 		if err != nil {
 			return err
 		}
@@ -245,10 +253,15 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 			lo = hi
 		}
 	}
+	s.prune(int64(left))
+	return nil
+}
+
+// prune counts rows that nobody looks at.
+func (s *scan) prune(rows int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats.RowsPruned += int64(left)
-	return nil
+	s.stats.RowsPruned += rows
 }
 
 // divideLog hands out chunks of the events that are held by column, and runs of
@@ -303,6 +316,10 @@ func (s *scan) worker(ctx context.Context, parts <-chan part) error {
 		return err
 	}
 	defer w.finish()
+	if s.order != nil {
+		w.sorter = newSorter(w)
+		defer w.sorter.finish()
+	}
 	for p := range parts {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -51,6 +51,11 @@ func (w *worker) sameBlocks(f *file, lo, end int) (hi int, passes bool, err erro
 
 // blockCanPass holds the filter's bounds against a block's zone maps.
 func (w *worker) blockCanPass(f *file, block int) (bool, error) {
+	if w.sorter != nil {
+		if can, err := w.sorter.blockCanWin(f, block); err != nil || !can {
+			return false, err
+		}
+	}
 	b := &w.scan.bounds
 	if w.filter == nil {
 		return true, nil
@@ -147,6 +152,13 @@ func (w *worker) tryRows(ctx context.Context, p *part, f source, lo, hi int) err
 		return err
 	}
 	if kept == 0 {
+		return nil
+	}
+	if w.sorter != nil {
+		if err := w.sorter.source(ctx, p, f, lo, hi, kept); err != nil {
+			w.stats = before
+			return err
+		}
 		return nil
 	}
 	if w.visibleColumns == 0 {

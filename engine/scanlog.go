@@ -124,6 +124,9 @@ func (w *worker) giveRows(ctx context.Context, p *part, rows []logRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	if w.sorter != nil {
+		return w.sorter.log(ctx, p, rows)
+	}
 	batch := exec.Batch{Rows: len(rows)}
 	for i := range columns {
 		if c := &columns[i]; !c.Hidden {

@@ -24,6 +24,8 @@ type worker struct {
 	reads         *exec.Rows // the rows at hand, for groups
 	codes         []int32    // of their users
 
+	sorter *sorter // takes the rows to sort, if not nil
+
 	selected exec.Bitmap
 	runs     []exec.Run
 	columns  []arrow.Array // of the fragment, hidden ones included
@@ -96,7 +98,7 @@ func (w *worker) selectVisible(m *marks, lo, hi int) (visible int) {
 
 // countsOnly reports whether neither values nor a filter are asked for.
 func (w *worker) countsOnly() bool {
-	return w.filter == nil && w.visibleColumns == 0 && w.scan.fragment.Group == nil
+	return w.filter == nil && w.visibleColumns == 0 && w.scan.fragment.Group == nil && w.sorter == nil
 }
 
 // unsetGone removes the rows [lo, hi) that are gone, and counts them.

@@ -7,9 +7,13 @@ import (
 	"arbor/engine/exec"
 )
 
-// Execute gives the answer of a fragment with a group, as cluster.Local does: it
-// scans what the fragment reads, and filters and groups it in one place.
+// Execute gives the answer of a fragment with a group or an order, as
+// cluster.Local does: it scans what the fragment reads, and filters and groups or
+// sorts it in one place.
 func (m *Model) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	if f.Group == nil {
+		return m.sort(ctx, f, yield)
+	}
 	plan, err := exec.NewPlan(f, exec.Options{Functions: m.Functions})
 	if err != nil {
 		return exec.ScanStats{}, err

@@ -38,6 +38,15 @@ func holds(x *exec.Expr, columns []exec.Column, row []catalog.Value) truth {
 		return yes - holds(x.Args[0], columns, row)
 	case exec.OpIsNull:
 		return truthOf(row[x.Column].Kind == catalog.KindNull)
+	case exec.OpTrue:
+		v := row[x.Column]
+		switch v.Kind {
+		case catalog.KindNull:
+			return unknown
+		case catalog.KindBool:
+			return truthOf(v.Bool())
+		}
+		return truthOf(rational(v).Sign() != 0)
 	case exec.OpPrefix:
 		v := row[x.Column]
 		if v.Kind == catalog.KindNull || x.Values[0].Kind == catalog.KindNull {

@@ -37,6 +37,11 @@ func (r *run) compare(rng *rand.Rand) error {
 				return err
 			}
 		}
+		for range 3 {
+			if err := r.compareOrder(someOrder(rng, p.ID, r.someMoment(rng))); err != nil {
+				return err
+			}
+		}
 		if err := r.compareLimit(rng, p.ID); err != nil {
 			return err
 		}
