@@ -74,6 +74,12 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	case *plan.Window:
 		return x.counted(ctx, framed(ctx, n), row)
 	case *plan.Sort, *plan.TopN:
+		if pushed, err := x.pushSort(ctx, n); err != nil || pushed != nil {
+			if err != nil {
+				return nil, err
+			}
+			return pushed.BuildRowIter(ctx, nil, row)
+		}
 		return x.counted(ctx, n, row)
 	case *showGrants:
 		return x.stock.Build(ctx, n.ShowGrants, row)

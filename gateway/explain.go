@@ -165,7 +165,7 @@ func narrowedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	return n.WithChildren(ctx, next...)
 }
 
-// groupedPlan pushes groups from the top down. Those of subqueries in expressions
+// groupedPlan pushes groups and orders from the top down. Those of subqueries in expressions
 // stay, since they are pushed when the outer row is there.
 func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	if c, ok := findGroupChain(ctx, n); ok {
@@ -175,6 +175,9 @@ func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 		if err != nil || pushed != nil {
 			return pushed, err
 		}
+	}
+	if s, err := newPushedSort(ctx, n, nil); err != nil || s != nil {
+		return s, err
 	}
 	children := n.Children()
 	if len(children) == 0 {
@@ -269,6 +272,11 @@ func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownSca
 		}
 		if p, ok := n.(*pushedGroup); ok {
 			s, err := g.showGroup(ctx, p)
+			scans = append(scans, s)
+			return s, err
+		}
+		if p, ok := n.(*pushedSort); ok {
+			s, err := g.showSort(ctx, p)
 			scans = append(scans, s)
 			return s, err
 		}

@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dolthub/go-mysql-server/sql"
+)
+
+// showSort is a pushed order in a plan that is shown: what is asked for, and what is
+// read for it.
+func (g *Gateway) showSort(ctx *sql.Context, p *pushedSort) (*shownScan, error) {
+	f := p.fragment
+	s := &shownScan{Node: p, name: "PushedSort", table: p.table.project.Name + "." + p.table.name}
+	s.rows, _ = g.estimate(ctx, p.table.project.ID)
+	names := columnNames(f)
+	var shown []string
+	for i, name := range names {
+		if i < len(f.Columns) && !f.Columns[i].Hidden || i >= len(f.Columns) && !f.Computed[i-len(f.Columns)].Hidden {
+			shown = append(shown, name)
+		}
+	}
+	s.lines = append(s.lines, fmt.Sprintf("columns: [%s]", strings.Join(shown, ", ")))
+	if f.Filter != nil {
+		s.lines = append(s.lines, "filter: "+exprText(f.Filter, names, f))
+	}
+	var words []string
+	for _, o := range f.Order {
+		word := shown[o.Column]
+		if o.Descending {
+			word += " DESC"
+		}
+		words = append(words, word)
+	}
+	s.lines = append(s.lines, "order: "+strings.Join(words, ", "))
+	if f.Limit > 0 {
+		s.lines = append(s.lines, fmt.Sprintf("limit: %d", f.Limit))
+	}
+	return s, g.showReads(ctx, s, p.table, f)
+}
