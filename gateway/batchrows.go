@@ -58,15 +58,6 @@ type columnSource struct {
 	value *computedValue
 }
 
-// plainColumns are results that are the columns of their batches.
-func plainColumns(n int) []columnSource {
-	columns := make([]columnSource, n)
-	for i := range columns {
-		columns[i].place = i
-	}
-	return columns
-}
-
 // batchesOf finds what gives the rows of a statement below the SQL library's
 // book-keeping, if it can give batches. counts is where the rows must be noted
 // that are not taken by Next; nil where nobody wants to know.
