@@ -34,8 +34,7 @@ type batchRows interface {
 
 // batchLayout says how a result is made of batches. An aggregate, or the first
 // rows by some order, whose columns are all of the result and in its order, has
-//
-//	&batchLayout{kinds: kinds, columns: plainColumns(len(kinds))}
+// their kinds, and as columns {place: 0}, {place: 1} and so on.
 type batchLayout struct {
 	// kinds are the types of the batches' columns: what their arrays hold follows
 	// from them, see exec.Batch.
