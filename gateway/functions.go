@@ -45,6 +45,7 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	maps.Copy(all, boundedFunctions())
 	maps.Copy(all, moreAggregates)
 	maps.Copy(all, behaviourFunctions())
+	all["unix_timestamp"] = sql.FunctionN{Name: "unix_timestamp", Fn: newUnixTimestamp}
 	all["rand"] = sql.FunctionN{Name: "rand", Fn: newRandom}
 	all["load_file"] = sql.FunctionN{Name: "load_file", Fn: func(*sql.Context, ...sql.Expression) (sql.Expression, error) {
 		return nil, notSupported("LOAD_FILE reads on the server, which it may not")

@@ -205,7 +205,7 @@ func unixPeriod(ctx *sql.Context, e sql.Expression, over []slot) int64 {
 	if !ok {
 		return 0
 	}
-	u, ok := d.LeftChild.(*function.UnixTimestamp)
+	u, ok := d.LeftChild.(*unixTimestamp)
 	if !ok || len(u.Children()) != 1 {
 		return 0
 	}
