@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -303,5 +304,29 @@ func TestImportedAllIsJSON(t *testing.T) {
 		if got := string(importedAll(n)); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// A request whose events are all of different shards takes more memory than its
+// bytes, and the budget of requests knows.
+func TestShardsOfARequestTakeFromTheBudget(t *testing.T) {
+	const events = 1000
+	w := newHTTPWorld(t, Options{MaxInflightBytes: 1 << 20})
+	w.project(t, "shop")
+	body := func(step int64) *strings.Reader {
+		var b strings.Builder
+		for i := range int64(events) {
+			fmt.Fprintf(&b, `{"event":"e","properties":{"token":"token-shop","time":%d}}`+"\n", testNow.Unix()-i*step)
+		}
+		return strings.NewReader(b.String())
+	}
+	if status, answer := w.post("/track", body(1)); status != http.StatusOK {
+		t.Errorf("events of one day: %d %s", status, answer)
+	}
+	if status, answer := w.post("/track", body(86_400)); status != http.StatusTooManyRequests {
+		t.Errorf("events of %d days: %d %s, want 429", events, status, answer)
+	}
+	if used := w.gateway.bodies.used.Load(); used != 0 || len(w.model.Records()) != events {
+		t.Errorf("%d bytes were not given back, %d events are stored, want %d", used, len(w.model.Records()), events)
 	}
 }

@@ -34,6 +34,9 @@ type intake struct {
 	places    map[catalog.ShardKey]int
 	last      *event.Recorder
 
+	// loan pays for the recorders of a request over HTTP; nil is for others.
+	loan *loan
+
 	buffer []byte // of the records
 	id     []byte // scratch for an insert id
 }
@@ -44,6 +47,9 @@ type part struct {
 	stored, unidentified, rejected int
 	seen                           seenProperties
 }
+
+// recorderBytes is about what a recorder takes beside its events.
+const recorderBytes = 2 << 10
 
 // begin begins a request.
 func (in *intake) begin(g *Gateway, o IngestOptions, decoded bool) error {
@@ -76,8 +82,8 @@ func (in *intake) end() {
 
 // footprint is about how many bytes the buffers have.
 func (in *intake) footprint() int {
-	const recorder, place, part = 2 << 10, 64, 1 << 10
-	n := cap(in.buffer) + len(in.recorders)*recorder + len(in.places)*place + len(in.spare)*part
+	const place, part = 64, 1 << 10
+	n := cap(in.buffer) + len(in.recorders)*recorderBytes + len(in.places)*place + len(in.spare)*part
 	for _, r := range in.recorders {
 		n += r.Footprint()
 	}
@@ -128,17 +134,25 @@ func (in *intake) add(p *part, e *event.Event, index uint32, kind int) error {
 	key := p.project.Shard(e.Time, e.DistinctID, e.InsertID)
 	r := in.last
 	if r == nil || r.Shard() != key || r.Len() >= recordEvents || r.Room() >= recordBytes {
-		r = in.recorder(key)
+		var err error
+		if r, err = in.recorder(key); err != nil {
+			return err
+		}
 		in.last = r
 	}
 	return r.Add(e, kind)
 }
 
 // recorder gives the recorder that the shard's next event goes to.
-func (in *intake) recorder(key catalog.ShardKey) *event.Recorder {
+func (in *intake) recorder(key catalog.ShardKey) (*event.Recorder, error) {
 	if at, ok := in.places[key]; ok {
 		if r := in.recorders[at]; r.Len() < recordEvents && r.Room() < recordBytes {
-			return r
+			return r, nil
+		}
+	}
+	if in.loan != nil {
+		if err := in.loan.grow(recorderBytes); err != nil {
+			return nil, err
 		}
 	}
 	if in.used == len(in.recorders) {
@@ -151,7 +165,7 @@ func (in *intake) recorder(key catalog.ShardKey) *event.Recorder {
 	in.places[key] = in.used
 	in.used++
 	r.Reset(key)
-	return r
+	return r, nil
 }
 
 // check returns what is wrong with a stamped event, or nil.

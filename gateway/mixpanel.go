@@ -33,6 +33,7 @@ func (g *Gateway) beginCollection() *collection {
 		c = new(collection)
 	}
 	c.loan = loan{budget: &g.bodies}
+	c.intake.loan = &c.loan
 	return c
 }
 
