@@ -126,4 +126,3 @@ func oddColumns() (columns []exec.Column) {
 	}
 	return columns
 }
-
