@@ -145,7 +145,7 @@ func (c *valueCounts) grow(n int) int64 { return grow(&c.counts, n) }
 
 func (c *valueCounts) merge(o accumulator, to []uint32) error {
 	for group, n := range o.(*valueCounts).counts {
-		if group < len(to) {
+		if group < len(to) && to[group] != 0 {
 			c.counts[to[group]] += n
 		}
 	}

@@ -554,3 +554,43 @@ func naiveAggregate(f *Fragment, a *Aggregate, rows [][]catalog.Value, cell func
 	high, _ := doubleOf(values[min(int(place)+1, len(values)-1)])
 	return fmt.Sprint(low + (place-math.Floor(place))*(high-low))
 }
+
+// TestMergeOfHiddenRows: a worker that has seen hidden rows alone adds nothing, to
+// one that has seen none either.
+func TestMergeOfHiddenRows(t *testing.T) {
+	columns, table := groupTable(rand.New(rand.NewPCG(4, 4)), 100)
+	f := &Fragment{Columns: columns, Group: &Group{Keys: []int{0}}}
+	for _, op := range []AggregateOp{AggCount, AggCountDistinct, AggSum, AggMin, AggVarPop, AggBitOr} {
+		f.Group.Aggregates = append(f.Group.Aggregates, Aggregate{Op: op, Args: []int{1}})
+	}
+	plan, err := NewPlan(f, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := NewGrouper(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden, err := NewGrouper(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewRows(plan)
+	r.Reset(len(table))
+	for i, a := range batchOf(t, columns, table, true).Columns {
+		v, err := VectorOf(a, columns[i].Result())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Set(i, v)
+	}
+	if err := hidden.AddWeighted(r, nil, make([]int64, len(table))); err != nil {
+		t.Fatal(err)
+	}
+	if err := none.Merge(hidden); err != nil {
+		t.Fatal(err)
+	}
+	if err := none.Answer(func(b *Batch) error { t.Errorf("%d groups of no rows", b.Rows); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
