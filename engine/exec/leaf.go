@@ -11,8 +11,7 @@ import (
 
 // leaf says of one column's values whether they match. nullConstant says that
 // one of the constants is null, so that what does not match is unknown rather than
-// false; nulls are matched as nullMatches says if matchesNull is set, and
-// are unknown otherwise.
+// false. Of a row that is null everything but IS NULL is unknown.
 type leaf struct {
 	column       int
 	computed     bool
