@@ -428,7 +428,7 @@ func clipText(s string, most int) string {
 }
 
 var opTexts = map[exec.Op]string{
-	exec.OpEqual: "=", exec.OpLess: "<", exec.OpLessEq: "<=", exec.OpMore: ">", exec.OpMoreEq: ">=", exec.OpIn: "IN", exec.OpPrefix: "LIKE",
+	exec.OpEqual: "=", exec.OpLess: "<", exec.OpLessEq: "<=", exec.OpMore: ">", exec.OpMoreEq: ">=", exec.OpIn: "IN", exec.OpLike: "LIKE",
 }
 
 // exprText is a pushed filter as SQL.
@@ -451,7 +451,7 @@ func exprText(x *exec.Expr, names []string, f *exec.Fragment) string {
 	case exec.OpTrue:
 		return names[x.Column]
 	case exec.OpPrefix:
-		return fmt.Sprintf("%s LIKE '%s%%'", names[x.Column], x.Values[0].Text)
+		return fmt.Sprintf("%s LIKE '%s'", names[x.Column], clip(prefixPattern(x.Values[0].Text)))
 	}
 	const most = 5
 	values := make([]string, 0, most)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -315,27 +314,6 @@ func (p *pusher) in(left, right sql.Expression) translation {
 		all.exact = all.exact && x.exact
 	}
 	return all
-}
-
-// like translates the part of a pattern before its first wildcard.
-func (p *pusher) like(e *expression.Like) translation {
-	c, ok := p.column(e.LeftChild)
-	if !ok || e.Escape != nil || c.exec.Type != catalog.TypeString && c.exec.Type != catalog.TypeNull || !p.byCodePoint(e.LeftChild, e.RightChild) {
-		return nothing
-	}
-	v, ok := p.constant(e.RightChild)
-	pattern, isString := v.(string)
-	if !ok || !isString || !utf8.ValidString(pattern) {
-		return nothing
-	}
-	prefix := pattern
-	if i := strings.IndexAny(pattern, `%_\`); i >= 0 {
-		prefix = pattern[:i]
-	}
-	if prefix == "" {
-		return nothing
-	}
-	return p.simple(c, exec.OpPrefix, catalog.String(prefix), false)
 }
 
 // truth translates a column that is a condition by itself.

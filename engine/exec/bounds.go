@@ -92,8 +92,18 @@ func leafBounds(x *Expr, c Column) Bounds {
 // interval is the closed interval that a comparison's values lie in; false
 // where it says nothing of the kind.
 func interval(x *Expr, t catalog.Type) (lo, hi catalog.Value, ok bool) {
-	if x.Op == OpPrefix {
-		return x.Values[0], catalog.Null, x.Values[0].Kind != catalog.KindNull
+	if x.Op == OpPrefix || x.Op == OpLike {
+		if x.Values[0].Kind == catalog.KindNull {
+			return lo, hi, false
+		}
+		prefix := x.Values[0].Text
+		if x.Op == OpLike {
+			prefix = parseLike(prefix).prefix()
+		}
+		if end := after(prefix); end != "" {
+			hi = catalog.String(end)
+		}
+		return catalog.String(prefix), hi, true
 	}
 	first := true
 	for _, v := range x.Values {

@@ -96,6 +96,9 @@ func randomExpr(rng *rand.Rand, columns []Column, depth int) *Expr {
 		return x
 	}
 	x := &Expr{Op: OpEqual + Op(rng.IntN(int(OpPrefix-OpEqual)+1)), Column: rng.IntN(len(columns))}
+	if rng.IntN(8) == 0 {
+		x.Op = OpLike
+	}
 	t := columns[x.Column].Result()
 	values := 1
 	switch {
@@ -103,8 +106,11 @@ func randomExpr(rng *rand.Rand, columns []Column, depth int) *Expr {
 		values = 0
 	case x.Op == OpIn:
 		values = 1 + rng.IntN(12)
-	case x.Op == OpPrefix && !isText(t):
+	case (x.Op == OpPrefix || x.Op == OpLike) && !isText(t):
 		x.Op = OpLess
+	case x.Op == OpLike:
+		x.Values = []catalog.Value{catalog.String(randomLike(rng))}
+		return x
 	}
 	for range values {
 		x.Values = append(x.Values, constantFor(rng, t))
@@ -150,6 +156,9 @@ func truthOf(op Op, t catalog.Type, v, c catalog.Value) int {
 	}
 	if op == OpPrefix {
 		return yesNo(strings.HasPrefix(v.Text, c.Text))
+	}
+	if op == OpLike {
+		return yesNo(likeRunes([]rune(v.Text), []rune(c.Text)))
 	}
 	sign := strings.Compare(v.Text, c.Text)
 	if !isText(t) {

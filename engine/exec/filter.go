@@ -287,6 +287,8 @@ func textMatcher(op Op, constants []catalog.Value) func(string) bool {
 	switch {
 	case op == OpPrefix:
 		return func(s string) bool { return strings.HasPrefix(s, first) }
+	case op == OpLike:
+		return parseLike(first).matcher()
 	case op == OpIn && len(constants) > few:
 		set := make(map[string]struct{}, len(constants))
 		for _, c := range constants {

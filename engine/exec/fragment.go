@@ -93,6 +93,7 @@ const (
 	OpIsNull Op = 10
 	OpPrefix Op = 11 // Column is a string that starts with Values[0]
 	OpTrue   Op = 12 // Column is a number other than 0
+	OpLike   Op = 13 // Column is a string that matches the pattern Values[0], with %, _ and the escape \
 )
 
 // Expr is a predicate over a fragment's columns with SQL's three-valued logic.

@@ -130,7 +130,7 @@ func (v *validator) expr(x *Expr, depth int) error {
 	switch x.Op {
 	case OpAnd, OpOr, OpNot:
 		return v.args(x, depth)
-	case OpEqual, OpLess, OpLessEq, OpMore, OpMoreEq, OpPrefix:
+	case OpEqual, OpLess, OpLessEq, OpMore, OpMoreEq, OpPrefix, OpLike:
 		if len(x.Values) != 1 {
 			return fmt.Errorf("%w: operator %d with %d constants, want 1", ErrFragment, x.Op, len(x.Values))
 		}
@@ -172,8 +172,11 @@ func (v *validator) leaf(x *Expr) error {
 		return fmt.Errorf("%w: filter with more than %d constants", ErrFragment, MaxExprValues)
 	}
 	t, _, _ := v.fragment.ColumnType(x.Column)
-	if x.Op == OpPrefix && !isText(t) {
-		return fmt.Errorf("%w: prefix of a %s", ErrFragment, t)
+	if (x.Op == OpPrefix || x.Op == OpLike) && !isText(t) {
+		return fmt.Errorf("%w: prefix or pattern of a %s", ErrFragment, t)
+	}
+	if x.Op == OpLike && !wholeLike(x.Values[0].Text) {
+		return fmt.Errorf("%w: pattern that ends with an escape", ErrFragment)
 	}
 	if x.Op == OpTrue && !isNumber(t) {
 		return fmt.Errorf("%w: truth of a %s", ErrFragment, t)

@@ -20,7 +20,7 @@ var Predicates = []string{
 	"n > 18446744073709551615", "n < 9223372036854775807", "n = TRUE", "n > 1e1", "n >= CAST(%d AS DECIMAL(10, 3))",
 	"d = 0.%d", "d > 0.%d", "d <= %d", "d < 0.1 + 0.2", "d = 0.30000000000000004", "d IN (0.1, 0.%d)", "d BETWEEN 0.1 AND 0.%d", "d = '0.%d'", "NOT (d > 0.%d)", "d <> 0.%d", "d > 1e308",
 	"b", "NOT b", "b = 1", "b = 0", "b = %d", "b <> 1", "b > 0.5", "b >= 0", "b < 2", "b IN (0, %d)", "b IS NULL", "b = TRUE", "b = 'true'", "b <=> 1", "b IS TRUE", "b IS NOT TRUE", "b = NULL",
-	"s = 'word %d'", "s LIKE 'word%%'", "s LIKE 'WORD _'", "s > 'word 5'", "s = %d", "s IS NULL", "s LIKE '\\\\%%'", "s LIKE '%d%%' ESCAPE '!'", "s = 'word %d '", "s REGEXP '%d$'", "LOWER(s) = 'word %d'",
+	"s = 'word %d'", "s LIKE 'word%%'", "s LIKE 'WORD _'", "s > 'word 5'", "s = %d", "s IS NULL", "s LIKE '\\\\%%'", "s LIKE '%d%%' ESCAPE '!'", "s LIKE '%%o_d%%%d'", "s NOT LIKE '_or%%%d_'", "s LIKE 'word!_%d' ESCAPE '!'", "s = 'word %d '", "s REGEXP '%d$'", "LOWER(s) = 'word %d'",
 	"s IN ('word %d', 'Wörd')", "s >= 'Wörd'", "s <> X'776F7264'", "s NOT IN ('word %d', NULL)",
 	"j IS NULL", "JSON_EXTRACT(j, '$.a') = %d", "properties IS NOT NULL", "JSON_LENGTH(properties) > %d", "m IS NOT NULL", "m = %d.50", "m > %d", "t > '2020-01-0%d'", "t IS NULL", "t = '2020-01-0%d'",
 	"DATE(t) = '2020-01-0%d'", "EXISTS (SELECT 1 FROM events i WHERE i.distinct_id = e.distinct_id AND i.n > e.n)", "distinct_id IN (SELECT distinct_id FROM events WHERE n > %d)",

@@ -53,6 +53,12 @@ func holds(x *exec.Expr, columns []exec.Column, row []catalog.Value) truth {
 			return unknown
 		}
 		return truthOf(strings.HasPrefix(v.Text, x.Values[0].Text))
+	case exec.OpLike:
+		v := row[x.Column]
+		if v.Kind == catalog.KindNull || x.Values[0].Kind == catalog.KindNull {
+			return unknown
+		}
+		return truthOf(like([]rune(v.Text), []rune(x.Values[0].Text)))
 	case exec.OpIn:
 		t := no
 		for _, want := range x.Values {
@@ -61,6 +67,22 @@ func holds(x *exec.Expr, columns []exec.Column, row []catalog.Value) truth {
 		return t
 	}
 	return compare(x.Op, TypeOf(columns[x.Column]), row[x.Column], x.Values[0])
+}
+
+// like reports whether a text matches a pattern with %, _ and the escape \.
+func like(text, pattern []rune) bool {
+	if len(pattern) == 0 {
+		return len(text) == 0
+	}
+	switch pattern[0] {
+	case '%':
+		return like(text, pattern[1:]) || len(text) > 0 && like(text[1:], pattern)
+	case '_':
+		return len(text) > 0 && like(text[1:], pattern[1:])
+	case '\\':
+		pattern = pattern[1:]
+	}
+	return len(text) > 0 && text[0] == pattern[0] && like(text[1:], pattern[1:])
 }
 
 func truthOf(b bool) truth {

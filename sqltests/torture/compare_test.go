@@ -295,7 +295,7 @@ func show(f *exec.Fragment) string {
 
 func showExpr(x *exec.Expr, columns []exec.Column) string {
 	op := map[exec.Op]string{exec.OpAnd: "AND", exec.OpOr: "OR", exec.OpNot: "NOT", exec.OpEqual: "=", exec.OpLess: "<", exec.OpLessEq: "<=",
-		exec.OpMore: ">", exec.OpMoreEq: ">=", exec.OpIn: "IN", exec.OpIsNull: "IS NULL", exec.OpPrefix: "LIKE PREFIX"}[x.Op]
+		exec.OpMore: ">", exec.OpMoreEq: ">=", exec.OpIn: "IN", exec.OpIsNull: "IS NULL", exec.OpPrefix: "LIKE PREFIX", exec.OpLike: "LIKE"}[x.Op]
 	var parts []string
 	for _, a := range x.Args {
 		parts = append(parts, showExpr(a, columns))

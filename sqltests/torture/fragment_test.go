@@ -2,6 +2,7 @@ package torture
 
 import (
 	"math/rand/v2"
+	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/exec"
@@ -92,8 +93,31 @@ func someFilter(rng *rand.Rand, f *exec.Fragment, depth int) *exec.Expr {
 	if constants[0].Kind == catalog.KindString && rng.IntN(6) == 0 {
 		text := constants[0].Text
 		x.Op, x.Values = exec.OpPrefix, []catalog.Value{catalog.String(text[:runeBoundary(text, rng.IntN(len(text)+1))])}
+		if rng.IntN(2) == 0 {
+			x.Op, x.Values = exec.OpLike, []catalog.Value{catalog.String(patternOf(rng, text))}
+		}
 	}
 	return x
+}
+
+// patternOf is a pattern that some text like the given one matches.
+func patternOf(rng *rand.Rand, text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch rng.IntN(8) {
+		case 0:
+			b.WriteByte('_')
+		case 1, 2:
+			b.WriteByte('%')
+		case 3: // the character is left out
+		default:
+			if r == '%' || r == '_' || r == '\\' || rng.IntN(8) == 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // constantsFor draws up to three constants that a column may be compared with;
