@@ -60,7 +60,7 @@ bench:
 
 # rewrite makes the golden files anew; read the difference like code.
 rewrite:
-	go test ./catalog ./cluster ./engine/... ./gateway/... ./sqltests/... -run 'Golden|Data|Logic' -args -rewrite
+	go test ./catalog ./cluster/... ./engine/... ./gateway/... ./sqltests/... -run 'Golden|Data|Logic' -args -rewrite
 
 ci: test
 	@test -z "$$(git status --porcelain)" || { git status --short; exit 1; }

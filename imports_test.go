@@ -17,9 +17,11 @@ import (
 var rooms = map[string][]string{
 	"":                       {"catalog", "cluster", "engine", "engine/appendlog", "engine/event", "engine/indexfile", "engine/vfs", "gateway"},
 	"catalog":                {},
-	"cluster":                {"catalog", "engine/appendlog", "engine/event", "engine/exec", "engine/vfs"},
-	"engine":                 {"catalog", "engine/appendlog", "engine/event", "engine/exec", "engine/indexfile", "engine/vfs"},
+	"cluster":                {"catalog", "cluster/protocol", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
+	"cluster/protocol":       {"catalog", "engine/dot"},
+	"engine":                 {"catalog", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/indexfile", "engine/vfs"},
 	"engine/appendlog":       {"engine/vfs"},
+	"engine/dot":             {},
 	"engine/event":           {"catalog"},
 	"engine/exec":            {"catalog"},
 	"engine/indexfile":       {"catalog", "engine/vfs"},
