@@ -49,6 +49,15 @@ func openGrants(ctx *sql.Context, db *mysql_db.MySQLDb, store grantStore) (*gran
 	return gr, gr.reload(ctx)
 }
 
+// version numbers the privileges of the session's user; not ok if it is gone. They
+// are looked up anew: what the session remembers stays when its user is dropped.
+func (gr *grants) version(ctx *sql.Context) (n uint64, ok bool) {
+	ctx.Session.SetPrivilegeSet(nil, 0)
+	gr.db.UserActivePrivilegeSet(ctx)
+	_, n = ctx.Session.GetPrivilegeSet()
+	return n, n != 0
+}
+
 // reload makes what is stored the state of the table.
 func (gr *grants) reload(ctx *sql.Context) error {
 	ed := gr.db.Editor()

@@ -23,6 +23,8 @@ type executor struct {
 	change      nodeRewriter
 	limits      queryLimits
 	stockGroups bool // see Options.StockGroups
+	// globals counts the changes of variables of all sessions.
+	globals atomic.Uint64
 	// rowsOnly, in tests, has every plan executed row by row.
 	rowsOnly atomic.Bool
 }
@@ -37,6 +39,9 @@ func newExecutor(main *rowexec.BaseBuilder, db *mysql_db.MySQLDb, change nodeRew
 
 // Build gives the rows of a node, or nil to let the library make them.
 func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	if s := sessionOf(ctx); s != nil && s.plans != nil {
+		s.plans.planned(ctx, n)
+	}
 	if err := x.refuse(ctx, n); err != nil {
 		return nil, err
 	}
@@ -47,6 +52,7 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return x.main.Build(ctx, moments, row)
 	}
 	if rows, err := x.byColumn(ctx, n, row); err != nil || rows != nil {
+		notePushed(ctx)
 		return rows, err
 	}
 	if x.change != nil && reflect.TypeOf(n).Kind() == reflect.Pointer { // others do not compare
@@ -62,6 +68,7 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		if err != nil {
 			return nil, err
 		}
+		notePushed(ctx)
 		return x.main.Build(ctx, pushed, row)
 	}
 	switch n := n.(type) {
@@ -71,6 +78,11 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		return x.distinct(ctx, n, row)
 	case *plan.SetOp:
 		return x.setOp(ctx, n, row)
+	case *plan.Set:
+		if setsGlobal(n) {
+			defer x.globals.Add(1)
+			return x.stock.Build(ctx, n, row)
+		}
 	case *plan.Window:
 		return x.counted(ctx, framed(ctx, n), row)
 	case *plan.Sort, *plan.TopN:
@@ -78,6 +90,7 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			if err != nil {
 				return nil, err
 			}
+			notePushed(ctx)
 			return pushed.BuildRowIter(ctx, nil, row)
 		}
 		return x.counted(ctx, n, row)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -88,6 +89,22 @@ func (x *executor) refuseSet(ctx *sql.Context, n *plan.Set) error {
 		}
 	}
 	return nil
+}
+
+// setsGlobal reports whether a SET changes a variable of all sessions.
+func setsGlobal(n *plan.Set) bool {
+	return slices.ContainsFunc(n.Exprs, func(e sql.Expression) bool {
+		set, ok := e.(*expression.SetField)
+		if !ok {
+			return false
+		}
+		v, ok := set.LeftChild.(*expression.SystemVar)
+		if !ok || v.Scope == nil {
+			return false
+		}
+		scope, ok := v.Scope.(*sql.MysqlScope)
+		return !ok || scope.Type == sql.SystemVariableScope_Global
+	})
 }
 
 // refuseInsert refuses ON DUPLICATE KEY UPDATE where it cannot be, and where the

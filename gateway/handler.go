@@ -40,6 +40,8 @@ type handler struct {
 	memory int64
 	// events is whose tables' rows may be read beside the plan; nil is for none.
 	events *Gateway
+	// plans is what the connections' plans have in common.
+	plans *planServer
 	// watchDelay is how long a statement runs before its client is watched.
 	watchDelay time.Duration
 }
@@ -55,13 +57,15 @@ type connection struct {
 	// session is held while a statement uses the session. One with a cursor gives
 	// it up while it waits for its client, which may send other commands then.
 	session sync.Mutex
+	// plans are those of its statements.
+	plans keptPlans
 }
 
 func connectionOf(c *mysql.Conn) *connection { return c.ClientData.(*connection) }
 
 // NewConnection is called before the client is known.
 func (h *handler) NewConnection(c *mysql.Conn) {
-	c.ClientData = &connection{statements: make(map[uint32]sqlparser.Statement)}
+	c.ClientData = &connection{statements: make(map[uint32]sqlparser.Statement), plans: keptPlans{server: h.plans}}
 	c.StatusFlags |= mysql.ServerStatusAutocommit
 	h.stock.NewConnection(c)
 }
@@ -90,6 +94,10 @@ func (h *handler) ConnectionAuthenticated(c *mysql.Conn) (err error) {
 func (h *handler) ConnectionClosed(c *mysql.Conn) {
 	defer h.guard(nil)
 	h.stock.ConnectionClosed(c)
+	k := connectionOf(c)
+	k.session.Lock()
+	defer k.session.Unlock()
+	k.plans.forget()
 }
 
 // ComInitDB chooses the client's database.

@@ -150,6 +150,7 @@ type sqlEngine struct {
 	limits queryLimits
 	logger *slog.Logger
 	events *Gateway // the handler's
+	plans  *planServer
 }
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
@@ -180,6 +181,7 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	x.stockGroups = o.StockGroups
 	a.ExecBuilder.PriorityBuilder = x
 	e.events, _ = o.Builder.(*Gateway)
+	e.plans = &planServer{gateway: e.events, grants: e.grants, globals: &x.globals}
 	return e, nil
 }
 
@@ -199,7 +201,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
-	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter}
+	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter, plans: e.plans}
 	s, err := server.NewServer(server.Config{
 		Listener: clients,
 		Version:  Version,

@@ -51,7 +51,15 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 			return s, parsed, err
 		})
 	}
-	return p.mend(s, false), parsed, rest, err
+	s = p.mend(s, false)
+	if view, ok := s.(*sqlparser.DDL); ok && view.ViewSpec != nil && !keepable(view.ViewSpec.ViewExpr) {
+		if c, ok := ctx.(*sql.Context); ok {
+			if of := sessionOf(c); of != nil {
+				of.plans.spoil() // the statement reads the view, or makes it
+			}
+		}
+	}
+	return s, parsed, rest, err
 }
 
 // ParseOneWithOptions parses the first statement of a text, which PREPARE names:

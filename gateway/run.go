@@ -93,7 +93,33 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 			h.logger.Error("take back a change of users", "error", repairErr)
 		}
 	}()
+	if s := sessionOf(sctx); s != nil {
+		k.plans.begin(s)
+		defer k.plans.spoil()
+		if !st.cursor && st.prepared == nil {
+			if p := k.plans.find(sctx, st.text); p != nil {
+				return "", h.repeat(sctx, p, out, cancel)
+			}
+		}
+	}
 	return h.execute(sctx, c, st, out, cancel)
+}
+
+// repeat runs a statement by a plan of before.
+func (h *handler) repeat(ctx *sql.Context, p *keptPlan, out *output, cancel context.CancelCauseFunc) error {
+	if limit := executionLimit(ctx, p.statement); limit > 0 {
+		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
+		defer timer.Stop()
+	}
+	sql.IncrementStatusVariable(ctx, "Questions", 1)
+	sql.IncrementStatusVariable(ctx, "Com_select", 1)
+	ctx.ClearWarnings()
+	schema, iter, _, err := h.engine.PrepQueryPlanForExecution(ctx, p.text, p.node, p.flags)
+	if err != nil {
+		return err
+	}
+	warnOfHints(ctx, p.statement, p.text)
+	return out.result(ctx, schema, iter)
 }
 
 // execute parses, plans and runs a statement.
@@ -141,7 +167,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer timer.Stop()
 	}
-	schema, iter, _, err := h.engine.QueryWithBindings(ctx, text, stmt, bindings, &sql.QueryFlags{})
+	schema, iter, flags, err := h.engine.QueryWithBindings(ctx, text, stmt, bindings, &sql.QueryFlags{})
 	_, out.set = stmt.(*sqlparser.Set)
 	if err != nil {
 		if out.set && sql.ErrColumnNotFound.Is(err) {
@@ -154,7 +180,13 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		return "", errors.New("the rows of an INSERT were lost on the way to its table")
 	}
 	warnOfHints(ctx, stmt, text)
-	return rest, out.result(ctx, schema, iter)
+	if err := out.result(ctx, schema, iter); err != nil {
+		return rest, err
+	}
+	if s := sessionOf(ctx); s != nil && s.plans != nil && rest == "" && st.prepared == nil {
+		s.plans.keep(stmt, flags)
+	}
+	return rest, nil
 }
 
 // split parses an INSERT up to the end of its first row, if all of its rows can be

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"reflect"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
@@ -28,6 +30,8 @@ type session struct {
 	runningText string
 	// literals are rows of the INSERT that runs, which are not in its plan.
 	literals *literalRows
+	// plans are the connection's; nil without one.
+	plans *keptPlans
 	// wrote is set when the open transaction has changed something, which stays.
 	wrote bool
 }
@@ -76,6 +80,31 @@ func (s *session) CacheQuery(string, sqlparser.Statement) {}
 func (s *session) execute(text string, stmt sqlparser.Statement) (done func()) {
 	s.runningText, s.running = text, stmt
 	return func() { s.runningText, s.running = "", nil }
+}
+
+// SetSessionVariable sets a variable. Plans depend on them.
+func (s *session) SetSessionVariable(ctx *sql.Context, name string, value any) error {
+	return s.changeVariable(ctx, name, func() error { return s.BaseSession.SetSessionVariable(ctx, name, value) })
+}
+
+// InitSessionVariable sets a variable, also one that only the server may set.
+func (s *session) InitSessionVariable(ctx *sql.Context, name string, value any) error {
+	return s.changeVariable(ctx, name, func() error { return s.BaseSession.InitSessionVariable(ctx, name, value) })
+}
+
+// InitSessionVariableDefault sets a variable and its default.
+func (s *session) InitSessionVariableDefault(ctx *sql.Context, name string, value any) error {
+	return s.changeVariable(ctx, name, func() error { return s.BaseSession.InitSessionVariableDefault(ctx, name, value) })
+}
+
+// changeVariable forgets the session's plans if a variable is another one afterwards.
+func (s *session) changeVariable(ctx *sql.Context, name string, set func() error) error {
+	before, _ := s.GetSessionVariable(ctx, name)
+	err := set()
+	if after, _ := s.GetSessionVariable(ctx, name); s.plans != nil && !reflect.DeepEqual(before, after) {
+		s.plans.forget()
+	}
+	return err
 }
 
 // transaction is a BEGIN that COMMIT or ROLLBACK ends. It holds nothing: every

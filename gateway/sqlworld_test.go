@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,24 @@ func newSQLWorldOver(t testing.TB, over func(*oracle.Model) cluster.Local) *sqlW
 	}
 	w.session = newSession("test", sql.Client{User: "root", Address: "localhost"}, 1)
 	return w
+}
+
+// listen serves the world to MySQL clients until the test ends, and gives the address.
+func (w *sqlWorld) listen() string {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o := MySQLOptions{Listener: l, Grace: time.Millisecond}
+	if err := o.validate(); err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.engine.serve(ctx, o) }()
+	w.t.Cleanup(func() { stop(); <-done })
+	return l.Addr().String()
 }
 
 func (w *sqlWorld) context() *sql.Context {

@@ -1,0 +1,161 @@
+package gateway
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"arbor/catalog"
+)
+
+// A client that asks the same question again, as dashboards do, gets the plan of
+// the last time: to read the text and to plan it, through a view, costs more than
+// most answers. A connection keeps its own plans only, so that no plan is ever in
+// use twice, and it runs one only where all is as it was when the plan was made:
+//
+//   - the text, to the byte, and the session's database
+//   - every variable of the session: a change of one forgets all plans
+//   - the variables of all sessions: they are numbered by their changes
+//   - the catalog, with its projects, columns and views: it is the same value
+//   - the client's privileges: the library numbers them by their changes
+//
+// Whether a plan means the same a second time is for keepable and keptNodes to
+// say. Who may read a table is asked again when the plan runs, as for any other.
+
+// Limits of the plans that are kept.
+const (
+	// MaxKeptPlans is how many plans a connection keeps.
+	MaxKeptPlans = 32
+	// MaxKeptText is how long a statement is at most whose plan is kept, in bytes.
+	MaxKeptText = 8 << 10
+	// MaxKeptInAll is how many plans all connections of a server keep.
+	MaxKeptInAll = 4096
+)
+
+// keptPlan is the plan of a SELECT, with what it depends on.
+type keptPlan struct {
+	text       string
+	database   string
+	catalog    *catalog.Catalog
+	privileges uint64
+	globals    uint64
+
+	statement sqlparser.Statement
+	node      sql.Node
+	flags     *sql.QueryFlags
+}
+
+// keptPlans are a connection's. One statement at a time uses them.
+type keptPlans struct {
+	server *planServer
+	// owner is the session for which the plans were made.
+	owner *session
+	// plans are in the order of their last use, the newest first.
+	plans []*keptPlan
+	// making is the plan that is being made, if it may be kept.
+	making *keptPlan
+	// pushed is set when the statement is answered where the data is. Others take
+	// longer than their plans, and their nodes keep more.
+	pushed bool
+}
+
+// planServer is what the connections of a server have in common.
+type planServer struct {
+	gateway *Gateway
+	grants  *grants
+	kept    atomic.Int64
+	// globals counts the changes of variables of all sessions.
+	globals *atomic.Uint64
+	// reused counts the statements that got a plan of before.
+	reused atomic.Int64
+}
+
+// begin is called before each statement of the session.
+func (k *keptPlans) begin(s *session) {
+	if k.owner != s {
+		k.forget()
+	}
+	k.owner, k.making, k.pushed, s.plans = s, nil, false, k
+}
+
+// find gives the plan of a statement, nil if there is none, and begins a new one.
+func (k *keptPlans) find(ctx *sql.Context, text string) *keptPlan {
+	if k.server.gateway == nil || len(text) > MaxKeptText {
+		return nil
+	}
+	now := &keptPlan{text: text, database: ctx.GetCurrentDatabase(), catalog: k.server.gateway.catalogFor(ctx), globals: k.server.globals.Load()}
+	var ok bool
+	if now.privileges, ok = k.server.grants.version(ctx); !ok {
+		return nil
+	}
+	for i, p := range k.plans {
+		if p.text != text || p.database != now.database {
+			continue
+		}
+		k.plans = slices.Delete(k.plans, i, i+1)
+		if p.catalog == now.catalog && p.privileges == now.privileges && p.globals == now.globals {
+			k.plans = slices.Insert(k.plans, 0, p)
+			k.server.reused.Add(1)
+			return p
+		}
+		k.server.kept.Add(-1)
+		break
+	}
+	k.making = now
+	return nil
+}
+
+// planned is told of the first node of every plan, before it runs.
+func (k *keptPlans) planned(ctx *sql.Context, n sql.Node) {
+	if k.making == nil || k.making.node != nil {
+		return
+	}
+	if ctx.Session.WarningCount() > 0 || !keptNodes(ctx, n) {
+		k.making = nil // warnings would have to be given again
+		return
+	}
+	k.making.node = n
+}
+
+// notePushed notes that the statement is answered where the data is.
+func notePushed(ctx *sql.Context) {
+	if s := sessionOf(ctx); s != nil && s.plans != nil {
+		s.plans.pushed = true
+	}
+}
+
+// spoil has the plan that is being made not kept.
+func (k *keptPlans) spoil() {
+	if k != nil {
+		k.making = nil
+	}
+}
+
+// keep keeps the plan that was made, after its statement has ended well.
+func (k *keptPlans) keep(stmt sqlparser.Statement, flags *sql.QueryFlags) {
+	p := k.making
+	k.making = nil
+	if p == nil || p.node == nil || !k.pushed || !keepable(stmt) {
+		return
+	}
+	p.statement, p.flags = stmt, flags
+	if len(k.plans) >= MaxKeptPlans || k.server.kept.Add(1) > MaxKeptInAll {
+		if len(k.plans) < MaxKeptPlans {
+			k.server.kept.Add(-1)
+		}
+		if len(k.plans) == 0 {
+			return
+		}
+		k.plans = k.plans[:len(k.plans)-1]
+	}
+	k.plans = slices.Insert(k.plans, 0, p)
+}
+
+// forget forgets all plans.
+func (k *keptPlans) forget() {
+	k.server.kept.Add(-int64(len(k.plans)))
+	clear(k.plans)
+	k.plans, k.making = k.plans[:0], nil
+}
