@@ -50,12 +50,16 @@ func BenchmarkSorted(b *testing.B) {
 		f.Project = 1
 		b.Run(name, func(b *testing.B) {
 			rows := 0
-			start := cpuTime()
-			for b.Loop() {
+			ask := func() {
 				rows = 0
 				if _, err := e.Execute(testContext, f, func(batch *exec.Batch) error { rows += batch.Rows; return nil }); err != nil {
 					b.Fatal(err)
 				}
+			}
+			ask() // what is kept from question to question is made
+			start := cpuTime()
+			for b.Loop() {
+				ask()
 			}
 			b.ReportMetric(float64((cpuTime()-start).Microseconds())/float64(b.N)/1000, "cpu-ms/op")
 			b.ReportMetric(float64(rows), "rows")

@@ -38,6 +38,10 @@ type Behaviour interface {
 	// Step takes in the next event. Time is in microseconds since 1970, not
 	// before that of the last step.
 	Step(state []int64, time int64, mask uint64)
+	// Wants says which events can change what a state will come to: those that
+	// meet one of these conditions and, unless the function Skips them, those that
+	// meet none. 0 says that no event can any more.
+	Wants(state []int64) uint64
 	// Value is the value of the events so far. It does not change the state.
 	Value(state []int64) catalog.Value
 	// New makes the state of no events.

@@ -113,6 +113,18 @@ func (f *funnel) Words() int {
 // Value is the level.
 func (f *funnel) Value(state []int64) catalog.Value { return catalog.Int(state[0] & funnelLevel) }
 
+// Wants are the steps that some chain has reached, and the next one.
+func (f *funnel) Wants(state []int64) uint64 {
+	level := int(state[0] & funnelLevel)
+	switch {
+	case level == f.steps || state[0]&funnelEnded != 0:
+		return 0
+	case f.order:
+		return ^uint64(0)
+	}
+	return conditionMask(level + 1)
+}
+
 func (f *funnel) Step(state []int64, time int64, mask uint64) {
 	level := int(state[0] & funnelLevel)
 	if level == f.steps || state[0]&funnelEnded != 0 {
@@ -154,6 +166,52 @@ func (f *funnel) Step(state []int64, time int64, mask uint64) {
 		}
 	}
 	state[0] = state[0]&^funnelLevel | int64(level)
+}
+
+// plain reports whether no mode is set.
+func (f *funnel) plain() bool {
+	return !f.deduplicate && !f.order && !f.reentry && !f.increase && !f.once
+}
+
+// stepRows is Step, without a mode, for those of the rows [lo, hi) that match. It
+// reports whether the last step was reached.
+func (f *funnel) stepRows(state []int64, matches Bitmap, lo, hi int, masks rowMasks, times *Vector) (done bool) {
+	level := int(state[0])
+	if level == f.steps {
+		return true
+	}
+	starts := state[1:f.steps]
+	for at := lo >> 6; at<<6 < hi; at++ {
+		for word := matches.wordBetween(at, lo, hi); word != 0; word &= word - 1 {
+			row := at*64 + trailing(word)
+			mask := masks.of(row)
+			if mask&(2<<level-1) == 0 { // steps behind the next one
+				continue
+			}
+			time := times.momentOf(row)
+			for ; mask != 0; mask &= mask - 1 {
+				i := trailing(mask)
+				switch {
+				case i > level:
+					continue
+				case i > 0 && !within(time, starts[i-1], f.window):
+					continue
+				case i == level:
+					if level++; level == f.steps {
+						state[0] = int64(level)
+						return true
+					}
+				}
+				if i == 0 {
+					starts[0] = time
+				} else {
+					starts[i] = starts[i-1]
+				}
+			}
+		}
+	}
+	state[0] = int64(level)
+	return false
 }
 
 // settle gives the starts of the chains that an event of that time may go on

@@ -27,6 +27,10 @@ func (r *retention) New() State           { return newState(r) }
 
 func (r *retention) Step(state []int64, _ int64, mask uint64) { state[0] |= int64(mask) }
 
+func (r *retention) Wants(state []int64) uint64 {
+	return conditionMask(r.conditions) &^ uint64(state[0])
+}
+
 func (r *retention) Value(state []int64) catalog.Value {
 	if state[0]&1 == 0 {
 		return catalog.Int(0)

@@ -89,6 +89,13 @@ func (s *sequence) Ordered() bool        { return true }
 func (s *sequence) Words() int           { return s.words }
 func (s *sequence) New() State           { return newState(s) }
 
+func (s *sequence) Wants(state []int64) uint64 {
+	if !s.counts && state[sequenceFound] > 0 {
+		return 0
+	}
+	return conditionMask(s.conditions)
+}
+
 func (s *sequence) Value(state []int64) catalog.Value {
 	found := state[sequenceFound]
 	if uint64(state[sequencePlaces])&s.tail != 0 {

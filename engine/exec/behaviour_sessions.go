@@ -39,6 +39,9 @@ func (s *sessions) Ordered() bool   { return true }
 func (s *sessions) Words() int      { return 3 }
 func (s *sessions) New() State      { return newState(s) }
 
+// Wants are all events, each of which moves the last moment.
+func (s *sessions) Wants([]int64) uint64 { return ^uint64(0) }
+
 func (s *sessions) Step(state []int64, time int64, _ uint64) {
 	if state[0] == 0 || !within(time, state[1], s.timeout) {
 		state[0]++

@@ -204,6 +204,32 @@ func TestSkipsAndOrdered(t *testing.T) {
 	}
 }
 
+// Leaving out the events that a state does not want changes nothing.
+func TestWants(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 3))
+	for name, b := range everyBehaviour(t) {
+		left := 0
+		for range 3000 {
+			events := randomSeen(rng, 12, b.Conditions())
+			s := b.New()
+			for _, e := range events {
+				wants := b.Wants(s.words)
+				if wants == 0 || e.mask&wants == 0 && (e.mask != 0 || b.Skips()) {
+					left++
+					continue
+				}
+				s.Step(e.time, e.mask)
+			}
+			if got, want := s.Value(), valueOf(b, events); got != want {
+				t.Fatalf("%s: %v of what is wanted of %v, and %v of all", name, got, events, want)
+			}
+		}
+		if left == 0 && !strings.Contains(name, "session") {
+			t.Errorf("%s wants all events", name)
+		}
+	}
+}
+
 func TestRetention(t *testing.T) {
 	b := mustBehaviour(t, BehaviourRetention, 3)
 	for _, tt := range []struct {

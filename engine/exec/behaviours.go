@@ -30,10 +30,19 @@ type Behaviours struct {
 
 	words  int // of a user's states together
 	states []int64
-	seen   []uint8 // 1 for users with events
+	// seen says what is known of users, in one byte each, which stays in a near
+	// cache while the states do not.
+	seen []uint8
 
 	collected []collectedEvent
 }
+
+// What is known of a user.
+const (
+	userUnseen = 0
+	userSeen   = 1 // there are events
+	userDone   = 2 // and no event changes the states any more
+)
 
 type collectedEvent struct {
 	user uint32
@@ -119,6 +128,10 @@ func (b *Behaviours) NewRows() *BehaviourRows { return &BehaviourRows{of: b} }
 // Step steps through rows of a file, which are in the order (distinct id, time,
 // ingest id), and of which those in selected are meant; nil is all. allSeen says
 // that each user among the rows has events that are meant.
+//
+// It goes from user to user. Of most users' events few can still change a state,
+// as the others meet no condition that it waits for: only of those that can the
+// time is looked at.
 func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 	b := w.of
 	v := &r.vectors[b.user]
@@ -133,7 +146,6 @@ func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 	if err != nil {
 		return err
 	}
-	w.mark(v, numbers, selected, allSeen)
 	masks, err := w.match(r, selected)
 	if err != nil {
 		return err
@@ -144,50 +156,64 @@ func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 			return err
 		}
 	}
-	code := v.runOf(0)
-	for i, word := range w.matches {
-		for ; word != 0; word &= word - 1 {
-			row := i*64 + trailing(word)
-			for int(v.ends[code]) <= row+v.base {
-				code++
-			}
-			var time int64
-			if times.at != nil {
-				time = times.at(row)
-			} else {
-				time = times.ints[row]
-			}
-			b.step(numbers[code], time, masks(row))
+	allSeen = allSeen || selected == nil
+	step := w.stepUser
+	if f, ok := b.functions[0].(*funnel); ok && f.plain() && len(b.functions) == 1 {
+		step = func(user uint32, lo, hi int, masks rowMasks, times *Vector) bool {
+			return f.stepRows(b.states[int(user)*b.words:][:b.words:b.words], w.matches, lo, hi, masks, times)
 		}
+	}
+	code := v.runOf(0)
+	for row := 0; row < r.n; code++ {
+		end := min(int(v.ends[code])-v.base, r.n)
+		user := numbers[code]
+		switch known := b.seen[user]; {
+		case known == userDone:
+		case w.matches.any(row, end):
+			b.seen[user] = userSeen
+			if step(user, row, end, masks, times) {
+				b.seen[user] = userDone
+			}
+		case known == userUnseen && (allSeen || selected.any(row, end)):
+			b.seen[user] = userSeen
+		}
+		row = end
 	}
 	return nil
 }
 
-// mark says which users have events.
-func (w *BehaviourRows) mark(v *Vector, numbers []uint32, selected Bitmap, allSeen bool) {
-	code := v.runOf(0)
-	if allSeen || selected == nil {
-		for last := v.runOf(v.Rows - 1); code <= last; code++ {
-			w.of.seen[numbers[code]] = 1
+// stepUser steps through a user's events among the rows [lo, hi), and reports
+// whether no event changes the states any more.
+func (w *BehaviourRows) stepUser(user uint32, lo, hi int, masks rowMasks, times *Vector) (done bool) {
+	b := w.of
+	state := b.states[int(user)*b.words:][:b.words:b.words]
+	wants := b.wants(state)
+	for at := lo >> 6; at<<6 < hi && wants != 0; at++ {
+		for word := w.matches.wordBetween(at, lo, hi); word != 0; word &= word - 1 {
+			row := at*64 + trailing(word)
+			mask := masks.of(row)
+			if mask&wants == 0 && !b.all {
+				continue
+			}
+			b.step(state, times.momentOf(row), mask)
+			if wants = b.wants(state); wants == 0 {
+				break
+			}
 		}
-		return
 	}
-	next := 0 // no row before it says anything new
-	selected.Each(func(row int) {
-		if row < next {
-			return
-		}
-		for int(v.ends[code]) <= row+v.base {
-			code++
-		}
-		w.of.seen[numbers[code]] = 1
-		next = int(v.ends[code]) - v.base
-	})
+	return wants == 0
+}
+
+// wants are the conditions of events that can change the states of a user.
+func (b *Behaviours) wants(state []int64) uint64 {
+	if len(b.functions) > 1 {
+		return ^uint64(0)
+	}
+	return b.functions[0].Wants(state)
 }
 
 // step takes an event into the states of a user.
-func (b *Behaviours) step(user uint32, time int64, mask uint64) {
-	state := b.states[int(user)*b.words:][:b.words:b.words]
+func (b *Behaviours) step(state []int64, time int64, mask uint64) {
 	if len(b.functions) == 1 {
 		b.functions[0].Step(state, time, mask)
 		return
@@ -201,13 +227,26 @@ func (b *Behaviours) step(user uint32, time int64, mask uint64) {
 	}
 }
 
-// match makes matches the rows that count, and gives the conditions that a row
-// meets.
-func (w *BehaviourRows) match(r *Rows, selected Bitmap) (func(row int) uint64, error) {
+// rowMasks are the conditions that rows meet: by the row's code, or by row.
+type rowMasks struct {
+	codes []int8
+	masks []uint64
+}
+
+func (m rowMasks) of(row int) uint64 {
+	if m.codes != nil {
+		return m.masks[uint8(m.codes[row])]
+	}
+	return m.masks[row]
+}
+
+// match makes matches the rows that count, and gives the conditions that rows
+// meet.
+func (w *BehaviourRows) match(r *Rows, selected Bitmap) (rowMasks, error) {
 	w.matches = w.matches.Reset(r.n)
 	codes, err := w.maskCodes(r)
 	if err != nil {
-		return nil, err
+		return rowMasks{}, err
 	}
 	if codes != nil {
 		if w.of.all {
@@ -218,11 +257,11 @@ func (w *BehaviourRows) match(r *Rows, selected Bitmap) (func(row int) uint64, e
 		if selected != nil {
 			w.matches.And(selected)
 		}
-		return func(row int) uint64 { return w.masks[uint8(codes[row])] }, nil
+		return rowMasks{codes, w.masks}, nil
 	}
 	masks, err := w.maskRows(r)
 	if err != nil {
-		return nil, err
+		return rowMasks{}, err
 	}
 	for row, m := range masks {
 		if m != 0 || w.of.all {
@@ -232,7 +271,7 @@ func (w *BehaviourRows) match(r *Rows, selected Bitmap) (func(row int) uint64, e
 	if selected != nil {
 		w.matches.And(selected)
 	}
-	return func(row int) uint64 { return masks[row] }, nil
+	return rowMasks{nil, masks}, nil
 }
 
 // maskCodes works out which conditions each code of a dictionary meets, where all
@@ -337,7 +376,7 @@ func (w *BehaviourRows) Collect(r *Rows, selected Bitmap) error {
 	}
 	for row, user := range users {
 		if selected == nil || selected.Has(row) {
-			b.seen[user] = 1
+			b.seen[user] = max(b.seen[user], userSeen)
 		}
 	}
 	masks, err := w.match(r, selected)
@@ -356,7 +395,7 @@ func (w *BehaviourRows) Collect(r *Rows, selected Bitmap) error {
 			if err != nil {
 				return err
 			}
-			b.collected = append(b.collected, collectedEvent{users[row], masks(row), time.Int(), string([]byte(id.Text))})
+			b.collected = append(b.collected, collectedEvent{users[row], masks.of(row), time.Int(), string([]byte(id.Text))})
 		}
 	}
 	return b.plan.take(int64(cap(b.collected)-before) * (sizeOf[collectedEvent]() + 32))
@@ -369,7 +408,7 @@ func (b *Behaviours) EndDay() {
 	})
 	for i := range b.collected {
 		e := &b.collected[i]
-		b.step(e.user, e.time, e.mask)
+		b.step(b.states[int(e.user)*b.words:][:b.words:b.words], e.time, e.mask)
 	}
 	b.collected = b.collected[:0]
 }
@@ -390,7 +429,7 @@ func (b *Behaviours) Answer(yield func(*Batch) error) error {
 		at += f.Words()
 	}
 	for user, seen := range b.seen {
-		g.rows[user+1] = int64(seen)
+		g.rows[user+1] = int64(min(seen, userSeen))
 	}
 	if err := g.checkGroups(); err != nil {
 		return err

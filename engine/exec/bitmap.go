@@ -67,6 +67,29 @@ func (b Bitmap) Each(f func(row int)) {
 	}
 }
 
+// wordBetween is word i of the set without the rows outside of [lo, hi), which must
+// have some in it.
+func (b Bitmap) wordBetween(i, lo, hi int) uint64 {
+	w := b[i]
+	if i == lo>>6 {
+		w &= ^uint64(0) << (lo & 63)
+	}
+	if i == hi>>6 {
+		w &= 1<<(hi&63) - 1
+	}
+	return w
+}
+
+// any reports whether one of the rows [lo, hi) is in the set.
+func (b Bitmap) any(lo, hi int) bool {
+	for i := lo >> 6; i<<6 < hi; i++ {
+		if b.wordBetween(i, lo, hi) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // And keeps the rows that o has too.
 func (b Bitmap) And(o Bitmap) {
 	for i, w := range o[:len(b)] {

@@ -262,6 +262,14 @@ func (v Vector) At(at func(row int) int64) Vector {
 	return v
 }
 
+// momentOf is one value of a vector of moments that is read, or has At.
+func (v *Vector) momentOf(row int) int64 {
+	if v.at != nil {
+		return v.at(row)
+	}
+	return v.ints[row]
+}
+
 // InRuns says of a vector of ascending codes where the rows of each end: those of
 // code k, an entry of d, before ends[k] - base.
 func (v Vector) InRuns(d *Dictionary, ends []uint32, base int) Vector {
