@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/vitess/go/sqltypes"
@@ -14,13 +16,16 @@ import (
 const partsAhead = 3
 
 // batches sends a result whose rows come by column, and closes iter. It sends
-// what result would.
+// what result would. After errAsRows nothing is sent, and iter is open.
 func (o *output) batches(ctx *sql.Context, schema sql.Schema, iter sql.RowIter, b batchRows, counts *plan.TrackedRowIter) error {
 	s := &batchSender{output: o, fields: resultFields(ctx, schema)}
 	e := newRowEncoder(ctx, schema, b.layout(), o.binary)
 	err := s.run(ctx, e, b)
 	if stopped := interruption(ctx); stopped != nil {
 		err = stopped
+	}
+	if errors.Is(err, errAsRows) {
+		return err
 	}
 	o.closed = true
 	if closeErr := iter.Close(ctx); err == nil {

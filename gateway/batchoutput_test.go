@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -156,8 +157,28 @@ var columnStatements = []struct {
 	{"SELECT @k, event FROM events", true},
 	{"SELECT (SELECT MAX(n) FROM events), event FROM events", false},
 	{"SELECT event FROM events WHERE n = (SELECT MAX(n) FROM events)", false},
-	{"SELECT event FROM events ORDER BY n, s, event, time, distinct_id LIMIT 3", false},
-	{"SELECT COUNT(*) FROM events", false},
+	{"SELECT event FROM events ORDER BY n, s, event, time, distinct_id LIMIT 3", true},
+	{"SELECT COUNT(*) FROM events", true},
+	{"SELECT event, time, n, d, b, s, j, m, t, f, x, properties FROM events ORDER BY time, _ingest_id", true},
+	{"SELECT f, -f, f * 2, event, 'k', NULL, n + 1, UPPER(s) FROM events ORDER BY f, n DESC, _ingest_id", true},
+	{"SELECT CAST(UNIX_TIMESTAMP(time) * 1000 AS SIGNED) AS u, event, s FROM events ORDER BY time DESC, _ingest_id LIMIT 9 OFFSET 4", true},
+	{"SELECT x.f * 2, x.k FROM (SELECT f, n + 1 AS k FROM events ORDER BY time, _ingest_id LIMIT 20) x LIMIT 12 OFFSET 3", false},
+	{"SELECT event FROM events ORDER BY time, _ingest_id LIMIT 3 OFFSET 1000", true},
+	{"SELECT event, RAND() * 0 FROM events ORDER BY time, _ingest_id LIMIT 3", true},
+	{"SELECT user, loud FROM v ORDER BY n DESC, loud, user LIMIT 11", true},
+	{"SELECT event, COUNT(*), SUM(n), AVG(d), MIN(s), MAX(time), SUM(m), AVG(m), STD(n), MIN(f), SUM(f), COUNT(DISTINCT s), BIT_OR(n) FROM events GROUP BY event", true},
+	{"SELECT COUNT(*) * 2, SUM(n) + 1, CONCAT(MAX(s), '!'), -SUM(f), MIN(t), MAX(b), MIN(m) FROM events WHERE n < 5 GROUP BY b", true},
+	{"SELECT b, n > 2, DATE_FORMAT(time, '%Y-%m') AS month, COUNT(*) FROM events GROUP BY b, n > 2, month", true},
+	{"SELECT event, COUNT(*) AS c FROM events GROUP BY event ORDER BY c DESC, event LIMIT 2", false},
+	{"SELECT event, n FROM events GROUP BY event, n LIMIT 4", true},
+	{"SELECT SUM(n) FROM events WHERE FALSE", false},
+	{"SELECT SUM(n), COUNT(s), MAX(time) FROM events WHERE event = 'nobody'", true},
+	{"SELECT event, COUNT(*) FROM events GROUP BY event HAVING COUNT(*) > 3", false},
+	{"SELECT DISTINCT s, b FROM events", true},
+	{"SELECT COUNT(*), (SELECT 1) FROM events", false},
+	{"SELECT event, CAST(MAX(s) AS SIGNED) FROM events GROUP BY event", true},
+	{"SELECT event, JSON_EXTRACT(CONCAT(event, 'x'), '$') FROM events ORDER BY time, _ingest_id", true}, // an error
+	{"SELECT event, COUNT(*) FROM events WHERE JSON_EXTRACT(CONCAT(event, 'x'), '$') IS NULL GROUP BY event", true},
 	{"SELECT DISTINCT event FROM events ORDER BY event", false},
 	{"SELECT event FROM events WHERE time > 20260112", false},
 	{"SELECT REPEAT(s, 2000) FROM events WHERE LENGTH(s) < 100", true},
@@ -288,5 +309,27 @@ func TestBatchesOfLongRows(t *testing.T) {
 	}
 	for _, size := range sizes {
 		w.bothWays(c, fmt.Sprintf("SELECT REPEAT('x', %d) FROM events LIMIT 1", size))
+	}
+}
+
+// A function that fails where the data is, and not where rows pass the conditions,
+// has the statement begin again with rows.
+func TestBatchesBeginAgain(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "USE shop", `INSERT INTO events (event, time, properties) VALUES
+		('a', '2026-01-10', '{"s": "[1]"}'), ('b', '2026-01-11', '{"s": "no"}')`)
+	var why atomic.Int32
+	w.gateway.onFallback = func(error) { why.Add(1) }
+	c := w.serve(t)
+	for _, q := range []string{
+		"SELECT JSON_EXTRACT(s, '$[0]') AS a, COUNT(*) FROM events WHERE event = 'a' GROUP BY a",
+		"SELECT JSON_EXTRACT(s, '$[0]') AS a, COUNT(*) FROM events GROUP BY a",
+		"SELECT COUNT(*) FROM events WHERE IF(event = 'a', JSON_EXTRACT(s, '$[0]'), 1) = 1",
+		"SELECT event, JSON_EXTRACT(s, '$[0]') FROM events WHERE event = 'a' ORDER BY JSON_EXTRACT(s, '$[0]') + 0, time",
+	} {
+		w.bothWays(c, q)
+	}
+	if why.Load() == 0 {
+		t.Error("nothing began again")
 	}
 }

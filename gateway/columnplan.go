@@ -35,9 +35,6 @@ type columnPlan struct {
 
 // byColumn gives the rows of a whole plan as a columnScan, nil if it is none.
 func (x *executor) byColumn(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
-	if len(row) != 0 || x.rowsOnly.Load() || !isRoot(ctx) {
-		return nil, nil
-	}
 	p := &columnPlan{ctx: ctx, window: rowWindow{end: unlimited}}
 	if !x.columnPlan(n, p) {
 		return nil, nil

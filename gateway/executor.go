@@ -51,9 +51,12 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		}
 		return x.main.Build(ctx, moments, row)
 	}
-	if rows, err := x.byColumn(ctx, n, row); err != nil || rows != nil {
-		notePushed(ctx)
-		return rows, err
+	whole := len(row) == 0 && !x.rowsOnly.Load() && isRoot(ctx)
+	if whole {
+		if rows, err := x.byColumn(ctx, n, row); err != nil || rows != nil {
+			notePushed(ctx)
+			return rows, err
+		}
 	}
 	if x.change != nil && reflect.TypeOf(n).Kind() == reflect.Pointer { // others do not compare
 		changed, err := x.change.rewriteNode(ctx, n)
@@ -61,7 +64,17 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return nil, err
 		}
 		if changed != n {
+			if whole {
+				if rows, err := x.byAnswer(ctx, changed, row); err != nil || rows != nil {
+					return rows, err
+				}
+			}
 			return x.main.Build(ctx, changed, row)
+		}
+	}
+	if whole {
+		if rows, err := x.byAnswer(ctx, n, row); err != nil || rows != nil {
+			return rows, err
 		}
 	}
 	if pushed, err := x.pushGroups(ctx, n); err != nil || pushed != nil {
@@ -69,6 +82,11 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return nil, err
 		}
 		notePushed(ctx)
+		if whole {
+			if rows, err := x.byAnswer(ctx, pushed, row); err != nil || rows != nil {
+				return rows, err
+			}
+		}
 		return x.main.Build(ctx, pushed, row)
 	}
 	switch n := n.(type) {

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
-	"runtime/debug"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
@@ -40,43 +38,53 @@ func (g *pushedGroup) WithChildren(_ *sql.Context, children ...sql.Node) (sql.No
 	return g, nil
 }
 
-// BuildRowIter starts the grouping. Its goroutine ends when the grouping does,
-// when the rows are closed, and when the statement's context is done.
+// BuildRowIter starts the grouping.
 func (g *pushedGroup) BuildRowIter(ctx *sql.Context, _ sql.NodeExecBuilder, outer sql.Row) (sql.RowIter, error) {
-	running, cancel := context.WithCancel(ctx.Context)
-	chunks := make(chan []sql.Row, chunksAhead)
-	rows := &rowIter{chunks: chunks, cancel: cancel}
+	return g.ask(outer).rows(ctx), nil
+}
+
+// ask is the answer that the grouping is.
+func (g *pushedGroup) ask(outer sql.Row) *pushedAnswer {
 	f := *g.fragment
 	group := *f.Group
 	group.MaxGroups = int64(g.limit)
 	f.Group = &group
-	maker := g.rowMaker()
-	go func() {
-		defer close(chunks)
-		defer func() {
-			if p := recover(); p != nil {
-				g.gateway.logger.Error("grouping panicked", "panic", p, "stack", string(debug.Stack()))
-				rows.err = refuse(erGeneral, "HY000", "internal error while grouping; the server's log has the details")
-			}
-		}()
-		var stats exec.ScanStats
-		stats, rows.err = g.plan.run(running, g.gateway, &f, func(b *exec.Batch) error {
-			return maker.make(b, func(made []sql.Row) error {
-				made, err := g.finish(made)
-				if err != nil {
-					return err
-				}
-				select {
-				case chunks <- made:
-					return nil
-				case <-running.Done():
-					return running.Err()
-				}
-			})
-		})
-		g.totals.add(stats)
-	}()
-	return &groupRows{rows: rows, node: g, outer: outer}, nil
+	a := &pushedAnswer{
+		gateway: g.gateway, doing: "grouping", totals: g.totals, limited: g.mysqlError,
+		run: func(ctx context.Context, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+			return g.plan.run(ctx, g.gateway, &f, yield)
+		},
+		stock: func(ctx *sql.Context) (sql.RowIter, error) { return g.stock(ctx, outer) },
+	}
+	for i := range len(g.plan.keys) + len(g.plan.aggregates) {
+		a.kinds = append(a.kinds, answerType(g.fragment, i))
+	}
+	for i := range g.outputs {
+		a.columns = append(a.columns, g.column(&g.outputs[i]))
+	}
+	return a
+}
+
+// column is how an output is made of the answer.
+func (g *pushedGroup) column(o *groupOutput) answerColumn {
+	if !o.ok {
+		return constantColumn(nil) // nobody looks at it
+	}
+	places := make([]int, len(o.parts))
+	for i, p := range o.parts {
+		places[i] = g.plan.column(p)
+	}
+	if o.finish == nil {
+		return formColumn(places[0], o.form, o.typ)
+	}
+	finish := o.finish
+	return answerColumn{needs: places, value: func(_ *sql.Context, row sql.Row) (any, error) {
+		parts := make([]any, len(places))
+		for i, place := range places {
+			parts[i] = row[place]
+		}
+		return finish(parts)
+	}}
 }
 
 // run asks for the answer of the fragment.
@@ -85,17 +93,6 @@ func (p *groupPlan) run(ctx context.Context, g *Gateway, f *exec.Fragment, yield
 		return g.cluster.Execute(ctx, f, yield)
 	}
 	return p.runInner(ctx, g, f, yield)
-}
-
-// rowMaker makes rows of the answer's columns.
-func (g *pushedGroup) rowMaker() *rowMaker {
-	m := &rowMaker{}
-	for i := range len(g.plan.keys) + len(g.plan.aggregates) {
-		m.places = append(m.places, i)
-		m.types = append(m.types, answerType(g.fragment, i))
-	}
-	m.width = len(m.places)
-	return m
 }
 
 // answerType is the type of a column of a fragment's answer. A sum of integers
@@ -116,81 +113,6 @@ func answerType(f *exec.Fragment, column int) catalog.Type {
 	}
 	return catalog.TypeInt
 }
-
-// finish makes the node's rows of rows of the answer.
-func (g *pushedGroup) finish(answers []sql.Row) ([]sql.Row, error) {
-	values := make([]any, len(answers)*len(g.outputs))
-	rows := make([]sql.Row, len(answers))
-	var parts []any
-	for i, answer := range answers {
-		row := values[i*len(g.outputs) : (i+1)*len(g.outputs) : (i+1)*len(g.outputs)]
-		for j := range g.outputs {
-			o := &g.outputs[j]
-			if !o.ok {
-				continue
-			}
-			parts = parts[:0]
-			for _, p := range o.parts {
-				parts = append(parts, answer[g.plan.column(p)])
-			}
-			var err error
-			if row[j], err = o.value(parts); err != nil {
-				return nil, err
-			}
-		}
-		rows[i] = row
-	}
-	return rows, nil
-}
-
-func (o *groupOutput) value(parts []any) (any, error) {
-	if o.finish != nil {
-		return o.finish(parts)
-	}
-	return o.form.adapt(unshared(parts[0]), o.typ)
-}
-
-// groupRows gives the rows, or those of the SQL library where a function could
-// not be evaluated: it tells whether that concerns the statement.
-type groupRows struct {
-	rows  sql.RowIter
-	node  *pushedGroup
-	outer sql.Row
-	begun bool
-}
-
-// Next gives the next row.
-func (r *groupRows) Next(ctx *sql.Context) (sql.Row, error) {
-	row, err := r.rows.Next(ctx)
-	if err != nil && err != io.EOF {
-		if !r.begun && errors.Is(err, exec.ErrFunction) && ctx.Err() == nil {
-			return r.again(ctx, err)
-		}
-		return nil, r.node.mysqlError(err)
-	}
-	r.begun = true
-	return row, err
-}
-
-// again begins anew with the SQL library's rows, after an error.
-func (r *groupRows) again(ctx *sql.Context, why error) (sql.Row, error) {
-	if r.node.gateway.onFallback != nil {
-		r.node.gateway.onFallback(why)
-	}
-	if err := r.rows.Close(ctx); err != nil {
-		return nil, err
-	}
-	r.begun = true
-	rows, err := r.node.stock(ctx, r.outer)
-	if err != nil {
-		return nil, err
-	}
-	r.rows = rows
-	return r.rows.Next(ctx)
-}
-
-// Close ends the grouping.
-func (r *groupRows) Close(ctx *sql.Context) error { return r.rows.Close(ctx) }
 
 // mysqlError gives limits MySQL's errors.
 func (g *pushedGroup) mysqlError(err error) error {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/dolthub/go-mysql-server/server"
@@ -46,7 +47,9 @@ type output struct {
 // result sends what iter gives and closes it.
 func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) error {
 	if b, counts := batchesOf(iter); b != nil && !o.cursor {
-		return o.batches(ctx, schema, iter, b, counts)
+		if err := o.batches(ctx, schema, iter, b, counts); !errors.Is(err, errAsRows) {
+			return err
+		}
 	}
 	last, err := o.rows(ctx, schema, iter)
 	done := err == nil && last != nil && last.Fields == nil

@@ -176,11 +176,8 @@ func (e *rowEncoder) asItIs(kind catalog.Type, t sql.Type) bool {
 // computed evaluates an expression.
 func (e *rowEncoder) computed(c *computedValue, t sql.Type, b *exec.Batch) (packetAppender, error) {
 	v, err := c.over(e.ctx, e.layout, b, func(ctx *sql.Context, dst []byte, v any) ([]byte, error) {
-		switch v { // -0 is 0, as the SQL library's projection has it
-		case float64(0):
-			v = float64(0)
-		case float32(0):
-			v = float32(0)
+		if e.layout.projected {
+			v = withoutSign(v)
 		}
 		return e.appendSQL(ctx, dst, t, v)
 	})
