@@ -34,6 +34,8 @@ type answerColumn struct {
 	place int
 	needs []int
 	value func(ctx *sql.Context, row sql.Row) (any, error)
+	// epoch is what value is of the only one that it needs, nil if it is something else.
+	epoch *epoch
 }
 
 // of is the column's value in a row.

@@ -41,11 +41,6 @@ type answerPlan struct {
 	volatile map[int]bool
 }
 
-// answering is a node that stands for an answer.
-type answering interface {
-	ask(outer sql.Row) *pushedAnswer
-}
-
 // byAnswer gives the rows of a whole plan as an answerScan, nil if it is none.
 func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
 	switch n.(type) {
@@ -66,7 +61,7 @@ func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowI
 	for i, c := range p.columns {
 		source := columnSource{place: c.place}
 		if c.value != nil {
-			source.value = &computedValue{expr: answerValue{value: c.value}, needs: c.needs, fixed: !p.volatile[i]}
+			source.value = &computedValue{expr: answerValue{value: c.value}, needs: c.needs, fixed: !p.volatile[i], epoch: c.epoch}
 		}
 		s.shape.columns = append(s.shape.columns, source)
 	}
@@ -203,6 +198,9 @@ func (p *answerPlan) computed(e sql.Expression, fields []int) answerColumn {
 				c.needs = append(c.needs, n)
 			}
 		}
+	}
+	if p := epochOf(e); p != nil && below[p.field].value == nil {
+		c.epoch = p
 	}
 	c.value = func(ctx *sql.Context, from sql.Row) (any, error) {
 		row := make(sql.Row, len(below))

@@ -162,6 +162,8 @@ var columnStatements = []struct {
 	{"SELECT event, time, n, d, b, s, j, m, t, f, x, properties FROM events ORDER BY time, _ingest_id", true},
 	{"SELECT f, -f, f * 2, event, 'k', NULL, n + 1, UPPER(s) FROM events ORDER BY f, n DESC, _ingest_id", true},
 	{"SELECT CAST(UNIX_TIMESTAMP(time) * 1000 AS SIGNED) AS u, event, s FROM events ORDER BY time DESC, _ingest_id LIMIT 9 OFFSET 4", true},
+	{"SELECT CAST(UNIX_TIMESTAMP(time) * 1000 AS SIGNED), CAST(1000 * UNIX_TIMESTAMP(t) AS SIGNED), CAST(UNIX_TIMESTAMP(t) AS SIGNED), CAST(UNIX_TIMESTAMP(t) * 1000000 AS SIGNED), CAST(UNIX_TIMESTAMP(t) * 10 AS SIGNED), CAST(UNIX_TIMESTAMP(time) * 1000 AS UNSIGNED) FROM events", true},
+	{"SELECT CAST(UNIX_TIMESTAMP(time) * 1000 AS SIGNED), CAST(UNIX_TIMESTAMP(t) * 1 AS SIGNED) FROM events ORDER BY time DESC, _ingest_id", true},
 	{"SELECT x.f * 2, x.k FROM (SELECT f, n + 1 AS k FROM events ORDER BY time, _ingest_id LIMIT 20) x LIMIT 12 OFFSET 3", false},
 	{"SELECT event FROM events ORDER BY time, _ingest_id LIMIT 3 OFFSET 1000", true},
 	{"SELECT event, RAND() * 0 FROM events ORDER BY time, _ingest_id LIMIT 3", true},
@@ -192,7 +194,8 @@ func columnWorld(t testing.TB, n int) *sqlWorld {
 	w.fillRandomly(rand.New(rand.NewPCG(1, 2)), n)
 	w.must(`INSERT INTO events (event, time, properties) VALUES ('old', '0001-01-01 00:00:00.000001', '{"n": -9223372036854775808, "f": -0.0, "d": -0.0, "t": "0999-12-31 23:59:59.999999", "s": "`+strings.Repeat("long ", 60)+`"}'),
 		('new', '2026-01-01', '{"n": 9223372036854775807, "f": 1e-300, "d": 0.25, "t": "9999-12-31 23:59:59.999999", "m": -0.01, "x": 5, "s": "𝄞 ä\\n"}'),
-		('wide', '2026-01-01', '{"f": 123456789012345680000, "s": "`+strings.Repeat("x", 70000)+`"}'), ('odd', '2026-01-01', '{"x": "text", "m": "x", "t": 5, "j": "text"}'), ('odd', '2026-01-02', '{"x": [1, {"a": null}], "m": 7, "t": "2026-01-01", "j": 5}')`,
+		('wide', '2026-01-01', '{"f": 123456789012345680000, "s": "`+strings.Repeat("x", 70000)+`"}'), ('t', '2026-01-01', '{"t": "1970-01-01 00:00:00.999999"}'), ('t', '1970-01-01 00:00:01.000499', '{"t": "2026-01-01 00:00:01.500000"}'),
+		('t', '2026-01-01 00:00:00.999500', '{"t": "3001-01-18 23:59:59.999999"}'), ('t', '2026-01-01 23:59:59.999999', '{"t": "3001-01-19 00:00:00"}'), ('odd', '2026-01-01', '{"x": "text", "m": "x", "t": 5, "j": "text"}'), ('odd', '2026-01-02', '{"x": [1, {"a": null}], "m": 7, "t": "2026-01-01", "j": 5}')`,
 		"CREATE VIEW v AS SELECT distinct_id AS user, n, s, UPPER(s) AS loud FROM events WHERE event <> 'e3'")
 	return w
 }
@@ -205,7 +208,7 @@ func TestBatchesSendWhatRowsDo(t *testing.T) {
 			t.Errorf("%s\nby column: %t, want %t", s.statement, !s.byColumn, s.byColumn)
 		}
 	}
-	for _, names := range []string{"SET NAMES utf8mb4", "SET character_set_results = NULL", "SET NAMES latin1", "SET sql_select_limit = 4"} {
+	for _, names := range []string{"SET NAMES utf8mb4", "SET character_set_results = NULL", "SET NAMES latin1", "SET time_zone = '+05:30'", "SET sql_select_limit = 4"} {
 		if _, last := c.query(names); errorCode(last) != 0 {
 			t.Fatalf("%s: %q", names, last)
 		}

@@ -20,6 +20,8 @@ type computedValue struct {
 	needs []int // the batch's columns that it looks at
 	// fixed says that it depends on nothing but those.
 	fixed bool
+	// epoch is what it is of the only one that it needs, nil if it is something else.
+	epoch *epoch
 }
 
 // newComputedValue makes one of an expression over rows of that layout. It gives
@@ -49,6 +51,7 @@ func newComputedValue(ctx *sql.Context, e sql.Expression, l *batchLayout) *compu
 	if !possible {
 		return nil
 	}
+	c.epoch = epochOf(e)
 	return c
 }
 

@@ -175,6 +175,13 @@ func (e *rowEncoder) asItIs(kind catalog.Type, t sql.Type) bool {
 
 // computed evaluates an expression.
 func (e *rowEncoder) computed(c *computedValue, t sql.Type, b *exec.Batch) (packetAppender, error) {
+	if c.epoch != nil {
+		if moments, ok := b.Columns[c.needs[0]].(*array.Timestamp); ok {
+			if append := e.epochs(c.epoch, moments, t); append != nil {
+				return append, nil
+			}
+		}
+	}
 	v, err := c.over(e.ctx, e.layout, b, func(ctx *sql.Context, dst []byte, v any) ([]byte, error) {
 		if e.layout.projected {
 			v = withoutSign(v)
