@@ -69,7 +69,7 @@ func (b *build) run(ctx context.Context) (*file, error) {
 			return nil, fmt.Errorf("%s: %w", step.what, b.suspect(err))
 		}
 	}
-	f, err := openFile(b.engine.fs, b.view.shard.dir, b.name, b.view.shard.key)
+	f, err := openFile(b.engine.fs, b.view.shard.dir, b.name, b.view.shard.key, b.engine.kept)
 	if err != nil {
 		b.view.shard.addLitter(b.name.String())
 	}
@@ -142,7 +142,9 @@ func (b *build) readLogged(ctx context.Context) error {
 // write adds the rows, users after users, and writes the file under a name that
 // no opening takes for a file.
 func (b *build) write(ctx context.Context) error {
-	b.writer = indexfile.NewBuilder(indexfile.BuilderOptions{Rows: int(b.want.Count)})
+	options := b.engine.opts.Files
+	options.Rows = int(b.want.Count)
+	b.writer = indexfile.NewBuilder(options)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err

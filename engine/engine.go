@@ -31,6 +31,7 @@ import (
 	"arbor/catalog"
 	"arbor/engine/appendlog"
 	"arbor/engine/exec"
+	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
 )
 
@@ -91,6 +92,12 @@ type Options struct {
 	// column in memory, DefaultLogColumnBytes if 0. What does not fit is read from
 	// the log, which takes longer.
 	LogColumnBytes int64
+	// KeptBytes is what columns of indexed files that are asked for again and again may
+	// take in memory, decoded; DefaultKeptBytes if 0.
+	KeptBytes int64
+	// Files says how files are written; what is not zero makes old or odd ones, for
+	// tests.
+	Files indexfile.BuilderOptions
 	// CreatedBy is the program's version, written into files.
 	CreatedBy string
 	// OpenDamagedLog opens a log in spite of damage: what can be read is there,
@@ -106,6 +113,7 @@ const (
 	DefaultQueryBytes     = 2 << 30
 	DefaultDomainBytes    = 512 << 20
 	DefaultLogColumnBytes = 1 << 30
+	DefaultKeptBytes      = 256 << 20
 )
 
 func (o *Options) validate() error {
@@ -132,6 +140,9 @@ func (o *Options) validate() error {
 	}
 	if o.LogColumnBytes == 0 {
 		o.LogColumnBytes = DefaultLogColumnBytes
+	}
+	if o.KeptBytes == 0 {
+		o.KeptBytes = DefaultKeptBytes
 	}
 	if o.DomainBytes == 0 {
 		o.DomainBytes = DefaultDomainBytes
@@ -160,6 +171,8 @@ type Engine struct {
 	pins    pins
 	metrics Metrics
 	domains *exec.Domains
+	// kept are decoded columns of indexed files.
+	kept *indexfile.Kept
 	// columnBudget is for the columns of all shards' tails.
 	columnBudget columnBudget
 	follower     follower
@@ -198,6 +211,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
 		backlog: map[uint64]int{},
 		domains: exec.NewDomains(opts.DomainBytes),
+		kept:    indexfile.NewKept(opts.KeptBytes),
 	}
 	e.columnBudget.open(opts.LogColumnBytes)
 	e.catalog.Store(opts.Catalog)

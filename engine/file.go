@@ -35,12 +35,14 @@ type file struct {
 	visible visibleCounts
 }
 
-// openFile opens an indexed file and reads what is always needed of it.
-func openFile(fs vfs.FS, dir string, name fileName, key catalog.ShardKey) (*file, error) {
+// openFile opens an indexed file and reads what is always needed of it. What is kept
+// of it decoded is kept there.
+func openFile(fs vfs.FS, dir string, name fileName, key catalog.ShardKey, kept *indexfile.Kept) (*file, error) {
 	reader, err := indexfile.Open(fs, path.Join(dir, name.String()))
 	if err != nil {
 		return nil, err
 	}
+	reader.Keep(kept)
 	f := &file{name: name, reader: reader, meta: reader.Meta()}
 	if err := f.load(key); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", reader.Path(), err), reader.Close())

@@ -77,7 +77,7 @@ func (e *Engine) openShard(s *shard) error {
 		n, ok := parseFileName(name)
 		switch {
 		case ok:
-			if f, err := openFile(e.fs, s.dir, n, s.key); err == nil {
+			if f, err := openFile(e.fs, s.dir, n, s.key, e.kept); err == nil {
 				opened[name] = f
 			} else {
 				damaged[name] = err

@@ -35,7 +35,7 @@ func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale
 	if err := others.load(); err != nil {
 		return nil, err
 	}
-	var last *chunk
+	var last recent
 	return others.convertedArray(key, lo, hi, func(slot int) (catalog.Value, error) { return others.other(slot, &last, property) })
 }
 
@@ -137,7 +137,7 @@ func (r *Reader) InsertIDArray(lo, hi int) (arrow.Array, error) {
 		return nil, err
 	}
 	b := newTextBuilder(hi-lo, 36)
-	var last *chunk
+	var last recent
 	for i := lo; i < hi; i++ {
 		slot, other := s.rest.slot(i)
 		if !other {

@@ -11,6 +11,12 @@ import (
 type BuilderOptions struct {
 	// Rows is about how many rows will come, if that is known.
 	Rows int
+	// Version is the format to write, 0 for the newest. Tests write older ones, which
+	// are on disks.
+	Version uint32
+	// Short encodes columns that are so short that it does not pay: tests do, so
+	// that few rows show what many are like.
+	Short bool
 }
 
 // Builder collects rows by column and writes them as a file. It is for one
@@ -26,6 +32,8 @@ type Builder struct {
 	properties  map[string]*valueBuilder
 	expected    int // rows
 	maxColumns  int // of properties; the others go to others
+	version     uint32
+	small       int // see coder
 	others      valueBuilder
 	// found are the columns of the row at hand, nil for those without one, which
 	// are in otherText.
@@ -44,6 +52,14 @@ func NewBuilder(o BuilderOptions) *Builder {
 		properties: map[string]*valueBuilder{},
 		expected:   n,
 		maxColumns: MaxColumns,
+		version:    o.Version,
+		small:      maxPooled,
+	}
+	if b.version == 0 {
+		b.version = Version
+	}
+	if o.Short {
+		b.small = 0
 	}
 	b.inserts.packed = make([][16]byte, 0, n)
 	b.inserts.forms = make([]Form, 0, n)

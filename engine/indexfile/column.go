@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
@@ -34,11 +35,15 @@ type column struct {
 
 	// Set by the body.
 	presence  []byte
-	codes     codes
-	integers  packed
+	codes     codes       // in coding whole
+	stored    slotNumbers // in another one
 	numbers   []uint64
 	slotKinds []byte
 	chunks    *chunks
+	kept      atomic.Pointer[keptCodes]
+	asked     atomic.Int64 // rows whose codes were decoded
+	keeping   sync.Mutex   // held by who decodes codes to keep
+
 	// buffers are the bytes of presence, codes and numbers as Arrow has them.
 	presenceBuffer, codesBuffer, numbersBuffer *memory.Buffer
 
@@ -72,11 +77,9 @@ func (c *column) readHead() error {
 		return nil
 	}
 	if c.info.placement == placeSparse {
-		b, err := c.sized(partOrdinals, 4*c.info.slots)
-		if err != nil {
+		if err := c.readOrdinals(); err != nil {
 			return err
 		}
-		c.ordinals = view[uint32](b)
 		for i, row := range c.ordinals {
 			if int(row) >= c.reader.Rows() || i > 0 && c.ordinals[i-1] >= row {
 				return c.corrupt(partOrdinals, "order")
@@ -98,6 +101,33 @@ func (c *column) readHead() error {
 		c.dictionary = d
 	}
 	return c.readZones()
+}
+
+// readOrdinals reads which rows have a value.
+func (c *column) readOrdinals() error {
+	if c.reader.version == 1 {
+		b, err := c.sized(partOrdinals, 4*c.info.slots)
+		c.ordinals = view[uint32](b)
+		return err
+	}
+	b, err := c.part(partOrdinals)
+	if err != nil {
+		return err
+	}
+	if len(b) < c.info.slots {
+		return c.corrupt(partOrdinals, "length")
+	}
+	d := &decoder{bytes: b}
+	c.ordinals = make([]uint32, c.info.slots)
+	row := uint64(0)
+	for i := range c.ordinals {
+		row += d.uvarint("row", MaxRows)
+		c.ordinals[i] = uint32(min(row, math.MaxUint32))
+	}
+	if wrong := d.end(); wrong != "" {
+		return c.corrupt(partOrdinals, wrong)
+	}
+	return nil
 }
 
 func (c *column) readZones() error {
@@ -147,9 +177,12 @@ func (c *column) readBody() error {
 	case layoutDictionary:
 		return c.readCodes()
 	case layoutIntegers:
-		b, err := c.sized(partNumbers, packedLen(c.info.slots, c.info.width))
-		c.integers = packed{bytes: b, base: c.info.base, width: c.info.width}
-		return err
+		return c.readStored(partNumbers)
+	case layoutDecimals:
+		if err := c.readStored(partNumbers); err != nil {
+			return err
+		}
+		return c.readDecimals()
 	case layoutNumbers:
 		return c.readNumbers()
 	default:
@@ -157,7 +190,47 @@ func (c *column) readBody() error {
 	}
 }
 
+// readStored reads the numbers of slots that are not coded whole.
+func (c *column) readStored(kind partKind) error {
+	s := &c.stored
+	s.coding = c.info.coding
+	numbers := c.info.slots
+	switch s.coding {
+	case codingRanked:
+		s.ranks, numbers = newRanks(c.presence), c.info.values()
+	case codingUsers:
+		u, err := c.reader.userColumn()
+		if err != nil {
+			return err
+		}
+		s.ends, numbers = u.ends, len(u.ends)
+	case codingRuns:
+		b, err := c.part(partRunEnds)
+		if err != nil {
+			return err
+		}
+		d := &decoder{bytes: b}
+		s.ends = readRunLengths(d, c.info.runs, c.info.slots)
+		if d.end() != "" {
+			return c.corrupt(partRunEnds, "lengths")
+		}
+		numbers = c.info.runs
+	}
+	b, err := c.sized(kind, packedLen(numbers, c.info.bits))
+	if err != nil {
+		return err
+	}
+	s.packed = packed{bytes: b, base: c.info.base, width: c.info.bits}
+	if c.info.layout == layoutDictionary && c.info.distinct != 1<<c.info.bits && s.packed.max(numbers) >= uint64(c.info.distinct) {
+		return c.corrupt(kind, "code without an entry")
+	}
+	return nil
+}
+
 func (c *column) readCodes() error {
+	if c.info.coding != codingWhole {
+		return c.readStored(partCodes)
+	}
 	b, err := c.sized(partCodes, c.info.slots*int(c.info.width))
 	if err != nil {
 		return err
@@ -234,49 +307,6 @@ func (c *column) slotsIn(lo, hi int) (from, to int) {
 	from, _ = slices.BinarySearch(c.ordinals, uint32(lo))
 	n, _ := slices.BinarySearch(c.ordinals[from:], uint32(min(hi, math.MaxUint32)))
 	return from, from + n
-}
-
-// value is the value of a slot that has one. The column is loaded. If last is
-// not nil it keeps the chunk that was decoded last.
-func (c *column) value(slot int, last **chunk) (catalog.Value, error) {
-	switch c.info.layout {
-	case layoutDictionary:
-		return c.dictionary.value(c.codes.at(slot)), nil
-	case layoutIntegers:
-		return catalog.Int(int64(c.integers.at(slot))), nil
-	case layoutNumbers:
-		kind := c.kind
-		if c.slotKinds != nil {
-			kind = catalog.Kind(c.slotKinds[slot])
-		}
-		return catalog.Value{Kind: kind, Bits: c.numbers[slot]}, nil
-	}
-	var ch *chunk
-	if last != nil {
-		ch = *last
-	}
-	if !ch.holds(slot) {
-		var err error
-		if ch, err = c.chunk(c.chunks.find(slot)); err != nil {
-			return catalog.Value{}, err
-		}
-		if last != nil {
-			*last = ch
-		}
-	}
-	return c.cell(ch.at(slot))
-}
-
-// cell is the value of a text in a chunk.
-func (c *column) cell(b []byte) (catalog.Value, error) {
-	if c.uniform {
-		return catalog.Value{Kind: c.kind, Text: text(b)}, nil
-	}
-	v, ok := readCell(b)
-	if !ok {
-		return v, c.corrupt(partChunks, "cell")
-	}
-	return v, nil
 }
 
 // rowsOf calls f for each slot of the rows [lo, hi) that has a value.

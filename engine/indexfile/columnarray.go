@@ -22,6 +22,8 @@ func (c *column) array(key typeKey, lo, hi int) (arrow.Array, error) {
 		return c.lookUpArray(c.as(key), key.t, lo, hi), nil
 	case c.info.layout == layoutIntegers && key.t == catalog.TypeInt && c.ordinals == nil:
 		return c.integerArray(lo, hi), nil
+	case c.info.layout == layoutDecimals && key.t == catalog.TypeDouble && c.ordinals == nil:
+		return c.decimalArray(lo, hi), nil
 	case c.info.layout == layoutNumbers && key.t == catalog.TypeDouble && c.uniform && c.kind == catalog.KindDouble && c.ordinals == nil:
 		return fixedArray(key.t, raw(c.numbers), c.presence, hi-lo, lo), nil
 	case c.uniform && c.kind == catalog.KindString && c.info.placement == placeAll && (key.t == catalog.TypeString || key.t == catalog.TypeNull):
@@ -31,7 +33,7 @@ func (c *column) array(key typeKey, lo, hi int) (arrow.Array, error) {
 		}
 		return b.array(), nil
 	}
-	var last *chunk
+	var last recent
 	return c.convertedArray(key, lo, hi, func(slot int) (catalog.Value, error) { return c.value(slot, &last) })
 }
 
@@ -40,7 +42,12 @@ func (c *column) array(key typeKey, lo, hi int) (arrow.Array, error) {
 func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 	if t.valid == nil && c.ordinals == nil {
 		if c.info.width > 0 {
-			return dictionaryArray(c.info.width, c.codesBuffer, c.presenceBuffer, t.values, hi-lo, lo)
+			w := c.window(lo, hi)
+			valid := c.presenceBuffer
+			if skip := lo - w.at; valid != nil && skip > 0 {
+				valid = memory.NewBufferBytes(c.presence[skip>>3:])
+			}
+			return dictionaryArray(c.info.width, w.buffer, valid, t.values, hi-lo, w.at)
 		}
 		// One value: the codes are zeros. The bitmap is entered at a whole byte.
 		offset := lo & 7
@@ -55,12 +62,14 @@ func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 	indices := codes{width: width, bytes: zeroBytes((hi - lo) * int(width))}
 	switch {
 	case c.ordinals == nil && c.info.width > 0:
-		indices.bytes = c.codes.bytes[lo*int(width) : hi*int(width)]
+		w := c.window(lo, hi)
+		indices.bytes = w.codes.bytes[w.at*int(width) : (w.at+hi-lo)*int(width)]
 	case c.ordinals != nil && c.info.width > 0:
 		if from, to := c.slotsIn(lo, hi); from < to {
 			indices.bytes = aligned(len(indices.bytes))
+			var last recent
 			for slot := from; slot < to; slot++ {
-				indices.put(int(c.ordinals[slot])-lo, c.codes.at(slot))
+				indices.put(int(c.ordinals[slot])-lo, c.code(slot, &last))
 			}
 		}
 	}
@@ -70,8 +79,9 @@ func (c *column) dictionaryArray(t *typed, lo, hi int) arrow.Array {
 // validity is the bitmap of the rows [lo, hi) that have a value in the type.
 func (c *column) validity(t *typed, lo, hi int) []byte {
 	valid := make([]byte, bitmapLen(hi-lo))
+	var last recent
 	c.rowsOf(lo, hi, func(row, slot int) error {
-		if t.isValid(c.codes.at(slot)) {
+		if t.isValid(c.code(slot, &last)) {
 			bitSet(valid, row-lo)
 		}
 		return nil
@@ -79,9 +89,9 @@ func (c *column) validity(t *typed, lo, hi int) []byte {
 	return valid
 }
 
-// window gives the column's own bitmap for rows [lo, hi), and where in it they
+// validWindow gives the column's own bitmap for rows [lo, hi), and where in it they
 // start; nil if all rows have a value.
-func (c *column) window(lo int) (valid []byte, offset int) {
+func (c *column) validWindow(lo int) (valid []byte, offset int) {
 	if c.presence == nil {
 		return nil, 0
 	}
@@ -95,8 +105,9 @@ func (c *column) lookUpArray(t *typed, typ catalog.Type, lo, hi int) arrow.Array
 		values := make([]uint64, n)
 		valid := make([]byte, bitmapLen(n))
 		from, to := c.slotsIn(lo, hi)
+		var last recent
 		for slot := from; slot < to; slot++ {
-			if code := c.codes.at(slot); t.isValid(code) {
+			if code := c.code(slot, &last); t.isValid(code) {
 				row := int(c.ordinals[slot]) - lo
 				values[row] = t.numbers[code]
 				bitSet(valid, row)
@@ -104,23 +115,27 @@ func (c *column) lookUpArray(t *typed, typ catalog.Type, lo, hi int) arrow.Array
 		}
 		return fixedArray(typ, pickBools(typ, values), valid, n, 0)
 	}
-	valid, offset := c.window(lo)
+	valid, offset := c.validWindow(lo)
 	if t.valid != nil {
 		valid, offset = c.validity(t, lo, hi), 0
 	}
 	values := make([]uint64, offset+n)
 	out := values[offset:]
-	switch c.info.width {
-	case 0:
+	if c.info.width == 0 {
 		for i := range out {
 			out[i] = t.numbers[0]
 		}
-	case 1:
-		lookUp(out, t.numbers, c.codes.bytes[lo:hi])
-	case 2:
-		lookUp(out, t.numbers, view[uint16](c.codes.bytes)[lo:hi])
-	case 4:
-		lookUp(out, t.numbers, view[uint32](c.codes.bytes)[lo:hi])
+	} else {
+		w := c.window(lo, hi)
+		lo, hi := w.at, w.at+n
+		switch c.info.width {
+		case 1:
+			lookUp(out, t.numbers, w.codes.bytes[lo:hi])
+		case 2:
+			lookUp(out, t.numbers, view[uint16](w.codes.bytes)[lo:hi])
+		case 4:
+			lookUp(out, t.numbers, view[uint32](w.codes.bytes)[lo:hi])
+		}
 	}
 	return fixedArray(typ, pickBools(typ, values), valid, n, offset)
 }
@@ -147,10 +162,11 @@ func pickBools(t catalog.Type, values []uint64) []byte {
 
 // integerArray unpacks integers.
 func (c *column) integerArray(lo, hi int) arrow.Array {
-	valid, offset := c.window(lo)
-	values := make([]int64, offset+hi-lo)
-	c.integers.unpack(values[offset:], lo)
-	return fixedArray(catalog.TypeInt, raw(values), valid, hi-lo, offset)
+	valid, offset := c.validWindow(lo)
+	from := lo &^ 7
+	values := make([]uint64, hi-from)
+	c.stored.fill(raw(values), 8, from, hi-from)
+	return fixedArray(catalog.TypeInt, raw(values[lo-from-offset:]), valid, hi-lo, offset)
 }
 
 // convertedArray converts the values of the rows [lo, hi), which get gives by

@@ -21,11 +21,12 @@ const (
 	layoutIntegers   layout = 1 // packed: all values are integers
 	layoutNumbers    layout = 2 // 8 bytes a slot: bools, integers and doubles
 	layoutChunks     layout = 3 // texts or cells in chunks
+	layoutDecimals   layout = 4 // integers and doubles, as integers of a power of ten
 )
 
 var (
 	placementNames = [...]string{placeAll: "all rows", placeBitmap: "bitmap", placeSparse: "sparse"}
-	layoutNames    = [...]string{layoutDictionary: "dictionary", layoutIntegers: "packed integers", layoutNumbers: "numbers", layoutChunks: "chunks"}
+	layoutNames    = [...]string{layoutDictionary: "dictionary", layoutIntegers: "packed integers", layoutNumbers: "numbers", layoutChunks: "chunks", layoutDecimals: "decimals"}
 )
 
 // columnInfo is what the footer says about a column.
@@ -35,8 +36,12 @@ type columnInfo struct {
 	layout    layout
 	slots     int
 	distinct  int    // entries of the dictionary, 0 without one
-	base      uint64 // of packed integers
-	width     uint8  // of codes in bytes, of packed integers in bits
+	width     uint8  // of codes in bytes, once they are decoded
+	coding    coding // of a dictionary's codes, integers and decimals
+	runs      int    // in coding runs
+	base      uint64 // of integers and decimals
+	bits      uint8  // of a packed number
+	scale     uint8  // of decimals: they are stored as so many times ten to this power
 	kinds     [catalog.KindJSON + 1]int32
 }
 

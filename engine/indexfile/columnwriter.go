@@ -7,40 +7,52 @@ import (
 	"arbor/catalog"
 )
 
-// encodeColumn chooses how to store a column's values in a file of that many
-// rows, and encodes them.
-func encodeColumn(b *valueBuilder, rows int) (columnInfo, []part) {
+// column chooses how to store a column's values, and encodes them.
+func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 	info := columnInfo{name: b.name, kinds: b.kinds}
 	if len(b.codes) == 0 {
 		info.placement = placeSparse
 		return info, nil
 	}
-	b.chooseLayout(&info)
-	b.choosePlacement(&info, rows)
+	k.chooseLayout(b, &info)
 	var parts []part
 	switch info.placement {
 	case placeBitmap:
-		bits := make([]byte, bitmapLen(rows))
+		bits := make([]byte, bitmapLen(k.rows))
 		for i := range b.codes {
 			bitSet(bits, b.row(i))
 		}
 		parts = append(parts, part{kind: partPresence, bytes: bits})
 	case placeSparse:
-		ordinals := make([]uint32, len(b.codes))
-		for i := range ordinals {
-			ordinals[i] = uint32(b.row(i))
-		}
-		parts = append(parts, part{kind: partOrdinals, bytes: raw(ordinals)})
+		parts = append(parts, part{kind: partOrdinals, bytes: k.ordinals(b), cold: k.version > 1})
 	}
 	switch info.layout {
 	case layoutDictionary:
-		parts = append(parts, b.encodeDictionary(&info, rows)...)
-	case layoutIntegers, layoutNumbers:
-		parts = append(parts, b.encodeNumbers(&info, rows)...)
+		parts = append(parts, k.encodeDictionary(b, &info)...)
+	case layoutIntegers, layoutNumbers, layoutDecimals:
+		parts = append(parts, k.encodeNumbers(b, &info)...)
 	default:
 		parts = append(parts, b.encodeChunks(&info)...)
 	}
 	return info, parts
+}
+
+// ordinals lists the rows that have a value.
+func (k *coder) ordinals(b *valueBuilder) []byte {
+	if k.version == 1 {
+		ordinals := make([]uint32, len(b.codes))
+		for i := range ordinals {
+			ordinals[i] = uint32(b.row(i))
+		}
+		return raw(ordinals)
+	}
+	var out []byte
+	last := 0
+	for i := range b.codes {
+		row := b.row(i)
+		out, last = binary.AppendUvarint(out, uint64(row-last)), row
+	}
+	return out
 }
 
 // maxDictionaryTexts is the length of a dictionary's texts from which chunks are
@@ -56,50 +68,95 @@ const maxDictionaryEntries = 1 << 24
 const fewEntries = 1024
 
 // chooseLayout takes the layout with the fewest bytes, a dictionary if in doubt:
-// its codes are read in place, and work on values is done once per entry.
-func (b *valueBuilder) chooseLayout(info *columnInfo) {
+// work on its values is done once per entry. Version 1 has its own ways.
+func (k *coder) chooseLayout(b *valueBuilder, info *columnInfo) {
 	entries, values := float64(len(b.entries)), float64(len(b.codes))
-	entryBytes := float64(len(b.texts))
-	fixedKinds, texts, integers := true, false, true
-	for k, n := range b.kinds {
-		if n > 0 {
-			fixedKinds = fixedKinds && fixedKind(catalog.Kind(k))
-			texts = texts || textKind(catalog.Kind(k))
-			integers = integers && catalog.Kind(k) == catalog.KindInt
+	fixedKinds, texts, integers, numbers := true, false, true, true
+	for kind, n := range b.kinds {
+		if kind := catalog.Kind(kind); n > 0 {
+			fixedKinds = fixedKinds && fixedKind(kind)
+			texts = texts || textKind(kind)
+			integers = integers && kind == catalog.KindInt
+			numbers = numbers && (kind == catalog.KindInt || kind == catalog.KindDouble)
 		}
 	}
+	var same repeated
+	if k.version > 1 {
+		same.runs, same.byUser = b.runs(k.users)
+	}
+	*info = columnInfo{name: info.name, kinds: info.kinds, layout: layoutDictionary, distinct: len(b.entries), width: codeWidth(len(b.entries)), bits: codeBits(len(b.entries))}
 	// What texts shrink to when they are compressed, in a dictionary and in
 	// chunks alike: a guess that only has to be the same for both.
 	const shrink = 0.4
-	dictionary := values*float64(codeWidth(len(b.entries))) + shrink*entryBytes
+	dictionary := float64(k.settle(info, b, same))/8 + shrink*float64(len(b.texts))
 	if !fixedKinds || texts {
 		dictionary += 2 * entries
 	} else {
 		dictionary += 4 * entries
 	}
-	info.layout, info.distinct, info.width = layoutDictionary, len(b.entries), codeWidth(len(b.entries))
+	other := columnInfo{name: info.name, kinds: info.kinds}
+	tooMany := len(b.entries) > maxDictionaryEntries
 	switch {
 	case len(b.entries) <= 1:
+		return
 	case integers:
 		least, greatest := b.integers()
-		width := packedWidth(uint64(greatest) - uint64(least))
-		if values*float64(width)/8 < dictionary || len(b.entries) > maxDictionaryEntries {
-			info.layout, info.base, info.width = layoutIntegers, uint64(least), width
-		}
+		other.layout, other.base, other.bits = layoutIntegers, uint64(least), packedWidth(uint64(greatest)-uint64(least))
 	case fixedKinds:
-		if 8*values < dictionary || len(b.entries) > maxDictionaryEntries {
-			info.layout = layoutNumbers
+		other.layout = layoutNumbers
+		if k.version > 1 && numbers && (8*values < 16*entries || tooMany || 8*values < 2*dictionary) {
+			if scale, least, greatest, ok := b.decimals(); ok {
+				other.layout, other.scale, other.base, other.bits = layoutDecimals, scale, uint64(least), packedWidth(uint64(greatest)-uint64(least))
+			}
 		}
 	case len(b.entries) <= fewEntries && len(b.texts) <= maxDictionaryTexts:
-	case len(b.texts) > maxDictionaryTexts || len(b.entries) > maxDictionaryEntries || shrink*float64(b.textBytes)+values < dictionary:
-		info.layout = layoutChunks
+		return
+	default:
+		other.layout = layoutChunks
+		tooMany = tooMany || len(b.texts) > maxDictionaryTexts
 	}
-	if info.layout != layoutDictionary {
-		info.distinct = 0
+	bytes := float64(k.settle(&other, b, same)) / 8
+	if other.layout == layoutChunks {
+		bytes = shrink*float64(b.textBytes) + values
 	}
-	if info.layout == layoutNumbers || info.layout == layoutChunks {
-		info.width = 0
+	if bytes < dictionary || tooMany {
+		*info = other
 	}
+}
+
+// settle chooses placement and coding for a layout, and gives the bits that the
+// slots' numbers take.
+func (k *coder) settle(info *columnInfo, b *valueBuilder, same repeated) int64 {
+	if k.version == 1 {
+		return k.settle1(info, len(b.codes))
+	}
+	switch info.layout {
+	case layoutNumbers, layoutChunks:
+		width := uint8(64)
+		if info.layout == layoutChunks {
+			width = 8
+		}
+		info.placement, info.slots = k.place1(len(b.codes), int64(width))
+		return int64(len(b.codes)) * int64(width)
+	}
+	return k.choose(info, len(b.codes), same)
+}
+
+// settle1 is settle as version 1 does: codes are whole and integers packed.
+func (k *coder) settle1(info *columnInfo, values int) int64 {
+	width := int64(info.bits)
+	switch info.layout {
+	case layoutDictionary:
+		width, info.coding = 8*int64(info.width), codingWhole
+	case layoutIntegers:
+		info.coding = codingPacked
+	case layoutNumbers:
+		width = 64
+	case layoutChunks:
+		width = 8
+	}
+	info.placement, info.slots = k.place1(values, width)
+	return int64(values) * width
 }
 
 // integers are the least and the greatest of a column of integers.
@@ -112,29 +169,17 @@ func (b *valueBuilder) integers() (least, greatest int64) {
 	return least, greatest
 }
 
-// choosePlacement lists the rows of a column that few have. Between a list and
-// a bitmap it prefers the bitmap, whose arrays are read in place, unless the
-// list takes less than two thirds of the bytes.
-func (b *valueBuilder) choosePlacement(info *columnInfo, rows int) {
-	values := len(b.codes)
-	perSlot := 8 * int64(info.width) // bits
-	switch info.layout {
-	case layoutIntegers:
-		perSlot = int64(info.width)
-	case layoutNumbers:
-		perSlot = 64
-	case layoutChunks:
-		perSlot = 8
-	}
-	list, bitmap := int64(values)*(32+perSlot), int64(rows)*(1+perSlot)
+// place1 is place where each slot takes so many bits whether it has a value or
+// not, and a row in a list 32.
+func (k *coder) place1(values int, perSlot int64) (placement, int) {
+	list, bitmap := int64(values)*(32+perSlot), int64(k.rows)*(1+perSlot)
 	switch {
-	case values == rows:
-		info.placement, info.slots = placeAll, rows
+	case values == k.rows:
+		return placeAll, k.rows
 	case 3*list < 2*bitmap:
-		info.placement, info.slots = placeSparse, values
-	default:
-		info.placement, info.slots = placeBitmap, rows
+		return placeSparse, values
 	}
+	return placeBitmap, k.rows
 }
 
 // slot is the slot of the i-th value.
@@ -145,16 +190,13 @@ func (b *valueBuilder) slot(info *columnInfo, i int) int {
 	return b.row(i)
 }
 
-func (b *valueBuilder) encodeDictionary(info *columnInfo, rows int) []part {
+func (k *coder) encodeDictionary(b *valueBuilder, info *columnInfo) []part {
 	b.sort()
+	rows := k.rows
 	entries := appendDictionary(nil, len(b.entries), func(i int) catalog.Value { return b.value(uint32(i)) })
 	parts := []part{{kind: partDictionary, bytes: entries, cold: true}}
 	if info.width > 0 {
-		c := codes{width: info.width, bytes: make([]byte, info.slots*int(info.width))}
-		for i, code := range b.codes {
-			c.put(b.slot(info, i), code)
-		}
-		parts = append(parts, part{kind: partCodes, bytes: c.bytes})
+		parts = append(parts, k.encode(info, b, partCodes, func(i int) uint64 { return uint64(b.codes[i]) })...)
 	}
 	if info.placement != placeSparse && rows > BlockRows && info.width > 0 {
 		zones := make([]uint32, 2*blocks(rows))
@@ -173,25 +215,30 @@ func (b *valueBuilder) encodeDictionary(info *columnInfo, rows int) []part {
 // emptyZone is the least code of a block without a value; the greatest is 0.
 const emptyZone = math.MaxUint32
 
-func (b *valueBuilder) encodeNumbers(info *columnInfo, rows int) []part {
-	numbers := make([]uint64, info.slots)
-	kinds := make([]byte, info.slots)
-	for i := range numbers {
-		numbers[i] = info.base
-	}
-	for i, code := range b.codes {
-		e := &b.entries[code]
-		s := b.slot(info, i)
-		numbers[s], kinds[s] = e.bits, byte(e.kind)
-	}
+func (k *coder) encodeNumbers(b *valueBuilder, info *columnInfo) []part {
+	rows := k.rows
 	var parts []part
-	if info.layout == layoutIntegers {
-		parts = append(parts, part{kind: partNumbers, bytes: pack(info.slots, info.width, func(i int) uint64 { return numbers[i] - info.base })})
-	} else {
+	switch info.layout {
+	case layoutIntegers:
+		parts = k.encode(info, b, partNumbers, func(i int) uint64 { return b.entries[b.codes[i]].bits - info.base })
+	case layoutDecimals:
+		parts = k.encode(info, b, partNumbers, func(i int) uint64 {
+			n, _ := toDecimal(b.value(b.codes[i]), info.scale)
+			return uint64(n) - info.base
+		})
+	default:
+		numbers := make([]uint64, info.slots)
+		for i, code := range b.codes {
+			numbers[b.slot(info, i)] = b.entries[code].bits
+		}
 		parts = append(parts, part{kind: partNumbers, bytes: raw(numbers)})
 	}
 	kind, uniform := info.uniform()
 	if !uniform {
+		kinds := make([]byte, info.slots)
+		for i, code := range b.codes {
+			kinds[b.slot(info, i)] = byte(b.entries[code].kind)
+		}
 		parts = append(parts, part{kind: partKinds, bytes: kinds, cold: true})
 	}
 	if info.placement != placeSparse && rows > BlockRows && uniform && kind != catalog.KindBool {

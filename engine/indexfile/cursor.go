@@ -8,7 +8,7 @@ import (
 )
 
 // Cursor reads rows one after the other, cheapest in ascending order: it keeps
-// the chunks that were decoded last, and where the sparse columns have values
+// what it looked at last in each column, and where the sparse columns have values
 // in the block at hand. It is for one goroutine; many may be open at once.
 type Cursor struct {
 	reader  *Reader
@@ -19,7 +19,7 @@ type Cursor struct {
 	columns []*column // by number
 	dense   []*column // those of properties, in the order of their names
 	sparse  []*column
-	last    []*chunk // of each column, by number
+	last    []recent // of each column, by number
 
 	user  int // of the row read last
 	block int // that spread is about, -1 for none
@@ -88,7 +88,7 @@ func (c *Cursor) load() (err error) {
 			c.dense = append(c.dense, column)
 		}
 	}
-	c.last = make([]*chunk, len(r.columns))
+	c.last = make([]recent, len(r.columns))
 	c.from = make([]int, len(c.sparse))
 	c.users, err = r.userColumn()
 	return err

@@ -53,9 +53,20 @@ func openBytes(data []byte) (*Reader, error) {
 // TestEveryByteDamaged changes every byte of a file once, in turn. Whatever is
 // read afterwards is right, or ErrCorrupt; and Verify always finds it.
 func TestEveryByteDamaged(t *testing.T) {
-	rows, meta := version1Rows(260), version1Meta()
+	for name, file := range map[string]struct {
+		rows []Row
+		form fileForm
+	}{"short": {version1Rows(260), newest}, "coded": {version2Rows(130), fileForm{MaxColumns, Version, true}}} {
+		t.Run(name, func(t *testing.T) { everyByte(t, file.rows, file.form) })
+	}
+}
+
+func everyByte(t *testing.T, rows []Row, form fileForm) {
+	meta := version1Meta()
 	meta.Duplicates = []uint32{4, 17}
-	data := fileBytes(t, rows, meta)
+	fs := vfs.NewMem()
+	writeForm(t, fs, "file", rows, meta, form)
+	data := mapped(t, fs)
 	harmless := 0
 	for at := range data {
 		flip := byte(1) << (at % 8)
@@ -245,6 +256,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(fileBytes(f, nil, Meta{}))
 	f.Add(fileBytes(f, version1Rows(40), version1Meta()))
+	coded := vfs.NewMem()
+	writeForm(f, coded, "file", version2Rows(60), version1Meta(), fileForm{MaxColumns, Version, true})
+	f.Add(mapped(f, coded))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := openBytes(data)
 		if err == nil {
@@ -259,13 +273,17 @@ func FuzzOpen(f *testing.F) {
 // FuzzResealed reads files that are wrong but whose checksums are right.
 func FuzzResealed(f *testing.F) {
 	seeds := [][]byte{fileBytes(f, version1Rows(40), fuzzMeta()), fileBytes(f, version1Rows(1200), fuzzMeta())}
-	few := vfs.NewMem()
-	writeColumns(f, few, "file", version1Rows(60), fuzzMeta(), 2)
-	seeds = append(seeds, mapped(f, few))
+	for _, form := range []fileForm{{2, Version, false}, {MaxColumns, Version, true}, {2, 1, false}} {
+		fs := vfs.NewMem()
+		writeForm(f, fs, "file", version2Rows(120), fuzzMeta(), form)
+		seeds = append(seeds, mapped(f, fs))
+	}
 	for section := range uint8(30) {
 		f.Add(uint8(0), section, []byte{1, 0, 7, 90, 0, 255})
 		f.Add(uint8(1), section, []byte{3, 0, 1, 200, 1, 128, 50, 50, 50})
 		f.Add(uint8(2), section, []byte{0, 2, 1})
+		f.Add(uint8(3), section, []byte{0, 0, 1, 9, 0, 255, 77, 0, 3})
+		f.Add(uint8(4), section, []byte{5, 0, 130, 1, 1, 16})
 	}
 	f.Fuzz(func(t *testing.T, file, section uint8, changes []byte) {
 		r, err := openBytes(resealed(seeds[int(file)%len(seeds)], int(section)%32, changes))

@@ -38,10 +38,10 @@ const (
 // maxPooled is the length up to which a part goes to the pool.
 const maxPooled = 1 << 10
 
-func appendHeader(b []byte) []byte {
+func appendHeader(b []byte, version uint32) []byte {
 	b = append(b, headerMagic...)
-	b = binary.LittleEndian.AppendUint32(b, Version)
-	b = binary.LittleEndian.AppendUint32(b, ^uint32(Version))
+	b = binary.LittleEndian.AppendUint32(b, version)
+	b = binary.LittleEndian.AppendUint32(b, ^version)
 	return append(b, make([]byte, headerSize-len(b))...)
 }
 
@@ -168,16 +168,20 @@ func (b *Builder) write(fs vfs.FS, dir, name string, m *Meta) error {
 // encode writes everything, column by column, and lets go of each as it is
 // written.
 func (b *Builder) encode(w *fileWriter, m *Meta) error {
-	if err := w.write(appendHeader(nil)); err != nil {
+	if err := w.write(appendHeader(nil, b.version)); err != nil {
 		return err
 	}
 	rows := b.Rows()
 	f := &w.footer
-	f.rows, f.users = rows, b.users.count
+	f.version, f.rows, f.users = b.version, rows, b.users.count
 	f.meta = *m
 	f.duplicates, f.groups, f.cross = len(m.Duplicates), len(m.Groups), len(m.Cross)
 
 	userColumn, userParts, runs := b.users.encode()
+	coder := &coder{version: b.version, rows: rows, small: b.small}
+	if b.version > 1 && rows > 0 {
+		coder.users = readRunLengths(&decoder{bytes: runs.bytes}, f.users, rows)
+	}
 	timeInfo, timeParts := encodeTimes(b.times)
 	ingestInfo, ingestParts := encodeIngestIDs(b.ids)
 	b.times, b.ids = nil, nil
@@ -198,14 +202,14 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 		return w.parts(len(f.columns), parts...)
 	}
 	for _, c := range []*valueBuilder{&b.events, &b.serverTimes, insertTexts} {
-		if err := column(encodeColumn(c, rows)); err != nil {
+		if err := column(coder.column(c)); err != nil {
 			return err
 		}
 	}
 	if err := column(userColumn, userParts); err != nil {
 		return err
 	}
-	if err := column(encodeColumn(&b.others, rows)); err != nil {
+	if err := column(coder.column(&b.others)); err != nil {
 		return err
 	}
 	names := make([]string, 0, len(b.properties))
@@ -218,7 +222,7 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 		if len(c.codes) == 0 {
 			continue // it was met only in a row that was refused
 		}
-		if err := column(encodeColumn(c, rows)); err != nil {
+		if err := column(coder.column(c)); err != nil {
 			return err
 		}
 		delete(b.properties, name)

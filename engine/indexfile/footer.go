@@ -9,6 +9,7 @@ import (
 
 // footer says what a file holds and where. It is read when the file is opened.
 type footer struct {
+	version     uint32 // of the file
 	rows, users int
 	times       timesInfo
 	ingest      ingestInfo
@@ -62,7 +63,7 @@ func (f *footer) append(b []byte) []byte {
 	b = f.appendMeta(b)
 	b = binary.AppendUvarint(b, uint64(len(f.columns)-columnProperties+columnEvent))
 	for i := range f.columns {
-		b = f.columns[i].append(b, i+columnEvent)
+		b = f.columns[i].append(b, i+columnEvent, f.version)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.sections)))
 	for _, s := range f.sections {
@@ -132,7 +133,7 @@ func (f *footer) decode(d *decoder) (wrong string) {
 	return d.end()
 }
 
-func (c *columnInfo) append(b []byte, column int) []byte {
+func (c *columnInfo) append(b []byte, column int, version uint32) []byte {
 	if column >= columnProperties {
 		b = appendText(b, c.name)
 	}
@@ -152,14 +153,21 @@ func (c *columnInfo) append(b []byte, column int) []byte {
 	case layoutDictionary:
 		b = binary.AppendUvarint(b, uint64(c.distinct))
 	case layoutIntegers:
-		b = append(binary.AppendVarint(b, int64(c.base)), c.width)
+		b = append(binary.AppendVarint(b, int64(c.base)), c.bits)
+	case layoutDecimals:
+		b = append(binary.AppendVarint(b, int64(c.base)), c.bits, c.scale)
+	}
+	if version > 1 && c.hasCoding() {
+		if b = append(b, byte(c.coding)); c.coding == codingRuns {
+			b = binary.AppendUvarint(b, uint64(c.runs))
+		}
 	}
 	return b
 }
 
 // placementLayoutName names the byte that says how a column is stored.
 func placementLayoutName(how uint8) string {
-	if how&15 > byte(layoutChunks) {
+	if how&15 > byte(layoutDecimals) {
 		return "unknown"
 	}
 	return placementNames[how>>4] + ", " + layoutNames[how&15]
@@ -169,7 +177,7 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 	if column >= columnProperties {
 		c.name = d.text("column: name")
 	}
-	how := d.named("column: placement, layout", byte(placeSparse)<<4|byte(layoutChunks), placementLayoutName)
+	how := d.named("column: placement, layout", byte(placeSparse)<<4|byte(layoutDecimals), placementLayoutName)
 	c.placement, c.layout = placement(how>>4), layout(how&15)
 	mask := d.byte("column: kinds", 1<<len(c.kinds)-1)
 	rows := f.rows
@@ -187,16 +195,25 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 		c.slots = values
 	}
 	uniform, isUniform := c.uniform()
-	bad := c.layout > layoutChunks || values > rows || c.placement == placeAll && values != rows
+	last := layoutDecimals
+	if f.version == 1 {
+		last = layoutChunks
+	}
+	bad := c.layout > last || values > rows || c.placement == placeAll && values != rows
 	switch c.layout {
 	case layoutDictionary:
 		c.distinct = d.count("column: entries", min(values, maxDictionaryEntries))
-		c.width = codeWidth(c.distinct)
+		c.width, c.bits = codeWidth(c.distinct), codeBits(c.distinct)
 		bad = bad || values > 0 && c.distinct == 0
 	case layoutIntegers:
 		c.base = uint64(d.varint("column: base"))
-		c.width = d.byte("column: bits", 64)
-		bad = bad || !validWidth(c.width) || !isUniform || uniform != catalog.KindInt
+		c.bits = d.byte("column: bits", 64)
+		bad = bad || !validWidth(c.bits) || !isUniform || uniform != catalog.KindInt
+	case layoutDecimals:
+		c.base = uint64(d.varint("column: base"))
+		c.bits = d.byte("column: bits", 64)
+		c.scale = d.byte("column: scale", maxScale)
+		bad = bad || !validWidth(c.bits) || int(c.kinds[catalog.KindInt]+c.kinds[catalog.KindDouble]) != values
 	case layoutNumbers:
 		for k, n := range c.kinds {
 			bad = bad || n > 0 && !fixedKind(catalog.Kind(k))
@@ -204,9 +221,42 @@ func (c *columnInfo) decode(d *decoder, column int, f *footer) {
 	case layoutChunks:
 		bad = bad || isUniform && !textKind(uniform)
 	}
+	bad = bad || !c.decodeCoding(d, f.version)
 	if bad || !c.fits(column, f) {
 		d.fail("column")
 	}
+}
+
+// hasCoding reports whether the numbers of the slots have a coding.
+func (c *columnInfo) hasCoding() bool {
+	return c.layout == layoutDictionary || c.layout == layoutIntegers || c.layout == layoutDecimals
+}
+
+// decodeCoding reads how the numbers of the slots are stored. Version 1 does not
+// say: codes are whole, integers packed.
+func (c *columnInfo) decodeCoding(d *decoder, version uint32) (ok bool) {
+	if !c.hasCoding() {
+		return true
+	}
+	if version == 1 {
+		if c.layout != layoutDictionary {
+			c.coding = codingPacked
+		}
+		return true
+	}
+	c.coding = coding(d.named("column: coding", byte(codingRuns), func(b uint8) string { return codingNames[b] }))
+	if c.coding == codingRuns {
+		c.runs = d.count("column: runs", c.slots)
+	}
+	switch c.coding {
+	case codingWhole:
+		return c.layout == layoutDictionary
+	case codingRanked:
+		return c.placement == placeBitmap
+	case codingUsers:
+		return c.placement != placeSparse
+	}
+	return true
 }
 
 // fits reports whether a column that every file has holds what it should.

@@ -22,7 +22,12 @@ import (
 func TestGolden(t *testing.T) {
 	datadriven.RunTest(t, "testdata/format", func(t *testing.T, d *datadriven.TestData) string {
 		fs := vfs.NewMem()
-		write(t, fs, "file", parseRows(t, d.Input), goldenMeta(d))
+		form := newest
+		if d.HasArg("v1") {
+			form.version = 1
+		}
+		form.short = d.HasArg("short")
+		writeForm(t, fs, "file", parseRows(t, d.Input), goldenMeta(d), form)
 		r, err := Open(fs, "file")
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +121,7 @@ func dump(t *testing.T, r *Reader) string {
 	h := r.data
 	out.WriteString("header\n")
 	line(0, h[:8], "magic")
-	line(8, h[8:12], "version %d", Version)
+	line(8, h[8:12], "version %d", r.version)
 	line(12, h[12:16], "the same with all bits flipped")
 	line(16, h[16:headerSize], "zero")
 	at := headerSize
@@ -150,7 +155,7 @@ func dump(t *testing.T, r *Reader) string {
 	}
 	trailer := r.data[len(r.data)-trailerSize:]
 	fmt.Fprintf(&out, "footer at %04x: %s, decoded %d:\n", end, encodingNames[trailer[16]], len(plain))
-	var f footer
+	f := footer{version: r.version}
 	d := &decoder{bytes: plain}
 	d.note = func(from, to int, field, value string) { line(from, plain[from:to], "%s: %s", field, value) }
 	if wrong := f.decode(d); wrong != "" {
@@ -174,7 +179,7 @@ var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v1.idx anew; 
 func TestVersion1(t *testing.T) {
 	rows := version1Rows(1700)
 	if *rewriteFile {
-		writeColumns(t, vfs.OS(), "v1.idx", rows, version1Meta(), 6)
+		writeForm(t, vfs.OS(), "v1.idx", rows, version1Meta(), fileForm{maxColumns: 6, version: 1})
 		if err := os.Rename("v1.idx", "testdata/v1.idx"); err != nil {
 			t.Fatal(err)
 		}
@@ -241,6 +246,29 @@ func version1Rows(rowCount int) []Row {
 		rows = append(rows, row)
 	}
 	sortRows(rows)
+	return rows
+}
+
+// version2Rows is a file with every coding in few rows, if short columns are
+// encoded, too.
+func version2Rows(rowCount int) []Row {
+	rows := version1Rows(rowCount)
+	for i := range rows {
+		row := &rows[i]
+		user := int(row.DistinctID[len(row.DistinctID)-1] - '0')
+		row.Properties = append(row.Properties, catalog.Property{Name: "i user", Value: catalog.String(fmt.Sprint("of user ", user))})
+		run := i / 13
+		row.Properties = append(row.Properties, catalog.Property{Name: "j run", Value: catalog.Int(int64(run * run * 1000))})
+		row.Properties = append(row.Properties, catalog.Property{Name: "k price", Value: catalog.Double(float64(i*i%9973) / 100)})
+		if i%3 == 1 {
+			row.Properties = append(row.Properties, catalog.Property{Name: "l either", Value: catalog.Double(float64(i) / 8)})
+		} else if i%3 == 2 {
+			row.Properties = append(row.Properties, catalog.Property{Name: "l either", Value: catalog.Int(int64(i))})
+		}
+		if user%2 == 0 {
+			row.Properties = append(row.Properties, catalog.Property{Name: "m some users", Value: catalog.Double(float64(user) + 0.5)})
+		}
+	}
 	return rows
 }
 

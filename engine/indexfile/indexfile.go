@@ -7,8 +7,9 @@
 // dictionary, the bitmap of the rows that have a value. A part of more than a
 // kilobyte is a section of the file; the short ones, and a file may have
 // thousands of properties that hardly any row has, share one section, the pool.
-// What queries scan is stored as Arrow lays it out, so that an array is a slice
-// of the mapping; what they seldom want is packed or compressed. Everything is
+// Codes are stored as Arrow lays them out, so that an array is a slice of the
+// mapping, or in fewer bits, whichever takes far fewer bytes (coding.go); what is
+// decoded often is kept decoded (keep.go). What queries seldom want is compressed. Everything is
 // checked before it is believed: a section against its checksum, once, before
 // its first use, and then every number in it that will be used as an index.
 //
@@ -38,12 +39,14 @@
 //	column    event, server time, insert id, distinct id, other properties, then
 //	          the properties by name. Of a property: name. Of all:
 //	          placement<<4 | layout (1); bitmap of the kinds it holds (1); how
-//	          many of each; dictionary: entries; integers: base and bits (1)
+//	          many of each; dictionary: entries; integers: base and bits (1);
+//	          decimals: base, bits and scale (1 each); how codes and numbers are
+//	          stored (1); runs
 //
 // The sections' places follow from their lengths: none can overlap another. All
 // integers are little-endian, and encodings are 0, raw, or 1, zstd. The files
 // part.go and columninfo.go number parts, placements and layouts; those named
-// after a column (times.go, ingestids.go, insertids.go, users.go, groups.go,
+// after a column or a way to store one (coding.go, decimals.go, times.go, ingestids.go, insertids.go, users.go, groups.go,
 // dictionary.go, chunk.go, others.go) say how its parts look inside. testdata/format shows
 // every byte of a small file.
 package indexfile
@@ -64,8 +67,9 @@ var (
 	ErrColumn = errors.New("no such column type")
 )
 
-// Version is the format that this package writes, and the newest it reads.
-const Version = 1
+// Version is the format that this package writes, and the newest it reads. It reads
+// all older ones, too.
+const Version = 2
 
 // BlockRows is the number of rows that share a zone map: block b holds the rows
 // from b*BlockRows on.

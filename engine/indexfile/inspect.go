@@ -54,6 +54,9 @@ func (c *columnInfo) describe() PropertyInfo {
 	if c.layout == layoutDictionary && c.width == 0 {
 		how = "constant"
 	}
+	if c.hasCoding() && c.coding != codingWhole && !(c.layout == layoutDictionary && c.width == 0) {
+		how += " " + codingNames[c.coding]
+	}
 	p := PropertyInfo{Name: c.name, Distinct: c.distinct, Encoding: how + ", " + placementNames[c.placement]}
 	for k, n := range c.kinds {
 		p.Kinds[k] = int(n)

@@ -14,12 +14,13 @@ func TestRandomFiles(t *testing.T) {
 	for seed, size := range append(sizes, sizes[:10]...) {
 		r := rand.New(rand.NewPCG(uint64(seed), 3))
 		rows := randomShape(r, size).make(r)
-		file := built(t, rows, Meta{CreatedBy: "test"})
+		form := forms[seed%len(forms)]
+		file := builtForm(t, rows, Meta{CreatedBy: "test"}, form)
 		if err := file.Verify(context.Background()); err != nil {
-			t.Fatalf("seed %d, %d rows: verify: %v", seed, size, err)
+			t.Fatalf("seed %d, %d rows, form %v: verify: %v", seed, size, form, err)
 		}
 		if err := checkAll(file, rows); err != nil {
-			t.Fatalf("seed %d, %d rows: %v", seed, size, err)
+			t.Fatalf("seed %d, %d rows, form %v: %v", seed, size, form, err)
 		}
 	}
 }
@@ -33,11 +34,14 @@ func TestManySmallFiles(t *testing.T) {
 	for seed := range files {
 		r := rand.New(rand.NewPCG(uint64(seed), 4))
 		rows := randomShape(r, r.IntN(250)).make(r)
-		maxColumns := MaxColumns
-		if seed%3 == 0 {
-			maxColumns = r.IntN(8)
+		form := forms[seed%len(forms)]
+		if seed%5 == 0 {
+			form.maxColumns = r.IntN(8)
 		}
-		file := builtColumns(t, rows, Meta{}, maxColumns)
+		file := builtForm(t, rows, Meta{}, form)
+		if seed%2 == 0 {
+			file.Keep(NewKept(int64(r.IntN(2000))))
+		}
 		if err := file.Verify(context.Background()); err != nil {
 			t.Fatalf("seed %d, %d rows: verify: %v", seed, len(rows), err)
 		}

@@ -59,6 +59,7 @@ func (r *Reader) open() error {
 	if err != nil {
 		return err
 	}
+	r.footer.version = r.version
 	if wrong := r.footer.decode(&decoder{bytes: plain}); wrong != "" {
 		return r.corrupt("footer", wrong)
 	}
@@ -73,9 +74,10 @@ func (r *Reader) openHeader(h []byte) error {
 	if string(h[:8]) != headerMagic || version != ^binary.LittleEndian.Uint32(h[12:]) {
 		return r.corrupt("header", "no magic or version")
 	}
-	if version != Version {
+	if version == 0 || version > Version {
 		return fmt.Errorf("%s: format %d, this program reads up to %d; use the newer program: %w", r.path, version, Version, ErrVersion)
 	}
+	r.version = version
 	for _, b := range h[16:] {
 		if b != 0 {
 			return r.corrupt("header", "bytes that should be zero")

@@ -56,7 +56,7 @@ func eachOther(b []byte, f func(catalog.Property)) (wrong string) {
 
 // other gives the value of a property among a slot's other properties, null if
 // it is not there.
-func (c *column) other(slot int, last **chunk, name string) (v catalog.Value, err error) {
+func (c *column) other(slot int, last *recent, name string) (v catalog.Value, err error) {
 	err = c.others(slot, last, func(p catalog.Property) {
 		if p.Name == name {
 			v = p.Value
@@ -66,7 +66,7 @@ func (c *column) other(slot int, last **chunk, name string) (v catalog.Value, er
 }
 
 // others calls f for each of a slot's other properties.
-func (c *column) others(slot int, last **chunk, f func(catalog.Property)) error {
+func (c *column) others(slot int, last *recent, f func(catalog.Property)) error {
 	v, err := c.value(slot, last)
 	if err != nil {
 		return err

@@ -116,6 +116,9 @@ func codeWidth(entries int) uint8 {
 	}
 }
 
+// codeBits is the width in bits of the packed codes of a dictionary.
+func codeBits(entries int) uint8 { return packedWidth(uint64(max(entries, 1) - 1)) }
+
 // at is the code of a slot.
 func (c *codes) at(slot int) uint32 {
 	switch c.width {

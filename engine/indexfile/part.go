@@ -29,8 +29,8 @@ const (
 	partTombstones   partKind = 14
 
 	partPresence   partKind = 32 // a bitmap of rows
-	partOrdinals   partKind = 33 // 4 bytes a slot
-	partCodes      partKind = 34 // 1, 2 or 4 bytes a slot
+	partOrdinals   partKind = 33 // a varint a slot: how many rows after the one before; in version 1 the row, 4 bytes
+	partCodes      partKind = 34 // packed, or 1, 2 or 4 bytes a slot
 	partDictionary partKind = 35
 	partNumbers    partKind = 36 // packed, or 8 bytes a slot
 	partKinds      partKind = 37 // 1 byte a slot
@@ -38,6 +38,7 @@ const (
 	partChunkIndex partKind = 39
 	partZones      partKind = 40 // 8 or 16 bytes a block: the least and the greatest
 	partFirsts     partKind = 41 // the first text of each chunk
+	partRunEnds    partKind = 42 // a varint a run: how many slots
 )
 
 var partNames = map[partKind]string{
@@ -47,7 +48,7 @@ var partNames = map[partKind]string{
 	partDuplicates: "duplicates", partGroups: "groups", partCross: "cross", partTombstones: "tombstones",
 	partPresence: "presence", partOrdinals: "ordinals", partCodes: "codes", partDictionary: "dictionary",
 	partNumbers: "numbers", partKinds: "kinds", partChunks: "chunks", partChunkIndex: "chunk index",
-	partZones: "zones", partFirsts: "firsts",
+	partZones: "zones", partFirsts: "firsts", partRunEnds: "runs",
 }
 
 func (k partKind) String() string {

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"arbor/catalog"
 	"arbor/engine/vfs"
@@ -22,6 +23,7 @@ type Reader struct {
 	path     string
 	file     vfs.File
 	data     []byte
+	version  uint32
 	footer   footer
 	sections []section
 	columns  []columnSlot // by number
@@ -35,10 +37,19 @@ type Reader struct {
 	cross      lazy[[]Cross]
 	properties lazy[[]PropertyInfo]
 	cursors    sync.Pool // of *Cursor, for Row
+
+	kept   *Kept // nil for none
+	closed atomic.Bool
 }
 
 // Close unmaps the file. Nothing that the Reader gave out may be touched after.
-func (r *Reader) Close() error { return r.file.Close() }
+func (r *Reader) Close() error {
+	r.closed.Store(true)
+	if r.kept != nil {
+		r.kept.forget(r)
+	}
+	return r.file.Close()
+}
 
 // Path is the file's name as it was opened.
 func (r *Reader) Path() string { return r.path }
@@ -243,18 +254,6 @@ func (r *Reader) Time(i int) (int64, error) {
 	return t.at(i), nil
 }
 
-// Times reads the raw times of rows in any order.
-type Times struct{ times *times }
-
-// Times is the column of raw times.
-func (r *Reader) Times() (Times, error) {
-	t, err := r.timeColumn()
-	return Times{t}, err
-}
-
-// At is the raw time of row i, in microseconds since 1970 UTC.
-func (t Times) At(i int) int64 { return t.times.at(i) }
-
 // ServerTime reports whether row i has the server's time for want of the client's.
 func (r *Reader) ServerTime(i int) (bool, error) {
 	c := r.column(columnServerTime)
@@ -310,12 +309,12 @@ func (r *Reader) Users() int { return r.footer.users }
 // User is the k-th user, in the order of distinct ids, with the rows [lo, hi).
 // To walk all users, a Cursor is cheaper.
 func (r *Reader) User(k int) (distinctID string, lo, hi int, err error) {
-	var c *chunk
-	return r.user(k, &c)
+	var last recent
+	return r.user(k, &last)
 }
 
-// user is User with the chunk that was decoded last.
-func (r *Reader) user(k int, last **chunk) (distinctID string, lo, hi int, err error) {
+// user is User with what was looked at last.
+func (r *Reader) user(k int, last *recent) (distinctID string, lo, hi int, err error) {
 	u, err := r.userColumn()
 	if err != nil {
 		return "", 0, 0, err

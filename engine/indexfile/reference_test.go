@@ -25,14 +25,26 @@ var equalRows = cmpopts.EquateEmpty()
 // write makes a file of rows.
 func write(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta) {
 	t.Helper()
-	writeColumns(t, fs, name, rows, m, MaxColumns)
+	writeForm(t, fs, name, rows, m, newest)
 }
 
-// writeColumns makes a file with at most so many property columns.
-func writeColumns(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta, maxColumns int) {
+// fileForm says how a test's file is written.
+type fileForm struct {
+	maxColumns int // of properties
+	version    uint32
+	short      bool // encodes the shortest columns, too
+}
+
+var newest = fileForm{maxColumns: MaxColumns, version: Version}
+
+// forms are those that everything is tried with.
+var forms = []fileForm{newest, {MaxColumns, Version, true}, {MaxColumns, 1, false}}
+
+// writeForm makes a file in a form.
+func writeForm(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta, f fileForm) {
 	t.Helper()
-	b := NewBuilder(BuilderOptions{Rows: len(rows)})
-	b.maxColumns = maxColumns
+	b := NewBuilder(BuilderOptions{Rows: len(rows), Version: f.version, Short: f.short})
+	b.maxColumns = f.maxColumns
 	for i := range rows {
 		if err := b.Add(&rows[i]); err != nil {
 			t.Fatal(err)
@@ -49,13 +61,13 @@ func writeColumns(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta, maxC
 // built makes a file of rows and opens it.
 func built(t testing.TB, rows []Row, m Meta) *Reader {
 	t.Helper()
-	return builtColumns(t, rows, m, MaxColumns)
+	return builtForm(t, rows, m, newest)
 }
 
-func builtColumns(t testing.TB, rows []Row, m Meta, maxColumns int) *Reader {
+func builtForm(t testing.TB, rows []Row, m Meta, f fileForm) *Reader {
 	t.Helper()
 	fs := vfs.NewMem()
-	writeColumns(t, fs, "file", rows, m, maxColumns)
+	writeForm(t, fs, "file", rows, m, f)
 	r, err := Open(fs, "file")
 	if err != nil {
 		t.Fatal(err)
@@ -424,6 +436,7 @@ type shape struct {
 	columns               []func(*rand.Rand) (catalog.Value, bool)
 	insertID              func(*rand.Rand) string
 	unit                  int64
+	ofUser                []int // of each column: in so many rows of 1,000 its value is the user's
 }
 
 // valueShapes are properties of different habits.
@@ -531,6 +544,7 @@ func randomShape(r *rand.Rand, rows int) shape {
 		unit: []int64{1, 1000, 1_000_000, 37}[r.IntN(4)]}
 	for range r.IntN(len(valueShapes) + 6) {
 		s.columns = append(s.columns, valueShapes[r.IntN(len(valueShapes))])
+		s.ofUser = append(s.ofUser, []int{0, 1000, 980}[r.IntN(3)])
 	}
 	return s
 }
@@ -542,6 +556,11 @@ func (s shape) make(r *rand.Rand) []Row {
 		base = -base
 	}
 	base -= base % s.unit
+	type ofUser struct {
+		v  catalog.Value
+		ok bool
+	}
+	users := map[string]ofUser{}
 	for i := range rows {
 		row := &rows[i]
 		request := uint64(r.IntN(s.requests))
@@ -555,7 +574,18 @@ func (s shape) make(r *rand.Rand) []Row {
 		}
 		row.InsertID = s.insertID(r)
 		for k, column := range s.columns {
-			if v, ok := column(r); ok {
+			v, ok := column(r)
+			if s.ofUser[k] > 0 && r.IntN(1000) < s.ofUser[k] {
+				// What is known of a user is the same in the next row, too.
+				key := fmt.Sprint(k, row.DistinctID)
+				known, met := users[key]
+				if met && known.ok {
+					v, ok = known.v, known.ok
+				} else {
+					users[key] = ofUser{v, ok}
+				}
+			}
+			if ok {
 				row.Properties = append(row.Properties, catalog.Property{Name: fmt.Sprintf("p%02d", k), Value: v})
 			}
 		}

@@ -51,18 +51,41 @@ func (c *column) tallied() (*Tally, error) {
 // countCodes counts the rows of each code, and those of none.
 func (c *column) countCodes() []int64 {
 	counts := make([]int64, c.info.distinct+1)
-	if c.info.width == 0 {
+	switch s := &c.stored; {
+	case c.info.width == 0:
 		counts[0] = int64(c.info.values())
-	} else if c.presence == nil {
+	case c.info.coding == codingRanked:
+		countPacked(counts, &s.packed, c.info.values(), c.info.width)
+	case c.presence == nil && (c.info.coding == codingUsers || c.info.coding == codingRuns):
+		last := uint32(0)
+		for k, end := range s.ends {
+			counts[s.packed.at(k)] += int64(end - last)
+			last = end
+		}
+	case c.presence == nil && c.info.coding == codingPacked:
+		countPacked(counts, &s.packed, c.info.slots, c.info.width)
+	case c.presence == nil:
 		countAll(counts, &c.codes)
-	} else {
+	default:
+		var last recent
 		c.rowsOf(0, c.reader.Rows(), func(_, slot int) error {
-			counts[c.codes.at(slot)]++
+			counts[c.code(slot, &last)]++
 			return nil
 		})
 	}
 	counts[c.info.distinct] = int64(c.reader.Rows() - c.info.values())
 	return counts
+}
+
+// countPacked counts the first n of packed codes that are width bytes long once
+// they are unpacked.
+func countPacked(counts []int64, p *packed, n int, width uint8) {
+	room := codes{width: width, bytes: aligned(min(n, 8*fillSlots) * int(width))}
+	for lo := 0; lo < n; lo += 8 * fillSlots {
+		some := codes{width: width, bytes: room.bytes[:min(n-lo, 8*fillSlots)*int(width)]}
+		p.fill(some.bytes, width, lo)
+		countAll(counts, &some)
+	}
 }
 
 // countAll counts codes of slots that all have a value.
@@ -107,7 +130,7 @@ func (t *Tally) Code(row int) int {
 	if !ok {
 		return len(t.counts) - 1
 	}
-	return int(t.column.codes.at(slot))
+	return int(t.column.code(slot, nil))
 }
 
 // Array is each value once, converted to a type, and a null for the rows without

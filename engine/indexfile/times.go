@@ -73,3 +73,15 @@ func (t *times) fill(dst []int64, lo int) {
 		dst[i] = base + dst[i]*unit
 	}
 }
+
+// Times reads the raw times of rows in any order.
+type Times struct{ times *times }
+
+// Times is the column of raw times.
+func (r *Reader) Times() (Times, error) {
+	t, err := r.timeColumn()
+	return Times{t}, err
+}
+
+// At is the raw time of row i, in microseconds since 1970 UTC.
+func (t Times) At(i int) int64 { return t.times.at(i) }

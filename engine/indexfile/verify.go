@@ -76,7 +76,7 @@ func (c *column) verify() error {
 		rows = c.info.slots
 	}
 	var kinds [catalog.KindJSON + 1]int32
-	var last *chunk
+	var last recent
 	zones := c.emptyZones()
 	err := c.rowsOf(0, rows, func(row, slot int) error {
 		v, err := c.value(slot, &last)
@@ -90,7 +90,7 @@ func (c *column) verify() error {
 			}
 		}
 		if zones != nil {
-			zones[row/BlockRows].add(c, slot, v)
+			zones[row/BlockRows].add(c, slot, v, &last)
 		}
 		return nil
 	})
@@ -104,7 +104,7 @@ func (c *column) verify() error {
 }
 
 // verifyOthers checks that no name among other properties has a column.
-func (c *column) verifyOthers(slot int, last **chunk) error {
+func (c *column) verifyOthers(slot int, last *recent) error {
 	clash := ""
 	err := c.others(slot, last, func(p catalog.Property) {
 		if c.reader.property(p.Name) != nil {
@@ -137,9 +137,9 @@ func (c *column) emptyZones() []zone {
 	return zones
 }
 
-func (z *zone) add(c *column, slot int, v catalog.Value) {
+func (z *zone) add(c *column, slot int, v catalog.Value, last *recent) {
 	if c.info.layout == layoutDictionary {
-		v = catalog.Int(int64(c.codes.at(slot)))
+		v = catalog.Int(int64(c.code(slot, last)))
 	}
 	if lessNumber(v, z.least) {
 		z.least = v

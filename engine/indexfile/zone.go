@@ -70,7 +70,7 @@ func (c *column) blockRange(b int, key typeKey) (Range, error) {
 	switch c.info.layout {
 	case layoutDictionary:
 		return c.codeRange(b, key), nil
-	case layoutIntegers, layoutNumbers:
+	case layoutIntegers, layoutNumbers, layoutDecimals:
 		return c.numberRange(b, key), nil
 	}
 	return Range{}, nil

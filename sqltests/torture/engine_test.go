@@ -15,6 +15,7 @@ import (
 	"arbor/catalog"
 	"arbor/cluster"
 	"arbor/engine"
+	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
 )
 
@@ -27,6 +28,8 @@ type member struct {
 	disk     *vfs.Mem // nil for the machine's
 	faulty   *vfs.Faulty
 	options  engine.Options
+	// opens counts how often the member was opened.
+	opens int
 	// fired is set once an operation has failed, failed if that was since the
 	// member was opened; crashed, once the machine stands still.
 	fired, failed, crashed atomic.Bool
@@ -39,6 +42,10 @@ type member struct {
 func engineOptions(now func() time.Time) engine.Options {
 	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
 }
+
+// fileForms are the ways in which files are written: with all encodings, however
+// few the rows, as an older arbor did, and as always.
+var fileForms = []indexfile.BuilderOptions{{Short: true}, {Version: 1}, {}}
 
 func openEngine(ctx context.Context, now func() time.Time) (subject, error) {
 	return openOn(ctx, vfs.NewMem(), engineOptions(now))
@@ -57,6 +64,9 @@ func (m *member) open(ctx context.Context) (err error) {
 		m.faulty = vfs.NewFaulty(m.disk)
 	}
 	m.options.FS = m.faulty
+	// Each life writes other files, and finds those of the lives before.
+	m.options.Files = fileForms[m.opens%len(fileForms)]
+	m.opens++
 	if m.metadata, err = cluster.OpenMetadata(m.faulty, path.Join(m.options.Dir, "catalog"), m.options.Logger); err != nil {
 		return err
 	}
