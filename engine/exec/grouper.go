@@ -19,6 +19,7 @@ type Grouper struct {
 	pairs  []pairTable // numbers of the first two keys, of those and the third, …
 	dense  denseTuples
 	coded  codedKeys
+	codes  byCode
 	tables []accumulator
 	// rows counts the rows of each group, if counted is set; else it says 1 of
 	// groups that are there. A group of none is none.
@@ -53,6 +54,7 @@ func NewGrouper(p *Plan) (*Grouper, error) {
 		}
 		g.tables = append(g.tables, t)
 	}
+	g.codes.know(g)
 	if len(g.group.Keys) == 0 {
 		if err := g.room(2); err != nil {
 			return nil, err
@@ -94,6 +96,11 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 	if selected != nil && count == r.n {
 		selected = nil
 	}
+	if done, err := g.codes.add(g, r, selected); err != nil {
+		return err
+	} else if done {
+		return g.check()
+	}
 	if selected != nil && count*sparse < r.n {
 		g.at = selected.appendPositions(g.at[:0])
 		if err := r.compact(g.at, g.used); err != nil {
@@ -133,6 +140,11 @@ func (g *Grouper) addRows(r *Rows, selected Bitmap, weights []int64) error {
 			return err
 		}
 	}
+	return g.check()
+}
+
+// check holds what the groups take against the query's limits.
+func (g *Grouper) check() error {
 	if err := g.checkGroups(); err != nil {
 		return err
 	}

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"arbor/catalog"
 )
@@ -101,7 +103,8 @@ func batchOf(t *testing.T, columns []Column, rows [][]catalog.Value, coded bool)
 	return b
 }
 
-// codedArray is an array as a dictionary of its values, in a random type of code.
+// codedArray is an array as a dictionary of its values, with codes of a type that the
+// number of rows chooses.
 func codedArray(t *testing.T, typ catalog.Type, a arrow.Array) arrow.Array {
 	t.Helper()
 	v, err := VectorOf(a, typ)
@@ -129,8 +132,32 @@ func codedArray(t *testing.T, typ catalog.Type, a arrow.Array) arrow.Array {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dt := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: values.DataType()}
-	return array.NewDictionaryArray(dt, codes.NewArray(), values)
+	indices := arrow.Array(codes.NewArray())
+	switch n := len(entries); {
+	case n <= 1<<8 && v.Rows%4 > 0:
+		indices = narrowed[uint8](indices.(*array.Int32), arrow.PrimitiveTypes.Uint8)
+	case n <= 1<<16 && v.Rows%4 > 1:
+		indices = narrowed[uint16](indices.(*array.Int32), arrow.PrimitiveTypes.Uint16)
+	}
+	dt := &arrow.DictionaryType{IndexType: indices.DataType(), ValueType: values.DataType()}
+	return array.NewDictionaryArray(dt, indices, values)
+}
+
+// narrowed are codes of a smaller type, behind some that a slice leaves out.
+func narrowed[C uint8 | uint16](codes *array.Int32, t arrow.DataType) arrow.Array {
+	const before = 3
+	values := make([]C, before+codes.Len())
+	valid := make([]byte, len(values)/8+1)
+	for i := range codes.Len() {
+		values[before+i] = C(codes.Value(i))
+		if codes.IsValid(i) {
+			valid[(before+i)>>3] |= 1 << ((before + i) & 7)
+		}
+	}
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(values[0])))
+	buffers := []*memory.Buffer{memory.NewBufferBytes(valid), memory.NewBufferBytes(bytes)}
+	a := array.MakeFromData(array.NewData(t, len(values), buffers, nil, array.UnknownNullCount, 0))
+	return array.NewSlice(a, before, int64(len(values)))
 }
 
 // TestGrouper holds groups of random tables, in batches of several forms, some
@@ -168,6 +195,28 @@ func TestGrouper(t *testing.T) {
 		}
 		if err := f.Validate(); err != nil {
 			t.Fatal(err)
+		}
+		checkGroups(t, seed, rng, f, table)
+	}
+}
+
+// TestByCode holds groups by one key, whose rows are counted, or whose values are,
+// against groups made row by row.
+func TestByCode(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		columns, table := groupTable(rng, 1+rng.IntN(2000))
+		g := &Group{Keys: []int{[]int{0, 0, 0, 1, 2, 3, 4}[rng.IntN(7)]}}
+		value := []int{1, 2, 4}[rng.IntN(3)]
+		for range rng.IntN(4) {
+			g.Aggregates = append(g.Aggregates, Aggregate{Op: AggCount})
+			if seed%2 == 0 {
+				g.Aggregates[len(g.Aggregates)-1] = Aggregate{Op: AggPercentile, Args: []int{value}, Params: []catalog.Value{catalog.Double(rng.Float64())}}
+			}
+		}
+		f := &Fragment{Columns: columns, Group: g}
+		if rng.IntN(2) == 0 {
+			f.Filter = &Expr{Op: OpMore, Column: 1, Values: []catalog.Value{catalog.Int(-2)}}
 		}
 		checkGroups(t, seed, rng, f, table)
 	}
