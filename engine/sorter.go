@@ -27,6 +27,7 @@ type sorter struct {
 	held  int64  // what the rows take of the query's memory
 	key   []byte
 	at    []int32
+	times []int64
 	kept  []uint32 // the numbers of the rows at hand, where they were gathered
 	taker exec.Taker
 }
@@ -103,6 +104,15 @@ func (s *sorter) source(ctx context.Context, p *part, f source, lo, hi, kept int
 	if o.top > 0 && s.emit == nil && o.plain {
 		arrays := make([]arrow.Array, len(o.columns))
 		for i, column := range o.columns {
+			// The first rows keep their keys alone, so times may be read over each other.
+			if f, ok := f.(*file); ok && o.scan.fragment.Columns[column].Source == exec.SourceTime && i == 0 {
+				times, err := f.reader.Times()
+				if err != nil {
+					return err
+				}
+				arrays[i], s.times = times.Array(s.times, lo, hi)
+				continue
+			}
 			if arrays[i], err = whole(column); err != nil {
 				return err
 			}

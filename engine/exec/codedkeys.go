@@ -1,13 +1,15 @@
 package exec
 
+import "math/bits"
+
 // codedKeys finds the groups of rows whose one or two keys are columns coded by
 // small dictionaries: by one look at a table of codes, or of pairs of codes, in
 // place of numbering each key's values first. The table belongs to the
 // dictionaries and is begun anew with others.
 type codedKeys struct {
-	first, second any // ids of the dictionaries
-	width         int // codes of the second
-	groups        []uint32
+	first, second any  // ids of the dictionaries
+	shift         uint // bits of the second's codes, which come below the first's
+	groups        *[maxCodes]uint32
 }
 
 const (
@@ -49,19 +51,23 @@ func (k *codedKeys) number(g *Grouper, r *Rows, lo int, groups []uint32) (ok boo
 			return false, err
 		}
 	}
-	if a.Dictionary.Len*b.Dictionary.Len > maxCodes {
+	shift := uint(bits.Len(uint(b.Dictionary.Len - 1)))
+	if a.Dictionary.Len<<shift > maxCodes {
 		return false, nil
 	}
-	if k.groups == nil || k.first != a.Dictionary.id || k.second != b.Dictionary.id || len(k.groups) < a.Dictionary.Len*b.Dictionary.Len {
-		k.first, k.second, k.width = a.Dictionary.id, b.Dictionary.id, b.Dictionary.Len
-		k.groups = append(k.groups[:0], make([]uint32, a.Dictionary.Len*b.Dictionary.Len)...)
+	if k.groups == nil || k.first != a.Dictionary.id || k.second != b.Dictionary.id || k.shift != shift {
+		k.first, k.second, k.shift = a.Dictionary.id, b.Dictionary.id, shift
+		if k.groups == nil {
+			k.groups = new([maxCodes]uint32)
+		}
 		for i := range k.groups {
 			k.groups[i] = notKnown
 		}
 	}
+	table := k.groups
 	if len(keys) == 1 {
 		for i, c := range a.codes8[lo : lo+len(groups)] {
-			group := k.groups[uint8(c)]
+			group := table[uint8(c)]
 			if group == notKnown {
 				if group, err = k.find(g, r, int(uint8(c))); err != nil {
 					return false, err
@@ -73,10 +79,10 @@ func (k *codedKeys) number(g *Grouper, r *Rows, lo int, groups []uint32) (ok boo
 	}
 	codes := b.codes8[lo : lo+len(groups)]
 	for i, c := range a.codes8[lo : lo+len(groups)] {
-		at := int(uint8(c))*k.width + int(uint8(codes[i]))
-		group := k.groups[at]
+		at := (uint(uint8(c))<<(shift&63) | uint(uint8(codes[i]))) & (maxCodes - 1)
+		group := table[at]
 		if group == notKnown {
-			if group, err = k.find(g, r, at); err != nil {
+			if group, err = k.find(g, r, int(at)); err != nil {
 				return false, err
 			}
 		}
@@ -89,7 +95,7 @@ func (k *codedKeys) number(g *Grouper, r *Rows, lo int, groups []uint32) (ok boo
 func (k *codedKeys) find(g *Grouper, r *Rows, at int) (uint32, error) {
 	codes := []int{at}
 	if len(g.group.Keys) == 2 {
-		codes = []int{at / k.width, at % k.width}
+		codes = []int{at >> k.shift, at & (1<<k.shift - 1)}
 	}
 	ids := make([]uint32, len(codes))
 	for i, column := range g.group.Keys {

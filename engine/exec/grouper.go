@@ -25,6 +25,7 @@ type Grouper struct {
 	// groups that are there. A group of none is none.
 	rows    []int64
 	counted bool
+	there   int // groups that are known to be there, if few have a number
 
 	groups []uint32   // of the chunk's rows
 	ids    [][]uint32 // of the keys' values
@@ -174,9 +175,7 @@ func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int)
 			g.rows[group]++
 		}
 	} else {
-		for _, group := range groups {
-			g.rows[group] = 1
-		}
+		g.mark(groups)
 	}
 	for _, t := range g.tables {
 		if err := t.add(r, lo, groups, weights); err != nil {
@@ -184,6 +183,42 @@ func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int)
 		}
 	}
 	return nil
+}
+
+// fewGroups is of how many groups it pays to know whether all are there.
+const fewGroups = 1 << 10
+
+// mark says that groups are there. Where all that have a number are, there is
+// nothing to say.
+func (g *Grouper) mark(groups []uint32) {
+	numbered := g.numbered()
+	if g.there == numbered {
+		return
+	}
+	rows := g.rows
+	for _, group := range groups {
+		rows[group] = 1
+	}
+	if numbered > fewGroups {
+		return
+	}
+	g.there = 0
+	for _, n := range rows[1 : numbered+1] {
+		if n > 0 {
+			g.there++
+		}
+	}
+}
+
+// numbered is how many groups have a number and room.
+func (g *Grouper) numbered() int {
+	switch keys := g.group.Keys; len(keys) {
+	case 0:
+		return 1
+	case 1:
+		return min(g.plan.domains[keys[0]].Len(), len(g.rows)-1) // others may have numbered more
+	}
+	return len(g.pairs[len(g.pairs)-1].pairs)
 }
 
 // hide makes the rows that are not selected members of the hidden group.

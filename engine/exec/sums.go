@@ -144,11 +144,11 @@ func (s *doubleSums) addCoded(r *Rows, lo int, groups []uint32) (done bool, err 
 	if s.someOdd {
 		return false, nil
 	}
-	codes := v.codes16[lo : lo+len(groups)]
+	codes, small, units := v.codes16[lo:lo+len(groups)], s.small, s.codeUnits
 	if v.valid == nil {
 		for i, group := range groups {
-			t := &s.small[group]
-			t.sum += s.codeUnits[uint16(codes[i])]
+			t := &small[group]
+			t.sum += units[uint16(codes[i])]
 			t.count++
 		}
 		s.settle(len(groups))
@@ -161,8 +161,8 @@ func (s *doubleSums) addCoded(r *Rows, lo int, groups []uint32) (done bool, err 
 		}
 		for ; word != 0; word &= word - 1 {
 			i := w + trailing(word)
-			t := &s.small[groups[i]]
-			t.sum += s.codeUnits[uint16(codes[i])]
+			t := &small[groups[i]]
+			t.sum += units[uint16(codes[i])]
 			t.count++
 		}
 	}

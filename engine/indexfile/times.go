@@ -3,6 +3,8 @@ package indexfile
 import (
 	"encoding/binary"
 
+	"github.com/apache/arrow/go/v15/arrow"
+
 	"arbor/catalog"
 )
 
@@ -81,6 +83,17 @@ type Times struct{ times *times }
 func (r *Reader) Times() (Times, error) {
 	t, err := r.timeColumn()
 	return Times{t}, err
+}
+
+// Array is Reader.TimeArray in the memory of dst, which is made longer if need be
+// and given back. The array holds until dst is used again.
+func (t Times) Array(dst []int64, lo, hi int) (arrow.Array, []int64) {
+	if cap(dst) < hi-lo {
+		dst = make([]int64, hi-lo)
+	}
+	dst = dst[:hi-lo]
+	t.times.fill(dst, lo)
+	return fixedArray(catalog.TypeDatetime, raw(dst), nil, hi-lo, 0), dst
 }
 
 // At is the raw time of row i, in microseconds since 1970 UTC.
