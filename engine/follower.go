@@ -3,25 +3,33 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"arbor/catalog"
 )
 
-// follower makes logged batches known to their shards' tails soon after they
-// came, so that the first question after a burst finds duplicates matched and
-// columns made. Nobody waits for it: Append only leaves the shard's name, and a
-// question makes known itself what is missing. It is one goroutine, which while
-// appends are under way rests as long as it has worked, and it leaves a shard
-// whose columns are full to the questions that need it, so that what it makes
-// known is bounded as they are.
+// follower makes logged batches known to their shards' tails, so that the first
+// question after a burst finds duplicates matched and columns made. Nobody waits
+// for it: Append only leaves the shard's name, and a question makes known itself
+// what is missing. What it does is for nothing if the events are indexed before
+// somebody asks, so that it takes a small part of the time while events come, and
+// does the rest when they stop; a shard that is being indexed, or is about to be,
+// it leaves alone. It lags behind by followLagBytes of each shard at most, as long
+// as half of its goroutine's time is enough for that. It leaves a shard whose
+// columns are full to the questions that need it, so that what it makes known is
+// bounded as they are.
 type follower struct {
 	engine *Engine
 	// wake has room for one signal; nil means that nobody follows.
 	wake chan struct{}
+	// came is when the last batch was published, in nanoseconds.
+	came atomic.Int64
 
-	mu      sync.Mutex // guards what follows
-	waiting map[*shard]struct{}
+	mu sync.Mutex // guards what follows
+	// waiting are shards with batches to be looked at, urgent those of them that
+	// lag too far.
+	waiting, urgent map[*shard]struct{}
 }
 
 // Sizes of the follower's work.
@@ -30,39 +38,75 @@ const (
 	followAfter = 5 * time.Millisecond
 	// followEvents is how many events are made known before others have a turn at
 	// the tail.
-	followEvents = 1 << 14
+	followEvents = 1 << 13
+	// followQuiet is for how long no batch must have come for the follower to work
+	// without a rest.
+	followQuiet = 25 * time.Millisecond
+	// followRests is how many times longer than it worked it rests otherwise.
+	followRests = 19
+	// followLagBytes is how much of a shard's log may be unknown before it rests only
+	// as long as it worked. A first question makes so much known in half a second or
+	// so.
+	followLagBytes = 128 << 20
 )
 
-// add says that a batch of the shard was published.
+// add says that a batch of the shard was published, or that it has another tail.
 func (f *follower) add(s *shard) {
 	if f.wake == nil {
 		return
 	}
-	f.mu.Lock()
-	if f.waiting == nil {
-		f.waiting = map[*shard]struct{}{}
-	}
-	f.waiting[s] = struct{}{}
-	f.mu.Unlock()
+	f.came.Store(time.Now().UnixNano())
+	f.put(s)
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take takes the shards that wait.
-func (f *follower) take() map[*shard]struct{} {
+// put lets the shard wait.
+func (f *follower) put(s *shard) {
+	late := s.unknown() > followLagBytes
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	waiting := f.waiting
-	f.waiting = nil
-	return waiting
+	if f.waiting == nil {
+		f.waiting, f.urgent = map[*shard]struct{}{}, map[*shard]struct{}{}
+	}
+	f.waiting[s] = struct{}{}
+	if late {
+		f.urgent[s] = struct{}{}
+	}
+}
+
+// next takes a shard that waits, an urgent one if there is any; nil if none does.
+func (f *follower) next() *shard {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, of := range []map[*shard]struct{}{f.urgent, f.waiting} {
+		for s := range of {
+			delete(f.urgent, s)
+			delete(f.waiting, s)
+			return s
+		}
+	}
+	return nil
+}
+
+// isLate reports whether some shard lags too far.
+func (f *follower) isLate() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.urgent) > 0
+}
+
+// isQuiet reports whether no events come.
+func (f *follower) isQuiet() bool {
+	return !f.engine.flights.some() && time.Since(time.Unix(0, f.came.Load())) > followQuiet
 }
 
 // run ends when the engine is closed.
 func (f *follower) run(ctx context.Context) {
 	defer f.engine.work.Done()
-	for f.rest(ctx, 0) {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -71,17 +115,34 @@ func (f *follower) run(ctx context.Context) {
 		if !f.rest(ctx, followAfter) {
 			return
 		}
-		for s := range f.take() {
+		for s := f.next(); s != nil; s = f.next() {
+			start := time.Now()
 			f.follow(ctx, s)
+			if !f.pause(ctx, time.Since(start)) {
+				return
+			}
 		}
 	}
 }
 
+// pause rests after work, as long as events come, and reports whether the engine is
+// still open.
+func (f *follower) pause(ctx context.Context, worked time.Duration) bool {
+	for rested := time.Duration(0); rested < followRests*worked && !f.isQuiet(); {
+		if rested >= worked && f.isLate() {
+			break
+		}
+		d := min(followRests*worked-rested, max(worked, followAfter), followQuiet)
+		if !f.rest(ctx, d) {
+			return false
+		}
+		rested += d
+	}
+	return ctx.Err() == nil
+}
+
 // rest waits, and reports whether the engine is still open.
 func (f *follower) rest(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -92,25 +153,25 @@ func (f *follower) rest(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// follow makes all batches of a shard known. An error ends it: a question that
-// meets it too says so.
+// follow does a step for a shard, which waits again if there is more to do. An
+// error ends that: a question that meets it too says so.
 func (f *follower) follow(ctx context.Context, s *shard) {
-	for more := true; more; {
-		start := time.Now()
-		var err error
-		if more, err = f.step(ctx, s); err != nil {
-			if ctx.Err() == nil {
-				f.engine.logger.Warn("logged events wait for the next question", "shard", s.key.String(), "error", err)
-			}
-			return
+	if s.isSealing(f.engine.catalog.Load()) && s.unknown() <= followLagBytes {
+		return // what is known now is thrown away then, and what is left comes again
+	}
+	more, err := f.step(ctx, s)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.engine.logger.Warn("logged events wait for the next question", "shard", s.key.String(), "error", err)
 		}
-		if f.engine.flights.some() && !f.rest(ctx, time.Since(start)) {
-			return
-		}
+		return
+	}
+	if more {
+		f.put(s)
 	}
 }
 
-// step makes some batches of a shard known and reports whether there are more.
+// step makes some batches of a shard known and reports whether there is more to do.
 func (f *follower) step(ctx context.Context, s *shard) (more bool, err error) {
 	v, err := s.view(f.engine)
 	if err != nil || len(v.logs) == 0 {
@@ -128,13 +189,13 @@ func (f *follower) step(ctx context.Context, s *shard) (more bool, err error) {
 	if t.columns.isFull() {
 		return false, nil
 	}
-	if err := t.extend(ctx, v.upTo(t.batches, followEvents)); err != nil {
+	if err := t.extend(ctx, v.upTo(t.columns.batches(), followEvents)); err != nil {
 		return false, v.blame(err)
 	}
-	if t.batches < len(v.logs) {
+	if t.columns.batches() < len(v.logs) {
 		return true, nil
 	}
-	if f.engine.flights.some() {
+	if f.wake != nil && !f.isQuiet() {
 		return false, nil // more is to come
 	}
 	// Who is visible is worked out too, as most questions will ask.

@@ -75,13 +75,9 @@ func TestFollowerAfterIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.building.take(testContext); err != nil {
+	if err := e.indexer.alone(testContext, s, func() error { return e.indexer.build(testContext, s, taskIndex, refs[:5], nil) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.indexer.build(testContext, s, taskIndex, refs[:5], nil); err != nil {
-		t.Fatal(err)
-	}
-	s.building.give()
 	followedBatches(t, s, 15)
 	if err := e.Close(); err != nil {
 		t.Error(err)
@@ -96,7 +92,7 @@ func TestFollowerInSteps(t *testing.T) {
 		steps, batches int
 	}{{0, 3, 25}, {1, 2, 9}} {
 		e := openBudgeted(t, tt.budget)
-		newSample().fill(t, e, 3*followEvents, 2000)
+		newSample().fill(t, e, 3*followEvents, 1000)
 		shard := sampleShard(e)
 		steps := 0
 		for more := true; more; steps++ {

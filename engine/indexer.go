@@ -121,14 +121,23 @@ func (x *indexer) runAll(ctx context.Context, project catalog.ProjectID, closeDa
 // run does one task. The caller is planning.
 func (x *indexer) run(ctx context.Context, t task) (err error) {
 	s := x.engine.shard(t.shard)
+	return x.alone(ctx, s, func() error {
+		if t.kind == taskIndex {
+			return x.index(ctx, s)
+		}
+		return x.merge(ctx, s, t)
+	})
+}
+
+// alone does something while nobody else builds a file of the shard. What is left
+// in the log, or came meanwhile, is the follower's afterwards.
+func (x *indexer) alone(ctx context.Context, s *shard, do func() error) error {
 	if err := s.building.take(ctx); err != nil {
 		return err
 	}
+	defer x.engine.follower.add(s)
 	defer s.building.give()
-	if t.kind == taskIndex {
-		return x.index(ctx, s)
-	}
-	return x.merge(ctx, s, t)
+	return do()
 }
 
 // index makes files of what is logged now, as many as its size takes.
@@ -231,7 +240,6 @@ func (x *indexer) build(ctx context.Context, s *shard, k taskKind, refs []logRef
 		return fmt.Errorf("%s shard %s: %w", k, s.key, v.blame(err))
 	}
 	e.settle(s.swap(sources, f, b.cut()))
-	e.follower.add(s) // what is left in the log has a new tail
 	e.metrics.built(b, f)
 	return e.trash.retire(s, fileNames(sources))
 }

@@ -36,8 +36,10 @@ type logColumns struct {
 	// tail, so that the budget does not count these columns any more.
 	full, dropped bool
 
-	ends   []uint32 // how many events there are up to each batch that is held
-	rows   int
+	ends []uint32 // how many events there are up to each batch that is held
+	rows int
+	// bytes is how long the batches that are held are in the log.
+	bytes  atomic.Int64
 	chunks []*logChunk
 	events logDictionary // by the numbers of the tail's names
 	users  logDictionary
@@ -127,6 +129,7 @@ func (c *logColumns) add(t *tail, b *event.Batch, first uint32, recordBytes int6
 	defer c.mu.Unlock()
 	c.rows += len(b.Events)
 	c.ends = appendCounted(c.ends, uint32(c.rows), &c.size)
+	c.bytes.Add(recordBytes)
 	c.entries, c.texts = t.entries, t.texts
 	c.settle()
 }
@@ -146,6 +149,13 @@ func (c *logColumns) isFull() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.full
+}
+
+// batches is how many of the tail's batches are held.
+func (c *logColumns) batches() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ends)
 }
 
 // addEvents adds events that are not seen before their batch is added.

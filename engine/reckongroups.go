@@ -18,20 +18,9 @@ func (k *reckoning) judgeAcross() (err error) {
 	t := k.view.tail
 	for i := range t.groups {
 		g := &t.groups[i]
-		k.members = k.members[:0]
-		for _, number := range g.entries {
-			if int64(number) < k.view.events {
-				k.members = append(k.members, t.member(number))
-			}
-		}
-		if len(k.members) == 0 {
-			continue // nothing of it is in this view yet
-		}
-		k.members = append(k.members, g.rows...)
-		if g.link >= 0 {
+		if k.judgeLogged(g) && g.link >= 0 {
 			seen[g.link] = true
 		}
-		k.judge(g.keyed)
 	}
 	for i := range k.links.groups {
 		if !seen[i] {
@@ -40,6 +29,22 @@ func (k *reckoning) judgeAcross() (err error) {
 		}
 	}
 	return nil
+}
+
+// judgeLogged judges a group of the tail, unless nothing of it is in the view yet.
+func (k *reckoning) judgeLogged(g *tailGroup) bool {
+	k.members = k.members[:0]
+	for _, number := range g.entries {
+		if int64(number) < k.view.events {
+			k.members = append(k.members, k.view.tail.member(number))
+		}
+	}
+	if len(k.members) == 0 {
+		return false
+	}
+	k.members = append(k.members, g.rows...)
+	k.judge(g.keyed)
+	return true
 }
 
 // judge judges the group in members.

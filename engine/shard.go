@@ -64,6 +64,21 @@ func (c *contents) add(r logRef) {
 	c.bytes += int64(r.length)
 }
 
+// unknown is how many bytes of the shard's log its tail does not hold yet.
+func (s *shard) unknown() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.bytes - s.now.tail.columns.bytes.Load()
+}
+
+// isSealing reports whether the shard gets another tail soon: a file of it is being
+// built, or its log is long enough for one.
+func (s *shard) isSealing(c *catalog.Catalog) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.building) > 0 || s.now.bytes >= c.SealAfterBytes()
+}
+
 // view takes what the shard holds now. The caller releases it.
 func (s *shard) view(e *Engine) (*view, error) {
 	s.mu.Lock()

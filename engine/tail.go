@@ -14,8 +14,11 @@ import (
 // out soon after a batch came, or when a query asks first, batch by batch, and
 // grows with the log; when the shard's files change a new one begins.
 //
-// An event costs about 110 bytes: its entry, and two slots in tables that find
-// entries by hash. The entry holds its key, so that candidates are confirmed
+// Keys are known first, columns when a scan asks or the follower has time: who only
+// wants to know about duplicates does without them.
+//
+// An event costs about 100 bytes: its entry, and a slot in the table that finds
+// entries by key. The entry holds its key, so that candidates are confirmed
 // without going back to the log. What columns cost comes on top; see logColumns.
 type tail struct {
 	// turn is held by whoever reads or extends what follows, and what the
@@ -30,12 +33,12 @@ type tail struct {
 	events  names
 	texts   []byte    // insert ids that their keys do not stand for
 	byKey   hashtable // the first entry of each key
-	byID    hashtable // the first entry of each ingest id
+	ids     idIndex
 	groups  []tailGroup
 	marks   []batchMarks
 	// unmatched are entries that were not looked for in the files yet.
 	unmatched []uint32
-	// columns are the events by column, for scans.
+	// columns are the events by column, for scans: of the first batches that are known, maybe not of all.
 	columns logColumns
 	// damaged are the ids that turned out to belong to different events.
 	damaged tombstones
@@ -77,31 +80,54 @@ type batchMarks struct {
 }
 
 func newTail(files *fileset) *tail {
-	return &tail{turn: newTurn(), files: files}
+	t := &tail{turn: newTurn(), files: files}
+	t.ids.entries = &t.entries
+	return t
 }
 
-// extend makes all batches of the view known. The caller has the turn.
+// extend makes all batches of the view known, and holds them by column as far as
+// the budget goes. The caller has the turn.
 func (t *tail) extend(ctx context.Context, v *view) error {
 	t.columns.begin(&v.engine.columnBudget)
+	for held := t.columns.batches(); held < len(v.logs) && !t.columns.isFull(); held++ {
+		if err := t.read(ctx, v, held); err != nil {
+			return err
+		}
+		first := uint32(t.columns.rows)
+		if held == t.batches {
+			if err := t.add(&t.batch); err != nil {
+				return err
+			}
+		}
+		t.columns.add(t, &t.batch, first, int64(v.logs[held].length))
+	}
+	return t.extendKeys(ctx, v)
+}
+
+// extendKeys makes all batches of the view known, but for their columns. The
+// caller has the turn.
+func (t *tail) extendKeys(ctx context.Context, v *view) error {
 	for t.batches < len(v.logs) {
-		if err := ctx.Err(); err != nil {
+		if err := t.read(ctx, v, t.batches); err != nil {
 			return err
 		}
-		if err := v.read(v.logs[t.batches], &t.buffer, &t.batch); err != nil {
-			return err
-		}
-		first := uint32(t.entries.count)
 		if err := t.add(&t.batch); err != nil {
 			return err
 		}
-		t.columns.add(t, &t.batch, first, int64(v.logs[t.batches].length))
-		t.batches++
 	}
 	if err := t.match(ctx); err != nil {
 		return err
 	}
 	t.report(v)
 	return nil
+}
+
+// read decodes a batch of the view into t.batch.
+func (t *tail) read(ctx context.Context, v *view, number int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return v.read(v.logs[number], &t.buffer, &t.batch)
 }
 
 // read decodes a logged batch. Its strings hold until buffer is used again.
@@ -114,6 +140,7 @@ func (v *view) read(r logRef, buffer *[]byte, into *event.Batch) error {
 	return event.DecodeBatch(b, into)
 }
 
+// add makes the next batch's events and marks known.
 func (t *tail) add(b *event.Batch) error {
 	if len(b.Deletes)+len(b.Undos) > 0 {
 		m := batchMarks{batch: t.batches}
@@ -128,6 +155,7 @@ func (t *tail) add(b *event.Batch) error {
 	for i := range b.Events {
 		t.addEvent(&b.Events[i])
 	}
+	t.batches++
 	return nil
 }
 
@@ -190,8 +218,11 @@ func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b))
 // damaged, else they are one and the same, and fall into one group by their keys.
 func (t *tail) identify(number uint32) {
 	n := t.entries.at(number)
-	other, found := t.byID.find(idHash(n.id), number, func(o uint32) bool { return t.entries.at(o).id == n.id })
-	if o := t.entries.at(other); found && (o.payload != n.payload || o.time != n.time) {
+	other, found := t.ids.add(number)
+	if !found {
+		return
+	}
+	if o := t.entries.at(other); o.payload != n.payload || o.time != n.time {
 		t.damaged.addDamaged(n.id)
 	}
 }
@@ -225,7 +256,7 @@ func (t *tail) member(number uint32) member {
 
 // find is the entry that bears the id, and whether there is one.
 func (t *tail) find(id catalog.IngestID) (uint32, bool) {
-	return t.byID.look(idHash(id), func(o uint32) bool { return t.entries.at(o).id == id })
+	return t.ids.look(id)
 }
 
 // report raises an alarm for each id that was found to be damaged.

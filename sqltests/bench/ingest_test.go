@@ -48,15 +48,16 @@ func importBodies(b *testing.B, requests, events int, compress func([]byte) []by
 }
 
 // openGateway opens a gateway over an engine on the real file system, with a
-// project shop whose token is token.
-func openGateway(b *testing.B) *gateway.Gateway {
+// project shop whose token is token. The log is followed if asked, and nothing is
+// indexed.
+func openGateway(b *testing.B, followed bool) *gateway.Gateway {
 	b.Helper()
 	ctx, log, dir := context.Background(), slog.New(slog.DiscardHandler), b.TempDir()
 	metadata, err := cluster.OpenMetadata(vfs.OS(), filepath.Join(dir, "catalog"), log)
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: dir, Logger: log, Catalog: metadata.Catalog(), Manual: true})
+	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: dir, Logger: log, Catalog: metadata.Catalog(), Manual: !followed, TickEvery: 1 << 40})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,17 +84,19 @@ func BenchmarkImport(b *testing.B) {
 		name                    string
 		requests, events, conns int
 		compress                func([]byte) []byte
+		followed                bool
 	}{
-		{"batches", 50, 2000, 2, plain},
-		{"batches from 16", 50, 2000, 16, plain},
-		{"gzip", 50, 2000, 2, gzipped},
-		{"zstd", 50, 2000, 2, zstdCompressed},
-		{"tens from 16", 2000, 10, 16, plain},
-		{"single from 64", 10_000, 1, 64, plain},
+		{"batches", 50, 2000, 2, plain, false},
+		{"batches, followed", 50, 2000, 2, plain, true},
+		{"batches from 16", 50, 2000, 16, plain, false},
+		{"gzip", 50, 2000, 2, gzipped, false},
+		{"zstd", 50, 2000, 2, zstdCompressed, false},
+		{"tens from 16", 2000, 10, 16, plain, false},
+		{"single from 64", 10_000, 1, 64, plain, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			bodies := importBodies(b, c.requests, c.events, c.compress)
-			handler := openGateway(b).HTTPHandler()
+			handler := openGateway(b, c.followed).HTTPHandler()
 			b.ReportAllocs()
 			b.ResetTimer()
 			start := cpuTime(b)
@@ -171,7 +174,7 @@ func BenchmarkInsert(b *testing.B) {
 		{"text of 1", 1, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			g := openGateway(b)
+			g := openGateway(b, false)
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				b.Fatal(err)
