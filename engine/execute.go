@@ -32,6 +32,7 @@ func (e *Engine) Execute(ctx context.Context, f *exec.Fragment, yield func(*exec
 	if err != nil {
 		return exec.ScanStats{}, fmt.Errorf("execute: %w", err)
 	}
+	s.plan.Until(ctx)
 	answer := s.answer
 	if f.Group == nil {
 		answer = s.sort

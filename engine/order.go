@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
 	"context"
 	"fmt"
 	"slices"
@@ -108,7 +109,10 @@ func (s *scan) sort(ctx context.Context, yield func(*exec.Batch) error) error {
 	if err := s.work(ctx); err != nil {
 		return err
 	}
-	rows := mergeSorted(o.lists, s.fragment.Limit)
+	rows, err := o.mergeSorted(s.fragment.Limit)
+	if err != nil {
+		return err
+	}
 	if o.top > 0 {
 		if err := s.fetch(ctx, o, rows); err != nil {
 			return err
@@ -164,9 +168,10 @@ func (o *ordering) beat(key []byte) {
 	}
 }
 
-// mergeSorted puts sorted lists together, up to a limit; 0 is none.
-func mergeSorted(lists [][]sortedRow, limit int64) []sortedRow {
-	total := 0
+// mergeSorted puts sorted lists together, up to a limit; 0 is none. It ends with the
+// query.
+func (o *ordering) mergeSorted(limit int64) ([]sortedRow, error) {
+	lists, total := sortedLists(o.lists), 0
 	for _, l := range lists {
 		total += len(l)
 	}
@@ -174,20 +179,37 @@ func mergeSorted(lists [][]sortedRow, limit int64) []sortedRow {
 		total = int(min(int64(total), limit))
 	}
 	if len(lists) == 1 {
-		return lists[0][:total]
+		return lists[0][:total], o.scan.plan.Ended()
 	}
+	heap.Init(&lists)
 	out := make([]sortedRow, 0, total)
 	for len(out) < total {
-		best := -1
-		for i, l := range lists {
-			if len(l) > 0 && (best < 0 || bytes.Compare(l[0].key, lists[best][0].key) < 0) {
-				best = i
+		if len(out)%sortedRun == 0 {
+			if err := o.scan.plan.Ended(); err != nil {
+				return nil, err
 			}
 		}
-		out = append(out, lists[best][0])
-		lists[best] = lists[best][1:]
+		out = append(out, lists[0][0])
+		if lists[0] = lists[0][1:]; len(lists[0]) == 0 {
+			heap.Pop(&lists)
+		} else {
+			heap.Fix(&lists, 0)
+		}
 	}
-	return out
+	return out, o.scan.plan.Ended()
+}
+
+// sortedLists are lists of rows, none empty, by their first rows.
+type sortedLists [][]sortedRow
+
+func (l sortedLists) Len() int           { return len(l) }
+func (l sortedLists) Less(i, j int) bool { return compareSorted(l[i][0], l[j][0]) < 0 }
+func (l sortedLists) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l *sortedLists) Push(x any)        { *l = append(*l, x.([]sortedRow)) }
+func (l *sortedLists) Pop() any {
+	last := (*l)[len(*l)-1]
+	*l = (*l)[:len(*l)-1]
+	return last
 }
 
 // give yields rows whose columns were read.

@@ -159,7 +159,9 @@ func (w *worker) userDay(ctx context.Context, d *userDay) error {
 	if w.sorter.emit != nil {
 		return nil
 	}
-	w.sorter.sort()
+	if err := w.sorter.sort(); err != nil {
+		return err
+	}
 	if err := s.order.give(w.sorter.rows, func(b *exec.Batch) error { return send(ctx, b) }); err != nil {
 		return err
 	}

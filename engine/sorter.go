@@ -40,20 +40,32 @@ func (s *sorter) hold(n int64) error {
 	return s.order.hold(n)
 }
 
-// finish sorts the rows and leaves them to the scan.
+// sortedRun is how many rows are sorted before anyone looks whether the query has ended.
+const sortedRun = 1 << 14
+
+// finish sorts the rows in runs and leaves these to the scan. If the query has ended
+// it leaves nothing, which whoever merges them finds out too.
 func (s *sorter) finish() {
-	s.sort()
-	if len(s.rows) == 0 {
-		return
+	var runs [][]sortedRow
+	for rows := s.rows; len(rows) > 0; {
+		if s.order.scan.plan.Ended() != nil {
+			return
+		}
+		run := rows[:min(sortedRun, len(rows))]
+		slices.SortFunc(run, compareSorted)
+		runs, rows = append(runs, run), rows[len(run):]
 	}
 	scan := s.worker.scan
 	scan.mu.Lock()
 	defer scan.mu.Unlock()
-	s.order.lists = append(s.order.lists, s.rows)
+	s.order.lists = append(s.order.lists, runs...)
 }
 
-func (s *sorter) sort() {
-	slices.SortFunc(s.rows, func(a, b sortedRow) int { return bytes.Compare(a.key, b.key) })
+func compareSorted(a, b sortedRow) int { return bytes.Compare(a.key, b.key) }
+
+// sort sorts all rows.
+func (s *sorter) sort() error {
+	return exec.SortUntil(s.order.scan.plan, s.rows, compareSorted)
 }
 
 // blockCanWin holds what the zone maps know of the order's first column in a block

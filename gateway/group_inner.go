@@ -127,6 +127,7 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 	if err != nil {
 		return exec.ScanStats{}, err
 	}
+	answer.Until(ctx)
 	groups, err := exec.NewGrouper(answer)
 	if err != nil {
 		return exec.ScanStats{}, err

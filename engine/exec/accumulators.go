@@ -300,7 +300,7 @@ func (x *extremes) merge(o accumulator, to []uint32) error {
 
 func (x *extremes) result(groups []uint32) (arrow.Array, error) {
 	values := x.plan.domains[x.column].all()
-	return valueArray(x.typ, len(groups), func(i int) catalog.Value { return values[x.best[groups[i]]] })
+	return x.plan.valueArray(x.typ, len(groups), func(i int) catalog.Value { return values[x.best[groups[i]]] })
 }
 
 // touches is AggFirst or AggLast: the value at the first or last moment, by ingest
@@ -381,7 +381,7 @@ func (t *touches) merge(o accumulator, to []uint32) error {
 
 func (t *touches) result(groups []uint32) (arrow.Array, error) {
 	values := t.plan.domains[t.args[0]].all()
-	return valueArray(t.typ, len(groups), func(i int) catalog.Value { return values[t.best[groups[i]].id] })
+	return t.plan.valueArray(t.typ, len(groups), func(i int) catalog.Value { return values[t.best[groups[i]].id] })
 }
 
 // int64Array is an array of integers; nil valid means that none is null.

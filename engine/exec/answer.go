@@ -3,7 +3,6 @@ package exec
 import (
 	"cmp"
 	"math/big"
-	"slices"
 	"strings"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -53,13 +52,19 @@ func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
 	compareBy := func(column int) func(a, b int32) int {
 		var compare func(a, b int32) int
 		return func(a, b int32) int {
+			if failed != nil {
+				return 0
+			}
 			if compare == nil {
 				c, err := g.column(column, groups)
 				if err != nil {
 					failed = err
 					return 0
 				}
-				compare = comparer(c, decimals[column])
+				if compare, err = comparer(g.plan, c, decimals[column]); err != nil {
+					failed = err
+					return 0
+				}
 			}
 			return compare(a, b)
 		}
@@ -76,7 +81,7 @@ func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
 	for column := range f.answerColumns() {
 		compare = append(compare, compareBy(column))
 	}
-	rows := sortedRows(func(a, b int32) int {
+	rows, err := sortedRows(g.plan, func(a, b int32) int {
 		for _, c := range compare {
 			if sign := c(a, b); sign != 0 {
 				return sign
@@ -84,11 +89,17 @@ func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
 		}
 		return int(a - b)
 	}, len(groups), f.Limit)
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, err
+	}
 	out := make([]uint32, len(rows))
 	for i, row := range rows {
 		out[i] = groups[row]
 	}
-	return out, failed
+	return out, nil
 }
 
 // decimals says which columns of the answer are decimals.
@@ -145,36 +156,41 @@ func (g *Grouper) keyColumn(k int, groups []uint32) (arrow.Array, error) {
 	values := g.plan.domains[column].all()
 	t, _, _ := g.plan.Fragment.ColumnType(column)
 	if len(g.group.Keys) == 1 {
-		return valueArray(t, len(groups), func(i int) catalog.Value { return values[groups[i]-1] })
+		return g.plan.valueArray(t, len(groups), func(i int) catalog.Value { return values[groups[i]-1] })
 	}
 	ids := make([]uint32, len(groups))
 	var one []uint32
 	for i, group := range groups {
+		if err := g.plan.ended(i); err != nil {
+			return nil, err
+		}
 		one = g.keyIDs(group, one)
 		ids[i] = one[k]
 	}
-	return valueArray(t, len(groups), func(i int) catalog.Value { return values[ids[i]] })
+	return g.plan.valueArray(t, len(groups), func(i int) catalog.Value { return values[ids[i]] })
 }
 
 // sortedRows are the numbers of the rows in an order, up to a limit; 0 is none.
-func sortedRows(less func(a, b int32) int, rows int, limit int64) []int32 {
+func sortedRows(p *Plan, less func(a, b int32) int, rows int, limit int64) ([]int32, error) {
 	if limit > 0 && limit < int64(rows)/2 {
-		return topRows(rows, int(limit), less)
+		return topRows(p, rows, int(limit), less)
 	}
 	out := make([]int32, rows)
 	for i := range out {
 		out[i] = int32(i)
 	}
-	slices.SortFunc(out, less)
+	if err := SortUntil(p, out, less); err != nil {
+		return nil, err
+	}
 	if limit > 0 && limit < int64(rows) {
 		out = out[:limit]
 	}
-	return out
+	return out, nil
 }
 
 // topRows are the first n rows of an order: a heap of the best so far, the worst
 // of them on top.
-func topRows(rows, n int, less func(a, b int32) int) []int32 {
+func topRows(p *Plan, rows, n int, less func(a, b int32) int) ([]int32, error) {
 	heap := make([]int32, 0, n)
 	down := func(i int) {
 		for {
@@ -193,6 +209,9 @@ func topRows(rows, n int, less func(a, b int32) int) []int32 {
 		}
 	}
 	for row := range int32(rows) {
+		if err := p.ended(int(row)); err != nil {
+			return nil, err
+		}
 		switch {
 		case len(heap) < n:
 			heap = append(heap, row)
@@ -206,12 +225,11 @@ func topRows(rows, n int, less func(a, b int32) int) []int32 {
 			down(0)
 		}
 	}
-	slices.SortFunc(heap, less)
-	return heap
+	return heap, SortUntil(p, heap, less)
 }
 
 // comparer compares two rows of an array; null comes first.
-func comparer(a arrow.Array, decimal bool) func(i, j int32) int {
+func comparer(p *Plan, a arrow.Array, decimal bool) (func(i, j int32) int, error) {
 	value := func(i, j int32) int { return 0 }
 	switch x := a.(type) {
 	case *array.Int64:
@@ -229,6 +247,9 @@ func comparer(a arrow.Array, decimal bool) func(i, j int32) int {
 		if decimal {
 			numbers := make([]*big.Rat, x.Len())
 			for i := range numbers {
+				if err := p.ended(i); err != nil {
+					return nil, err
+				}
 				if n, ok := parseNumber(x.Value(i)); ok && !x.IsNull(i) {
 					numbers[i] = n
 				} else {
@@ -241,7 +262,7 @@ func comparer(a arrow.Array, decimal bool) func(i, j int32) int {
 		value = func(i, j int32) int { return strings.Compare(x.Value(int(i)), x.Value(int(j))) }
 	}
 	if a.NullN() == 0 {
-		return value
+		return value, nil
 	}
 	return func(i, j int32) int {
 		switch in, jn := a.IsNull(int(i)), a.IsNull(int(j)); {
@@ -253,5 +274,5 @@ func comparer(a arrow.Array, decimal bool) func(i, j int32) int {
 			return 1
 		}
 		return value(i, j)
-	}
+	}, nil
 }

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -12,6 +13,7 @@ import (
 // behaviourStates gives a behavioural function's values of users whose states
 // Behaviours has made.
 type behaviourStates struct {
+	plan     *Plan
 	function Behaviour
 	states   []int64
 	words    int // of a user's states together
@@ -25,7 +27,7 @@ func (s *behaviourStates) grow(int) int64                          { return 0 }
 func (s *behaviourStates) merge(accumulator, []uint32) error       { return errStepped }
 
 func (s *behaviourStates) result(groups []uint32) (arrow.Array, error) {
-	return valueArray(s.function.Result(), len(groups), func(i int) catalog.Value {
+	return s.plan.valueArray(s.function.Result(), len(groups), func(i int) catalog.Value {
 		at := int(groups[i]-1)*s.words + s.at
 		return s.function.Value(s.states[at : at+s.function.Words()])
 	})
@@ -104,6 +106,9 @@ func (b *behaviourGroups) grow(n int) int64 { return grow(&b.events, n) }
 func (b *behaviourGroups) merge(o accumulator, to []uint32) error {
 	size := int64(0)
 	for group, events := range o.(*behaviourGroups).events {
+		if err := b.plan.ended(group); err != nil {
+			return err
+		}
 		if group < len(to) && to[group] != 0 && events != nil {
 			mine := b.of(to[group])
 			size -= mine.Bytes()
@@ -115,10 +120,24 @@ func (b *behaviourGroups) merge(o accumulator, to []uint32) error {
 }
 
 func (b *behaviourGroups) result(groups []uint32) (arrow.Array, error) {
-	return valueArray(b.function.Result(), len(groups), func(i int) catalog.Value {
+	ctx := b.plan.until
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	var ended error
+	a, err := b.plan.valueArray(b.function.Result(), len(groups), func(i int) catalog.Value {
 		if b.events[groups[i]] == nil {
 			return b.function.New().Value()
 		}
-		return b.events[groups[i]].Value()
+		if ended != nil {
+			return catalog.Null
+		}
+		var v catalog.Value
+		v, ended = b.events[groups[i]].ValueUntil(ctx)
+		return v
 	})
+	if ended != nil {
+		return nil, ended
+	}
+	return a, err
 }

@@ -425,7 +425,7 @@ func (b *Behaviours) Answer(yield func(*Batch) error) error {
 	}
 	at := 0
 	for i, f := range b.functions {
-		g.tables[i] = &behaviourStates{function: f, states: b.states, words: b.words, at: at}
+		g.tables[i] = &behaviourStates{plan: b.plan, function: f, states: b.states, words: b.words, at: at}
 		at += f.Words()
 	}
 	for user, seen := range b.seen {

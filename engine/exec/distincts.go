@@ -78,6 +78,9 @@ func (d *distincts) merge(o accumulator, to []uint32) error {
 	}
 	size := int64(0)
 	for group := range other.sets {
+		if err := d.plan.ended(group); err != nil {
+			return err
+		}
 		if group < len(to) && to[group] != 0 {
 			set := &d.sets[to[group]]
 			if len(d.args) == 1 && set.empty() {

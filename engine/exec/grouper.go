@@ -405,6 +405,9 @@ func (g *Grouper) Merge(o *Grouper) error {
 	to := make([]uint32, len(o.rows))
 	var ids []uint32
 	for group := 1; group < len(o.rows); group++ {
+		if err := g.plan.ended(group); err != nil {
+			return err
+		}
 		if o.rows[group] == 0 {
 			continue
 		}
@@ -421,6 +424,9 @@ func (g *Grouper) Merge(o *Grouper) error {
 		}
 	}
 	for i, t := range g.tables {
+		if err := g.plan.ended(0); err != nil {
+			return err
+		}
 		if err := t.merge(o.tables[i], to); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package exec
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -167,13 +166,21 @@ func (h *histogram) used(values int) []bool {
 	return used
 }
 
+// rankedTogether is how many steps the values of a group are, that are looked at for
+// each of the groups.
+const rankedTogether = 64
+
 // ranked are the values of the groups, each group's in order, and the values by
 // rank.
-func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value) {
+func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value, err error) {
 	if h.byGroup != nil {
-		return h.byGroup, h.values
+		return h.byGroup, h.values, nil
 	}
-	defer func() { h.byGroup, h.values = byGroup, values }()
+	defer func() {
+		if err == nil {
+			h.byGroup, h.values = byGroup, values
+		}
+	}()
 	all := h.plan.domains[h.column].all()
 	used := h.used(len(all))
 	order := make([]uint32, 0, len(all)-1)
@@ -183,7 +190,9 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value) {
 		}
 	}
 	t := h.plan.domains[h.column].Type
-	slices.SortFunc(order, func(a, b uint32) int { return compareValues(all[a], all[b], t) })
+	if err := SortUntil(h.plan, order, func(a, b uint32) int { return compareValues(all[a], all[b], t) }); err != nil {
+		return nil, nil, err
+	}
 	values = make([]catalog.Value, len(order))
 	ranks := make([]uint32, len(all))
 	for rank, id := range order {
@@ -193,6 +202,9 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value) {
 	byGroup = make([][]valueCount, h.size)
 	if len(h.cells) > 0 {
 		for group := 1; group < h.size; group++ {
+			if err := h.plan.ended(group * rankedTogether); err != nil {
+				return nil, nil, err
+			}
 			row := h.cells[group*h.stride : (group+1)*h.stride]
 			for rank, id := range order {
 				if int(id) < len(row) && row[id] > 0 {
@@ -202,16 +214,21 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value) {
 		}
 	}
 	if len(h.counts) == 0 {
-		return byGroup, values
+		return byGroup, values, nil
 	}
 	for i, pair := range h.pairs.pairs {
 		group := pair >> 32
 		byGroup[group] = append(byGroup[group], valueCount{ranks[uint32(pair)], h.counts[i]})
 	}
-	for _, counts := range byGroup {
-		slices.SortFunc(counts, func(a, b valueCount) int { return int(int64(a.rank) - int64(b.rank)) })
+	for group, counts := range byGroup {
+		if err := h.plan.ended(group); err != nil {
+			return nil, nil, err
+		}
+		if err := SortUntil(h.plan, counts, func(a, b valueCount) int { return int(int64(a.rank) - int64(b.rank)) }); err != nil {
+			return nil, nil, err
+		}
 	}
-	return byGroup, values
+	return byGroup, values, nil
 }
 
 // percentiles is AggPercentile or AggPercentileDisc.
@@ -237,9 +254,12 @@ func (q *percentiles) merge(o accumulator, to []uint32) error {
 }
 
 func (q *percentiles) result(groups []uint32) (arrow.Array, error) {
-	byGroup, values := q.histogram.ranked()
+	byGroup, values, err := q.histogram.ranked()
+	if err != nil {
+		return nil, err
+	}
 	if !q.interpolate {
-		return valueArray(q.typ, len(groups), func(i int) catalog.Value {
+		return q.plan.valueArray(q.typ, len(groups), func(i int) catalog.Value {
 			counts := byGroup[groups[i]]
 			n := total(counts)
 			if n == 0 {

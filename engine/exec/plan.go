@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,8 @@ type Plan struct {
 	maxBytes int64
 	taken    atomic.Int64
 	kept     int64 // bytes of domains when the query began
+	// until is the query's context; nil is one without an end.
+	until context.Context
 }
 
 // Options of a plan.

@@ -268,6 +268,9 @@ func (s *doubleSums) result(groups []uint32) (arrow.Array, error) {
 	out := make([]float64, len(groups))
 	var valid []byte
 	for i, group := range groups {
+		if err := s.plan.ended(i); err != nil {
+			return nil, err
+		}
 		if s.small[group].count == 0 {
 			valid = unset(valid, len(groups), i)
 			continue
@@ -463,14 +466,14 @@ func (s *intSums) result(groups []uint32) (arrow.Array, error) {
 		whole = whole && s.small(group)
 	}
 	if whole {
-		return valueArray(catalog.TypeInt, len(groups), func(i int) catalog.Value {
+		return s.plan.valueArray(catalog.TypeInt, len(groups), func(i int) catalog.Value {
 			if s.counts[groups[i]] == 0 {
 				return catalog.Null
 			}
 			return catalog.Int(int64(s.low[groups[i]]))
 		})
 	}
-	return valueArray(catalog.TypeDecimal, len(groups), func(i int) catalog.Value {
+	return s.plan.valueArray(catalog.TypeDecimal, len(groups), func(i int) catalog.Value {
 		if s.counts[groups[i]] == 0 {
 			return catalog.Null
 		}
