@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -92,6 +93,52 @@ func everyByte(t *testing.T, rows []Row, form fileForm) {
 	if harmless > sectionAlign*30 {
 		t.Errorf("%d of %d bytes are not missed; only padding should not be", harmless, len(data))
 	}
+}
+
+// TestArrivalsDamaged changes bytes here and there in a file whose rows came in
+// about the order of their times.
+func TestArrivalsDamaged(t *testing.T) {
+	rows := inTurnRows(2500)
+	data := fileBytes(t, rows, Meta{})
+	if r, err := openBytes(data); err != nil || r.footer.ingest.arrivals == nil || r.footer.insertShared == 0 {
+		t.Fatalf("no arrivals: %v", err)
+	}
+	step := 211
+	if testing.Short() {
+		step *= 5
+	}
+	for at := 0; at < len(data); at += step {
+		data[at] ^= 1 << (at % 8)
+		r, err := openBytes(data)
+		if err == nil {
+			err = errors.Join(checkRows(r, rows), checkScalars(r, rows))
+			if damage := r.Verify(t.Context()); !errors.Is(damage, ErrCorrupt) {
+				t.Fatalf("byte %d of %d: verify: %v", at, len(data), damage)
+			}
+			r.Close()
+		}
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("byte %d of %d: %v", at, len(data), err)
+		}
+		data[at] ^= 1 << (at % 8)
+	}
+}
+
+// inTurnRows come about in the order of their times, some late, with UUIDs of
+// version 4.
+func inTurnRows(n int) []Row {
+	r := rand.New(rand.NewPCG(1, 2))
+	rows := make([]Row, n)
+	for i := range rows {
+		t := int64(i)*1000 + r.Int64N(20_000)
+		if i%40 == 0 {
+			t = r.Int64N(int64(n) * 1000)
+		}
+		rows[i] = Row{ID: catalog.IngestID{Time: uint64(1e18 + i/100*1e9), Edge: uint32(i / 100 % 2), Index: uint32(i % 100)}, Name: "e",
+			Time: t, DistinctID: fmt.Sprint("user ", r.IntN(100)), InsertID: randomUUID4(r)}
+	}
+	sortRows(rows)
+	return rows
 }
 
 // checkMetaAndAll is checkAll with the rest of the file.
@@ -278,12 +325,16 @@ func FuzzResealed(f *testing.F) {
 		writeForm(f, fs, "file", version2Rows(120), fuzzMeta(), form)
 		seeds = append(seeds, mapped(f, fs))
 	}
+	arriving := vfs.NewMem()
+	write(f, arriving, "file", inTurnRows(2500), Meta{})
+	seeds = append(seeds, mapped(f, arriving))
 	for section := range uint8(30) {
 		f.Add(uint8(0), section, []byte{1, 0, 7, 90, 0, 255})
 		f.Add(uint8(1), section, []byte{3, 0, 1, 200, 1, 128, 50, 50, 50})
 		f.Add(uint8(2), section, []byte{0, 2, 1})
 		f.Add(uint8(3), section, []byte{0, 0, 1, 9, 0, 255, 77, 0, 3})
 		f.Add(uint8(4), section, []byte{5, 0, 130, 1, 1, 16})
+		f.Add(uint8(5), section, []byte{1, 0, 200, 90, 0, 3, 7, 1, 129})
 	}
 	f.Fuzz(func(t *testing.T, file, section uint8, changes []byte) {
 		r, err := openBytes(resealed(seeds[int(file)%len(seeds)], int(section)%32, changes))

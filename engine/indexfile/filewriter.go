@@ -183,11 +183,11 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 		coder.users = readRunLengths(&decoder{bytes: runs.bytes}, f.users, rows)
 	}
 	timeInfo, timeParts := encodeTimes(b.times)
-	ingestInfo, ingestParts := encodeIngestIDs(b.ids)
+	ingestInfo, ingestParts := encodeIngestIDs(b.ids, timeInfo, timeParts, b.version)
 	b.times, b.ids = nil, nil
-	form, idParts, insertTexts := b.inserts.encode()
+	form, shared, idParts, insertTexts := b.inserts.encode(b.version)
 	b.inserts = insertBuilder{}
-	f.times, f.ingest, f.insertForm = timeInfo, ingestInfo, form
+	f.times, f.ingest, f.insertForm, f.insertShared = timeInfo, ingestInfo, form, shared
 	fileParts := slices.Concat(timeParts, []part{runs}, ingestParts, idParts, []part{
 		{kind: partDuplicates, bytes: appendDuplicates(nil, m.Duplicates), cold: true},
 		{kind: partGroups, bytes: appendGroups(nil, m.Groups), cold: true},

@@ -34,7 +34,7 @@ func (s *ingestIDs) find(ids []catalog.IngestID, rows int) (found []uint32) {
 	}
 	for i := range rows {
 		if wanted != nil {
-			if code := s.codes.at(i); wanted[code>>6]>>(code&63)&1 == 0 {
+			if code := s.request(i); wanted[code>>6]>>(code&63)&1 == 0 {
 				continue
 			}
 		}
@@ -45,6 +45,15 @@ func (s *ingestIDs) find(ids []catalog.IngestID, rows int) (found []uint32) {
 	return found
 }
 
+// request is the code of a row's request, where there is a table.
+func (s *ingestIDs) request(i int) uint64 {
+	if s.arrivals != nil {
+		code, _ := s.arrivals.at(i)
+		return uint64(code)
+	}
+	return s.codes.at(i)
+}
+
 // wanted is the set of codes of the ids' requests; nil without a table, which
 // any row may match.
 func (s *ingestIDs) wanted(ids []catalog.IngestID) (set []uint64, some bool) {
@@ -52,6 +61,17 @@ func (s *ingestIDs) wanted(ids []catalog.IngestID) (set []uint64, some bool) {
 		return nil, true
 	}
 	set = make([]uint64, len(s.requestTimes)/64+1)
+	if s.arrivals != nil {
+		for code, t := range s.requestTimes {
+			of := catalog.IngestID{Time: t, Edge: s.edges[code]}
+			at, _ := slices.BinarySearchFunc(ids, of, catalog.IngestID.Compare)
+			if at < len(ids) && ids[at].Time == of.Time && ids[at].Edge == of.Edge {
+				set[code>>6] |= 1 << (code & 63)
+				some = true
+			}
+		}
+		return set, some
+	}
 	for i := range ids {
 		if i > 0 && ids[i].Time == ids[i-1].Time && ids[i].Edge == ids[i-1].Edge {
 			continue

@@ -14,13 +14,15 @@ type footer struct {
 	times       timesInfo
 	ingest      ingestInfo
 	insertForm  Form
-	meta        Meta // without what has parts of its own
-	duplicates  int
-	groups      int
-	cross       int
-	columns     []columnInfo // from columnEvent on
-	sections    []sectionInfo
-	pooled      []pooledPart
+	// insertShared are the bits that packed insert ids lack.
+	insertShared agreed
+	meta         Meta // without what has parts of its own
+	duplicates   int
+	groups       int
+	cross        int
+	columns      []columnInfo // from columnEvent on
+	sections     []sectionInfo
+	pooled       []pooledPart
 }
 
 // sectionInfo is a part that stands by itself in the file. Sections follow each
@@ -58,8 +60,11 @@ func (f *footer) append(b []byte) []byte {
 	b = append(b, f.times.width)
 	b = binary.AppendVarint(b, f.times.least)
 	b = binary.AppendVarint(b, f.times.greatest)
-	b = f.ingest.append(b)
+	b = f.ingest.append(b, f.version)
 	b = append(b, byte(f.insertForm))
+	if f.version > 1 {
+		b = append(b, byte(f.insertShared))
+	}
 	b = f.appendMeta(b)
 	b = binary.AppendUvarint(b, uint64(len(f.columns)-columnProperties+columnEvent))
 	for i := range f.columns {
@@ -97,8 +102,14 @@ func (f *footer) decode(d *decoder) (wrong string) {
 	if f.times.unit == 0 || !validWidth(f.times.width) || f.times.least > f.times.greatest {
 		d.fail("times")
 	}
-	f.ingest.decode(d)
+	f.ingest.decode(d, f.version)
 	f.insertForm = Form(d.byte("insert ids: form packed", uint8(FormHexUpper)))
+	if f.version > 1 {
+		f.insertShared = agreed(d.byte("insert ids: bits that all share", 2*byte(agreedAny)-1))
+		if s := f.insertShared; s != 0 && (s < agreedAny || f.insertForm == FormNone) {
+			d.fail("insert ids: bits that all share")
+		}
+	}
 	f.decodeMeta(d)
 	properties := d.items("properties", 4)
 	if d.wrong != "" {
@@ -277,7 +288,7 @@ func (c *columnInfo) fits(column int, f *footer) bool {
 	return true
 }
 
-func (i *ingestInfo) append(b []byte) []byte {
+func (i *ingestInfo) append(b []byte, version uint32) []byte {
 	b = binary.AppendUvarint(b, uint64(i.requests))
 	b = binary.AppendUvarint(b, uint64(len(i.edges)))
 	for _, e := range i.edges {
@@ -285,12 +296,15 @@ func (i *ingestInfo) append(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, i.timeBase)
 	b = append(b, i.timeWidth, i.codeWidth, i.indexWidth)
+	if version > 1 {
+		b = i.appendArrivals(b)
+	}
 	b, _ = i.least.AppendBinary(b)
 	b, _ = i.greatest.AppendBinary(b)
 	return b
 }
 
-func (i *ingestInfo) decode(d *decoder) {
+func (i *ingestInfo) decode(d *decoder, version uint32) {
 	i.requests = d.count("ingest ids: requests", MaxRows)
 	i.edges = make([]uint32, d.items("ingest ids: edges", 1))
 	for k := range i.edges {
@@ -300,6 +314,9 @@ func (i *ingestInfo) decode(d *decoder) {
 	i.timeWidth = d.byte("ingest ids: bits of times", 64)
 	i.codeWidth = d.byte("ingest ids: bits of codes", 32)
 	i.indexWidth = d.byte("ingest ids: bits of indexes", 32)
+	if version > 1 {
+		i.decodeArrivals(d)
+	}
 	from := d.at
 	i.least = catalog.IngestIDFromBytes(d.take("ingest ids: least", catalog.IngestIDSize))
 	d.noted(from, "ingest ids: least", i.least)
@@ -308,6 +325,24 @@ func (i *ingestInfo) decode(d *decoder) {
 	d.noted(from, "ingest ids: greatest", i.greatest)
 	if !validWidth(i.timeWidth) {
 		d.fail("ingest ids")
+	}
+}
+
+func (i *ingestInfo) appendArrivals(b []byte) []byte {
+	if i.arrivals == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1, i.arrivals.shift, i.arrivals.width)
+	return binary.AppendUvarint(b, uint64(i.arrivals.late))
+}
+
+func (i *ingestInfo) decodeArrivals(d *decoder) {
+	if d.byte("ingest ids: arrivals", 1) == 0 {
+		return
+	}
+	i.arrivals = &arrivalsInfo{shift: d.byte("arrivals: stretch", 56), width: d.byte("arrivals: bits", 33), late: d.count("arrivals: late", MaxRows)}
+	if i.arrivals.width == 0 || i.requests == 0 {
+		d.fail("arrivals")
 	}
 }
 

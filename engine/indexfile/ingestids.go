@@ -10,6 +10,8 @@ import (
 // Ingest ids are (request, index in the request). The requests are a table,
 // sorted, and each row has a packed code of its request; where requests hold
 // few rows the table does not pay, and each row has its packed time and edge.
+// Where rows came in about the order of their times, these say most of it
+// (arrivals.go).
 
 // ingestInfo is what the footer says about the ingest ids.
 type ingestInfo struct {
@@ -21,7 +23,12 @@ type ingestInfo struct {
 	indexWidth uint8    // in bits
 	least      catalog.IngestID
 	greatest   catalog.IngestID
+	arrivals   *arrivalsInfo // nil for codes and indexes
 }
+
+// arrivalRows is how many rows a request must have on average for its arrivals
+// to be looked at: its entry in the table stays in memory.
+const arrivalRows = 8
 
 type request struct {
 	time uint64
@@ -40,8 +47,8 @@ func (r request) hash() uint64 {
 	return h ^ h>>29
 }
 
-// encodeIngestIDs chooses between the two forms.
-func encodeIngestIDs(ids []catalog.IngestID) (ingestInfo, []part) {
+// encodeIngestIDs chooses between the forms. The times are those of the file.
+func encodeIngestIDs(ids []catalog.IngestID, times timesInfo, timeParts []part, version uint32) (ingestInfo, []part) {
 	if len(ids) == 0 {
 		return ingestInfo{}, nil
 	}
@@ -62,7 +69,25 @@ func encodeIngestIDs(ids []catalog.IngestID) (ingestInfo, []part) {
 
 	// A request of the table takes 96 bits, a row of it a code.
 	limit := max(len(ids)*int(timeWidth)/96, 16)
-	if table, rowCodes := internRequests(ids, limit); table != nil {
+	wide := limit
+	if version > 1 {
+		wide = max(limit, len(ids)/arrivalRows)
+	}
+	table, rowCodes := internRequests(ids, wide)
+	if table != nil && version > 1 {
+		info := info
+		bits := int64(len(ids)) * int64(packedWidth(uint64(len(table)-1))+info.indexWidth)
+		if len(table) > limit {
+			bits = int64(len(ids)) * int64(timeWidth+info.indexWidth)
+		}
+		info.indexWidth = 0
+		column := packed{bytes: timeParts[0].bytes, width: times.width}
+		most := (uint64(times.greatest) - uint64(times.base)) / uint64(times.unit)
+		if parts := encodeArrivals(&info, table, rowCodes, func(i int) uint32 { return ids[i].Index }, &column, most, bits); parts != nil {
+			return info, parts
+		}
+	}
+	if table != nil && len(table) <= limit {
 		info.requests = len(table)
 		info.codeWidth = packedWidth(uint64(len(table) - 1))
 		requestTimes, edges := make([]uint64, len(table)), make([]uint32, len(table))
@@ -150,9 +175,14 @@ type ingestIDs struct {
 	times        packed
 	codes        packed
 	indexes      packed
+	arrivals     *arrivals // nil for codes and indexes
 }
 
 func (s *ingestIDs) at(i int) catalog.IngestID {
+	if s.arrivals != nil {
+		request, index := s.arrivals.at(i)
+		return catalog.IngestID{Time: s.requestTimes[request], Edge: s.edges[request], Index: index}
+	}
 	id := catalog.IngestID{Index: uint32(s.indexes.at(i))}
 	code := s.codes.at(i)
 	id.Edge = s.edges[code]

@@ -7,7 +7,8 @@ import (
 	"arbor/catalog"
 )
 
-// Insert ids in the form that most rows share are packed, 16 bytes a row. What
+// Insert ids in the form that most rows share are packed, 16 bytes a row or a
+// little less (shortids.go). What
 // is in another form, or missing, is a value of the column columnInsertText: a
 // row is packed unless it has one. If no form is
 // that of more than half the rows, none is packed and every row has a value.
@@ -30,8 +31,9 @@ func (b *insertBuilder) add(id string) {
 	}
 }
 
-// encode gives the form that is packed, its part, and the column of the rest.
-func (b *insertBuilder) encode() (Form, []part, *valueBuilder) {
+// encode gives the form that is packed, the bits that its ids share, its part, and
+// the column of the rest. Version 1 has all bits of all ids.
+func (b *insertBuilder) encode(version uint32) (Form, agreed, []part, *valueBuilder) {
 	var count [FormText + 1]int
 	for _, f := range b.forms {
 		count[f]++
@@ -42,6 +44,10 @@ func (b *insertBuilder) encode() (Form, []part, *valueBuilder) {
 			form = f
 		}
 	}
+	shared := agreed(0)
+	if form != FormNone && version > 1 {
+		shared = b.agree(form)
+	}
 	rest := &valueBuilder{}
 	var buf [36]byte
 	textNumber, start := 0, uint64(0)
@@ -49,9 +55,14 @@ func (b *insertBuilder) encode() (Form, []part, *valueBuilder) {
 		var v catalog.Value
 		switch f {
 		case form:
-			if form != FormNone {
+			if form == FormNone {
+				break
+			}
+			if shared == 0 || agreedOf(&b.packed[i]) == shared {
 				continue
 			}
+			b.forms[i] = FormText // what is packed below leaves it out
+			v = catalog.String(text(appendID(buf[:0], f, &b.packed[i])))
 		case FormNone:
 		case FormText:
 			end := b.ends[textNumber]
@@ -63,32 +74,43 @@ func (b *insertBuilder) encode() (Form, []part, *valueBuilder) {
 		rest.add(uint32(i), v)
 	}
 	if form == FormNone {
-		return form, nil, rest
+		return form, 0, nil, rest
 	}
 	for i := range b.packed {
 		if b.forms[i] != form {
 			b.packed[i] = [16]byte{}
 		}
 	}
+	if shared != 0 {
+		return form, shared, []part{{kind: partPackedIDs, bytes: shorten(b.packed)}}, rest
+	}
 	// Arrays follow each other without gaps, and there is one at least.
 	packed := unsafe.Slice(&b.packed[0][0], 16*len(b.packed))
-	return form, []part{{kind: partPackedIDs, bytes: packed}}, rest
+	return form, 0, []part{{kind: partPackedIDs, bytes: packed}}, rest
 }
 
 // insertIDs reads them.
 type insertIDs struct {
 	form   Form
+	shared agreed
 	packed []byte
 	rest   *column
 }
 
 // key is the key of a packed row.
 func (s *insertIDs) key(i int) InsertKey {
+	if s.shared != 0 {
+		hi, lo := shortID(s.packed, i, s.shared)
+		return InsertKey{Hi: hi, Lo: lo, Form: s.form}
+	}
 	b := s.packed[16*i:]
 	return InsertKey{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:]), Form: s.form}
 }
 
 // append appends the text of a packed row.
 func (s *insertIDs) append(dst []byte, i int) []byte {
+	if s.shared != 0 {
+		return s.key(i).AppendID(dst)
+	}
 	return appendID(dst, s.form, (*[16]byte)(s.packed[16*i:]))
 }

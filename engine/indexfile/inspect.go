@@ -99,6 +99,8 @@ func (r *Reader) partRows(kind partKind, column int) int {
 		return f.groups
 	case kind == partCross:
 		return f.cross
+	case (kind == partLateRows || kind == partLate) && f.ingest.arrivals != nil:
+		return f.ingest.arrivals.late
 	case kind == partRequests:
 		return f.ingest.requests
 	case kind == partRunLengths:

@@ -50,3 +50,38 @@ func TestManySmallFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestFormsAreMet sees that the random files have what is special about a format:
+// else the tests above would test nothing of it.
+func TestFormsAreMet(t *testing.T) {
+	met := map[string]int{}
+	for seed := range 60 {
+		r := rand.New(rand.NewPCG(uint64(seed), 5))
+		file := builtForm(t, randomShape(r, 50+r.IntN(400)*(1+seed%7)).make(r), Meta{}, fileForm{MaxColumns, Version, true})
+		if file.footer.ingest.arrivals != nil {
+			met["arrivals"]++
+			if file.footer.ingest.arrivals.late > 0 {
+				met["late rows"]++
+			}
+		}
+		if file.footer.insertShared != 0 {
+			met["shared bits"]++
+			if !file.column(columnInsertText).empty() {
+				met["shared bits, not all"]++
+			}
+		}
+		for i := range file.footer.columns {
+			c := &file.footer.columns[i]
+			if c.hasCoding() && c.values() > 0 {
+				met[layoutNames[c.layout]+" "+codingNames[c.coding]]++
+			}
+		}
+	}
+	for _, what := range []string{"arrivals", "late rows", "shared bits", "shared bits, not all",
+		"dictionary packed", "dictionary packed values", "dictionary packed by user", "dictionary packed runs", "dictionary whole",
+		"packed integers packed", "packed integers packed values", "decimals packed", "decimals packed values"} {
+		if met[what] == 0 {
+			t.Errorf("no file has %s: %v", what, met)
+		}
+	}
+}

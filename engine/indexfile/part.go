@@ -22,11 +22,15 @@ const (
 	partIndexes      partKind = 7  // packed: the records' places in their requests
 	partIngestTimes  partKind = 8  // packed
 	partEdgeCodes    partKind = 9  // packed
-	partPackedIDs    partKind = 10 // 16 bytes a row
+	partPackedIDs    partKind = 10 // 16 bytes a row, or 122 bits
 	partDuplicates   partKind = 11
 	partGroups       partKind = 12
 	partCross        partKind = 13
 	partTombstones   partKind = 14
+	partKnots        partKind = 15 // signed varints: the arrival expected of each stretch of time
+	partDiffers      partKind = 16 // packed: what arrivals differ by
+	partLateRows     partKind = 17 // varints: the rows that differ by more
+	partLate         partKind = 18 // packed: their arrivals
 
 	partPresence   partKind = 32 // a bitmap of rows
 	partOrdinals   partKind = 33 // a varint a slot: how many rows after the one before; in version 1 the row, 4 bytes
@@ -46,6 +50,7 @@ var partNames = map[partKind]string{
 	partRequests: "requests", partRequestCodes: "request codes", partIndexes: "indexes",
 	partIngestTimes: "ingest times", partEdgeCodes: "edge codes", partPackedIDs: "packed ids",
 	partDuplicates: "duplicates", partGroups: "groups", partCross: "cross", partTombstones: "tombstones",
+	partKnots: "arrival knots", partDiffers: "arrivals", partLateRows: "late rows", partLate: "late arrivals",
 	partPresence: "presence", partOrdinals: "ordinals", partCodes: "codes", partDictionary: "dictionary",
 	partNumbers: "numbers", partKinds: "kinds", partChunks: "chunks", partChunkIndex: "chunk index",
 	partZones: "zones", partFirsts: "firsts", partRunEnds: "runs",

@@ -162,6 +162,9 @@ func (r *Reader) ingestColumn() (*ingestIDs, error) {
 func (r *Reader) loadIngestIDs() (*ingestIDs, error) {
 	info := r.footer.ingest
 	s := &ingestIDs{info: info, edges: info.edges}
+	if info.arrivals != nil {
+		return s, r.loadArrivals(s)
+	}
 	var err error
 	if s.indexes, err = r.packedPart(partIndexes, 0, info.indexWidth); err != nil {
 		return nil, err
@@ -198,8 +201,12 @@ func (r *Reader) insertColumn() (*insertIDs, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &insertIDs{form: r.footer.insertForm, packed: b, rest: r.column(columnInsertText)}
-		if s.form != FormNone && len(b) != 16*r.Rows() || s.form == FormNone && s.rest.info.values() != r.Rows() {
+		s := &insertIDs{form: r.footer.insertForm, shared: r.footer.insertShared, packed: b, rest: r.column(columnInsertText)}
+		size := 16 * r.Rows()
+		if s.shared != 0 {
+			size = shortLen(r.Rows())
+		}
+		if s.form != FormNone && len(b) != size || s.form == FormNone && s.rest.info.values() != r.Rows() {
 			return nil, r.corrupt(partPackedIDs.String(), "length")
 		}
 		return s, s.rest.load()

@@ -436,6 +436,7 @@ type shape struct {
 	columns               []func(*rand.Rand) (catalog.Value, bool)
 	insertID              func(*rand.Rand) string
 	unit                  int64
+	inTurn                bool  // rows come about in the order of their times
 	ofUser                []int // of each column: in so many rows of 1,000 its value is the user's
 }
 
@@ -460,6 +461,9 @@ var valueShapes = []func(*rand.Rand) (catalog.Value, bool){
 			return catalog.Int(int64(cents / 100)), true
 		}
 		return catalog.Double(float64(cents) / 100), true
+	},
+	func(r *rand.Rand) (catalog.Value, bool) {
+		return catalog.Double(float64(r.IntN(1<<30)) / 1000), r.IntN(2) == 0
 	},
 	func(r *rand.Rand) (catalog.Value, bool) { // every row another number of either kind
 		if r.IntN(3) == 0 {
@@ -513,6 +517,12 @@ func randomText(r *rand.Rand, max int) string {
 	return string(b)
 }
 
+func randomUUID4(r *rand.Rand) string {
+	id := []byte(randomUUID(r))
+	id[14], id[19] = '4', "89ab"[r.IntN(4)]
+	return string(id)
+}
+
 func randomUUID(r *rand.Rand) string {
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", r.Uint32(), r.Uint32()&0xffff, r.Uint32()&0xffff, r.Uint32()&0xffff, r.Uint64()&(1<<48-1))
 }
@@ -537,11 +547,19 @@ func mixedInsertShape(some int) func(*rand.Rand) string {
 	}
 }
 
-var insertShapes = append(plainInsertShapes, mixedInsertShape(10), mixedInsertShape(2))
+var insertShapes = append(plainInsertShapes, mixedInsertShape(10), mixedInsertShape(2),
+	randomUUID4,
+	func(r *rand.Rand) string {
+		if r.IntN(60) == 0 {
+			return randomUUID(r)
+		}
+		return randomUUID4(r)
+	},
+	func(r *rand.Rand) string { return strings.ToUpper(strings.ReplaceAll(randomUUID4(r), "-", "")) })
 
 func randomShape(r *rand.Rand, rows int) shape {
 	s := shape{rows: rows, users: 1 + r.IntN(1+rows), requests: 1 + r.IntN(1+rows), insertID: insertShapes[r.IntN(len(insertShapes))],
-		unit: []int64{1, 1000, 1_000_000, 37}[r.IntN(4)]}
+		unit: []int64{1, 1000, 1_000_000, 37}[r.IntN(4)], inTurn: r.IntN(2) == 0}
 	for range r.IntN(len(valueShapes) + 6) {
 		s.columns = append(s.columns, valueShapes[r.IntN(len(valueShapes))])
 		s.ofUser = append(s.ofUser, []int{0, 1000, 980}[r.IntN(3)])
@@ -561,12 +579,22 @@ func (s shape) make(r *rand.Rand) []Row {
 		ok bool
 	}
 	users := map[string]ofUser{}
+	perRequest := 1 + r.IntN(200)
 	for i := range rows {
 		row := &rows[i]
 		request := uint64(r.IntN(s.requests))
 		row.ID = catalog.IngestID{Time: 1_700_000_000_000_000_000 + request*request*1_000_003, Edge: uint32(request%3) * 0x1000_0001, Index: uint32(r.IntN(2000))}
 		row.Name = fmt.Sprint("event ", r.IntN(30))
 		row.Time = base + r.Int64N(catalog.DayMicros/s.unit)*s.unit
+		if s.inTurn {
+			// Some late, and most not.
+			at := uint64(i / perRequest)
+			row.ID = catalog.IngestID{Time: 1_700_000_000_000_000_000 + (at^1)*1_000_000_007, Edge: uint32(at % 3), Index: uint32(i % perRequest)}
+			part := catalog.DayMicros / s.unit / int64(s.rows+50)
+			if r.IntN(20) > 0 {
+				row.Time = base + (int64(i)*part+r.Int64N(30*part+1))*s.unit
+			}
+		}
 		row.ServerTime = r.IntN(100) == 0
 		row.DistinctID = fmt.Sprint("user ", r.IntN(s.users))
 		if r.IntN(200) == 0 {

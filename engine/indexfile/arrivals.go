@@ -1,0 +1,361 @@
+package indexfile
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// Clients send events soon after they happen, so that an event's time nearly says
+// when it came. A row's arrival is its place among all: the places before its
+// request, which has as many as its greatest index needs, and its index there. The
+// arrival that is expected of a time lies on a line between knots, one for each
+// stretch of time: the middle arrival of the stretch's rows. What a row's arrival
+// differs by is packed in few bits; rows that came much later are listed, and all
+// ones stand for them. Requests are in the order of their events' times.
+
+// arrivalsInfo is what the footer says about arrivals.
+type arrivalsInfo struct {
+	shift uint8 // the length of a stretch of time, as a power of two of the times' units
+	width uint8 // of a difference in bits
+	late  int   // rows that are listed
+}
+
+// stretchRows is about how many rows a stretch has, and stretchSample how many
+// of them its middle is found among.
+const (
+	stretchRows   = 256
+	stretchSample = 31
+)
+
+// arrivals reads them.
+type arrivals struct {
+	info    arrivalsInfo
+	times   *packed
+	starts  []uint32 // the places before each request, and all places
+	coarse  []uint32 // the request of every 256th place
+	knots   []uint32
+	differs packed
+	late    []uint32 // rows, ascending
+	lateAt  packed   // their arrivals
+}
+
+const coarseShift = 8
+
+// expected is the arrival that a time stands for.
+func expected(knots []uint32, shift uint8, t uint64) int64 {
+	v := t + 1<<shift>>1
+	k := v >> shift
+	a := int64(knots[min(max(k, 1)-1, uint64(len(knots)-1))])
+	b := int64(knots[min(k, uint64(len(knots)-1))])
+	part, of := v&(1<<shift-1), shift
+	if of > 20 {
+		part, of = part>>(of-20), 20
+	}
+	return a + (b-a)*int64(part)>>of
+}
+
+// at is the request and index of row i.
+func (a *arrivals) at(i int) (request, index uint32) {
+	place := a.place(i)
+	k := a.coarse[place>>coarseShift]
+	for a.starts[k+1] <= place {
+		k++
+	}
+	return k, place - a.starts[k]
+}
+
+// place is the arrival of row i, within bounds whatever the file says.
+func (a *arrivals) place(i int) uint32 {
+	d := a.differs.at(i)
+	places := int64(a.starts[len(a.starts)-1])
+	if d == 1<<a.info.width-1 {
+		if n, ok := slices.BinarySearch(a.late, uint32(i)); ok {
+			return uint32(min(int64(a.lateAt.at(n)), places-1))
+		}
+	}
+	p := expected(a.knots, a.info.shift, a.times.at(i)) + unzigzag(d)
+	return uint32(min(max(p, 0), places-1))
+}
+
+// encodeArrivals encodes ids whose requests are in a table, if that takes less
+// than so many bits. The times are those of the file.
+func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index func(i int) uint32, times *packed, most uint64, bits0 int64) []part {
+	n := len(rowCodes)
+	if n == 0 || times.width > 56 {
+		return nil
+	}
+	table, rowCodes = orderRequests(table, rowCodes, index, times)
+	starts, places := requestStarts(table, rowCodes, index)
+	if places > math.MaxInt32 {
+		return nil
+	}
+	arrival := make([]uint32, n)
+	for i, code := range rowCodes {
+		arrival[i] = starts[code] + index(i)
+	}
+	a := arrivalsInfo{}
+	for most>>a.shift > uint64(n/stretchRows) {
+		a.shift++
+	}
+	knots := findKnots(arrival, times, a.shift, int(most>>a.shift)+1)
+	differs := make([]uint64, n)
+	var lengths [65]int
+	for i := range differs {
+		differs[i] = zigzag(int64(arrival[i]) - expected(knots, a.shift, times.at(i)))
+		lengths[bits.Len64(differs[i]+1)]++ // all ones are taken
+	}
+	placeWidth := packedWidth(uint64(places - 1))
+	best := int64(math.MaxInt64)
+	late := 0
+	for w := len(lengths) - 1; w > 0; w-- {
+		if late += lengths[w]; w > 33 {
+			continue // no difference is as long
+		}
+		if total := int64(n)*int64(w-1) + int64(late)*int64(8+placeWidth); w > 1 && total < best {
+			best, a.width, a.late = total, uint8(w-1), late
+		}
+	}
+	if 8*(best+int64(24*len(knots)+48*len(table))) >= 7*bits0 {
+		return nil
+	}
+	var lateRows []byte
+	lateAt := make([]uint64, 0, a.late)
+	last := 0
+	for i, d := range differs {
+		if d+1 < 1<<a.width {
+			continue
+		}
+		differs[i] = 1<<a.width - 1
+		lateRows, last = binary.AppendUvarint(lateRows, uint64(i-last)), i
+		lateAt = append(lateAt, uint64(arrival[i]))
+	}
+	a.late = len(lateAt)
+	info.arrivals, info.requests = &a, len(table)
+	var knotBytes []byte
+	before := int64(0)
+	for _, k := range knots {
+		knotBytes, before = binary.AppendVarint(knotBytes, int64(k)-before), int64(k)
+	}
+	info.edges = nil
+	for _, r := range table {
+		info.edges = append(info.edges, r.edge)
+	}
+	slices.Sort(info.edges)
+	info.edges = slices.Compact(info.edges)
+	return []part{
+		{kind: partRequests, bytes: appendRequests(nil, table, starts, places, info.edges), cold: true},
+		{kind: partKnots, bytes: knotBytes, cold: true},
+		{kind: partDiffers, bytes: pack(n, a.width, func(i int) uint64 { return differs[i] })},
+		{kind: partLateRows, bytes: lateRows, cold: true},
+		{kind: partLate, bytes: pack(len(lateAt), placeWidth, func(i int) uint64 { return lateAt[i] })},
+	}
+}
+
+// orderRequests gives the requests in the order of their events: many come at once, and
+// when each was stamped is nearly chance. Those with few rows for their places, since
+// most of their events are in other files, come last.
+func orderRequests(table []request, rowCodes []uint32, index func(i int) uint32, times *packed) ([]request, []uint32) {
+	type place struct {
+		request    uint32
+		rows, size uint32
+		some       []uint64 // of its rows' times
+		middle     uint64
+	}
+	places := make([]place, len(table))
+	for i, code := range rowCodes {
+		p := &places[code]
+		p.size = max(p.size, index(i)+1)
+		if p.rows++; len(p.some) < stretchSample {
+			p.some = append(p.some, times.at(i))
+		}
+	}
+	for k := range places {
+		p := &places[k]
+		p.request = uint32(k)
+		slices.Sort(p.some)
+		p.middle = p.some[len(p.some)/2]
+	}
+	few := func(p *place) int {
+		if p.rows < p.size/4 {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(few(&a), few(&b)), cmp.Compare(a.middle, b.middle), cmp.Compare(a.request, b.request))
+	})
+	ordered, to := make([]request, len(table)), make([]uint32, len(table))
+	for k := range places {
+		ordered[k], to[places[k].request] = table[places[k].request], uint32(k)
+	}
+	codes := make([]uint32, len(rowCodes))
+	for i, code := range rowCodes {
+		codes[i] = to[code]
+	}
+	return ordered, codes
+}
+
+// requestStarts are the places before each request, and how many there are.
+func requestStarts(table []request, rowCodes []uint32, index func(i int) uint32) (starts []uint32, places uint64) {
+	sizes := make([]uint64, len(table))
+	for i, code := range rowCodes {
+		sizes[code] = max(sizes[code], uint64(index(i))+1)
+	}
+	starts = make([]uint32, len(table))
+	for k, size := range sizes {
+		starts[k] = uint32(min(places, math.MaxUint32))
+		places += size
+	}
+	return starts, places
+}
+
+// findKnots finds the middle arrival of each stretch of time, among some of its
+// rows; a stretch without rows has that of the one before.
+func findKnots(arrival []uint32, times *packed, shift uint8, stretches int) []uint32 {
+	samples := make([][stretchSample]uint32, stretches)
+	counts := make([]uint8, stretches)
+	for i, at := range arrival {
+		k := times.at(i) >> shift
+		if c := counts[k]; c < stretchSample {
+			samples[k][c] = at
+			counts[k]++
+		}
+	}
+	knots := make([]uint32, stretches)
+	last := uint32(0)
+	for k, c := range counts {
+		if c > 0 {
+			some := samples[k][:c]
+			slices.Sort(some)
+			last = some[c/2]
+		}
+		knots[k] = last
+	}
+	return knots
+}
+
+// appendRequests encodes the table: all times, each less the one before, all
+// numbers of edges, how many places each request has.
+func appendRequests(b []byte, table []request, starts []uint32, places uint64, edges []uint32) []byte {
+	last := uint64(0)
+	for _, r := range table {
+		b, last = binary.AppendVarint(b, int64(r.time-last)), r.time
+	}
+	for _, r := range table {
+		number, _ := slices.BinarySearch(edges, r.edge)
+		b = binary.AppendUvarint(b, uint64(number))
+	}
+	for k := range table {
+		end := places
+		if k+1 < len(table) {
+			end = uint64(starts[k+1])
+		}
+		b = binary.AppendUvarint(b, end-uint64(starts[k]))
+	}
+	return b
+}
+
+// readRequests reads what appendRequests wrote.
+func (s *ingestIDs) readRequests(d *decoder, a *arrivals) {
+	n := s.info.requests
+	if 3*n > len(d.bytes) {
+		d.fail("requests")
+		return
+	}
+	s.requestTimes, a.starts = make([]uint64, n), make([]uint32, n+1)
+	edges := make([]uint32, n)
+	last := uint64(0)
+	for k := range s.requestTimes {
+		last += uint64(d.varint("request's time"))
+		s.requestTimes[k] = last
+	}
+	for k := range edges {
+		if number := d.count("request's edge", MaxRows); number < len(s.info.edges) {
+			edges[k] = s.info.edges[number]
+		} else {
+			d.fail("request's edge")
+		}
+	}
+	s.edges = edges
+	places := uint64(0)
+	for k := range n {
+		a.starts[k] = uint32(places)
+		size := d.uvarint("request's places", math.MaxInt32)
+		if places += size; size == 0 || places > math.MaxInt32 {
+			d.fail("request's places")
+			return
+		}
+	}
+	a.starts[n] = uint32(places)
+	a.coarse = make([]uint32, places>>coarseShift+1)
+	k := uint32(0)
+	for i := range a.coarse {
+		for a.starts[k+1] <= uint32(i)<<coarseShift && int(k) < n-1 {
+			k++
+		}
+		a.coarse[i] = k
+	}
+}
+
+// loadArrivals reads the parts of arrivals.
+func (r *Reader) loadArrivals(s *ingestIDs) error {
+	a := &arrivals{info: *s.info.arrivals}
+	times, err := r.timeColumn()
+	if err != nil {
+		return err
+	}
+	a.times = &times.packed
+	if err := r.decodePart(partRequests, func(d *decoder) { s.readRequests(d, a) }); err != nil {
+		return err
+	}
+	if err := r.decodePart(partKnots, func(d *decoder) { a.readKnots(d) }); err != nil {
+		return err
+	}
+	if a.differs, err = r.packedPart(partDiffers, 0, a.info.width); err != nil {
+		return err
+	}
+	if err := r.decodePart(partLateRows, func(d *decoder) { a.readLate(d, r.Rows()) }); err != nil {
+		return err
+	}
+	width := packedWidth(uint64(a.starts[len(a.starts)-1] - 1))
+	b, err := r.column(columnFile).part(partLate)
+	if err == nil && len(b) != packedLen(a.info.late, width) {
+		err = r.corrupt(partLate.String(), "length")
+	}
+	a.lateAt = packed{bytes: b, width: width}
+	s.arrivals = a
+	return err
+}
+
+func (a *arrivals) readKnots(d *decoder) {
+	last := int64(0)
+	for d.at < len(d.bytes) {
+		if last += d.varint("knot"); last < 0 || last > math.MaxInt32 {
+			d.fail("knot")
+		}
+		a.knots = append(a.knots, uint32(last))
+	}
+	if len(a.knots) == 0 {
+		d.fail("knots")
+	}
+}
+
+func (a *arrivals) readLate(d *decoder, rows int) {
+	if a.info.late > len(d.bytes) {
+		d.fail("late rows")
+		return
+	}
+	a.late = make([]uint32, a.info.late)
+	row := 0
+	for i := range a.late {
+		n := d.count("late row", rows-1)
+		if row += n; i > 0 && n == 0 || row >= rows {
+			d.fail("late row")
+			return
+		}
+		a.late[i] = uint32(row)
+	}
+}

@@ -1,0 +1,72 @@
+package indexfile
+
+import "encoding/binary"
+
+// Six bits of a UUID are always the same: the four of its version, in byte 6, and
+// the two of its variant, in byte 8. Where all packed ids of a file agree in them
+// the file says them once, and each id takes the other 122 bits, one after the
+// other, the lowest bit of a byte first: 60 bits of the first half and 62 of the
+// second, as numbers.
+
+// shortBits is what such an id takes.
+const shortBits = 122
+
+// agreed are the six bits that ids share, 4·version + variant, with agreedAny set;
+// 0 for none.
+type agreed uint8
+
+const agreedAny agreed = 64
+
+func agreedOf(b *[16]byte) agreed {
+	return agreedAny | agreed(b[6]>>4)<<2 | agreed(b[8]>>6)
+}
+
+// mayDiffer is how many times more ids there must be for each one that is a text
+// because its bits are others.
+const mayDiffer = 32
+
+// agree finds what nearly all ids of a form share.
+func (b *insertBuilder) agree(form Form) agreed {
+	var counts [2 * agreedAny]int
+	total := 0
+	for i, f := range b.forms {
+		if f == form {
+			counts[agreedOf(&b.packed[i])]++
+			total++
+		}
+	}
+	for a, n := range counts {
+		if (total-n)*mayDiffer <= total && total > 0 {
+			return agreed(a)
+		}
+	}
+	return 0
+}
+
+func shortLen(n int) int { return (n*shortBits+7)/8 + packedSpare }
+
+// shorten packs ids without the bits that they share.
+func shorten(ids [][16]byte) []byte {
+	out := make([]byte, shortLen(len(ids)))
+	for i := range ids {
+		hi, lo := binary.BigEndian.Uint64(ids[i][:]), binary.BigEndian.Uint64(ids[i][8:])
+		hi = hi>>16<<12 | hi&(1<<12-1)
+		lo &= 1<<62 - 1
+		at, shift := i*shortBits>>3, i*shortBits&7
+		first, second := hi|lo<<60, lo>>4
+		p := out[at : at+16]
+		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|first<<shift)
+		binary.LittleEndian.PutUint64(p[8:], first>>(64-shift)|second<<shift)
+	}
+	return out
+}
+
+// shortID is the i-th id, as two numbers.
+func shortID(b []byte, i int, a agreed) (hi, lo uint64) {
+	at, shift := i*shortBits>>3, i*shortBits&7
+	p := b[at : at+16]
+	x, y := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+	first, second := x>>shift|y<<(64-shift), y>>shift
+	hi, lo = first&(1<<60-1), (first>>60|second<<4)&(1<<62-1)
+	return hi>>12<<16 | uint64(a>>2&15)<<12 | hi&(1<<12-1), uint64(a&3)<<62 | lo
+}
