@@ -35,6 +35,7 @@ const (
 	SettingTrashRetention = "trash_retention"
 	SettingDropRetention  = "drop_retention"
 	SettingMaxColumns     = "max_columns"
+	SettingMaxQueryMemory = "max_query_memory"
 )
 
 const day = int64(24 * time.Hour)
@@ -53,6 +54,8 @@ var Settings = []Setting{
 		"The data of a dropped project can be brought back for this long."},
 	{SettingMaxColumns, UnitCount, MaxColumns, 0, MaxColumns,
 		"Properties seen after a project has this many columns are in its properties column only."},
+	{SettingMaxQueryMemory, UnitBytes, 2 << 30, 1 << 20, 1 << 40,
+		"A statement whose groups, sorted rows and other state take more memory than this fails; it is counted apart beside the data and in the SQL layer."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -87,6 +90,9 @@ func (c *Catalog) DropRetention() time.Duration {
 
 // MaxColumns is the setting max_columns.
 func (c *Catalog) MaxColumns() int { return int(c.number(SettingMaxColumns)) }
+
+// MaxQueryMemory is the setting max_query_memory.
+func (c *Catalog) MaxQueryMemory() int64 { return c.number(SettingMaxQueryMemory) }
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

@@ -82,8 +82,8 @@ type Options struct {
 	// Functions evaluates the columns that only the SQL library can compute; nil
 	// refuses fragments with any.
 	Functions exec.Functions
-	// QueryBytes is about what the groups of one query may take in memory;
-	// DefaultQueryBytes if 0.
+	// QueryBytes is about what the groups and sorted rows of one query may take in
+	// memory; if 0 it is the setting max_query_memory.
 	QueryBytes int64
 	// DomainBytes is about what the numbered values of columns, which are kept
 	// from query to query, may take; DefaultDomainBytes if 0.
@@ -110,7 +110,6 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	DefaultQueryBytes     = 2 << 30
 	DefaultDomainBytes    = 512 << 20
 	DefaultLogColumnBytes = 1 << 30
 	DefaultKeptBytes      = 256 << 20
@@ -134,9 +133,6 @@ func (o *Options) validate() error {
 	}
 	if o.Workers == 0 {
 		o.Workers = min(runtime.GOMAXPROCS(0), 8)
-	}
-	if o.QueryBytes == 0 {
-		o.QueryBytes = DefaultQueryBytes
 	}
 	if o.LogColumnBytes == 0 {
 		o.LogColumnBytes = DefaultLogColumnBytes

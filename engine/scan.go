@@ -42,12 +42,17 @@ func (e *Engine) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Ba
 }
 
 func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
-	plan, err := exec.NewPlan(f, exec.Options{Functions: e.opts.Functions, Domains: e.domains, MaxBytes: e.opts.QueryBytes})
+	in := e.catalog.Load()
+	most := e.opts.QueryBytes
+	if most == 0 {
+		most = in.MaxQueryMemory()
+	}
+	plan, err := exec.NewPlan(f, exec.Options{Functions: e.opts.Functions, Domains: e.domains, MaxBytes: most})
 	if err != nil {
 		return nil, err
 	}
 	return &scan{
-		engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: e.catalog.Load(),
+		engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: in,
 		uses: exec.Uses(f), grouped: exec.GroupUses(f), once: f.Group != nil && f.Group.CountsOnce(),
 	}, nil
 }

@@ -6,27 +6,25 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/mysql"
+
+	"arbor/catalog"
 )
 
 // Limits of one statement.
 const (
-	// DefaultQueryMemory is what the rows, groups and keys that a statement holds
-	// at once may take, in bytes, as estimated by rowBytes.
-	DefaultQueryMemory = 1 << 30
 	// DefaultMaxGroups is how many groups a GROUP BY may have.
 	DefaultMaxGroups = 10_000_000
 )
 
 // queryLimits bound one statement; zeroes stand for the defaults.
 type queryLimits struct {
+	// Memory is what the rows, groups and keys that a statement holds at once may
+	// take, in bytes, as estimated by rowBytes. 0 is the setting max_query_memory.
 	Memory int64
 	Groups int
 }
 
 func (l queryLimits) orDefaults() queryLimits {
-	if l.Memory <= 0 {
-		l.Memory = DefaultQueryMemory
-	}
 	if l.Groups <= 0 {
 		l.Groups = DefaultMaxGroups
 	}
@@ -46,6 +44,20 @@ func withAllowance(ctx context.Context, limit int64) context.Context {
 	return context.WithValue(ctx, allowanceKey{}, &allowance{limit: limit})
 }
 
+// queryMemory is what a statement may take: most, or if that is 0 the setting.
+func queryMemory(g *Gateway, most int64) int64 {
+	switch {
+	case most > 0:
+		return most
+	case g == nil:
+		return new(catalog.Catalog).MaxQueryMemory()
+	}
+	return g.Catalog().MaxQueryMemory()
+}
+
+// howToRaise ends the errors about memory.
+const howToRaise = "or raise the setting " + catalog.SettingMaxQueryMemory + " by CALL arbor.set_setting"
+
 // holding is what one part of a statement has taken of its allowance.
 type holding struct {
 	from  *allowance
@@ -56,7 +68,7 @@ type holding struct {
 func newHolding(ctx context.Context) *holding {
 	a, ok := ctx.Value(allowanceKey{}).(*allowance)
 	if !ok {
-		a = &allowance{limit: DefaultQueryMemory}
+		a = &allowance{limit: queryMemory(nil, 0)}
 	}
 	return &holding{from: a}
 }
@@ -79,7 +91,7 @@ func (h *holding) release() {
 // tooMuch is MySQL's error for a limit on memory, with what to do.
 func tooMuch(limit int64, what string) error {
 	return mysql.NewSQLError(codeCapacity, stateGeneral,
-		"Memory capacity of %d bytes for '%s' exceeded. Narrow the statement by WHERE, or sort and group less at once.", limit, what)
+		"Memory capacity of %d bytes for '%s' exceeded. Narrow the statement by WHERE, sort and group less at once, "+howToRaise, limit, what)
 }
 
 // Costs of what Go keeps beside a value's bytes.

@@ -123,7 +123,7 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 	group.MaxGroups = f.Group.MaxGroups
 	group.HideKeys = p.hidesKeys()
 	inner.Group = &group
-	answer, err := exec.NewPlan(f, exec.Options{Functions: NewFunctions(), MaxBytes: DefaultQueryMemory})
+	answer, err := exec.NewPlan(f, exec.Options{Functions: NewFunctions(), MaxBytes: g.Catalog().MaxQueryMemory()})
 	if err != nil {
 		return exec.ScanStats{}, err
 	}

@@ -121,7 +121,7 @@ func (g *pushedGroup) mysqlError(err error) error {
 		return tooManyGroups(g.limit)
 	case errors.Is(err, exec.ErrMemory):
 		return mysql.NewSQLError(codeCapacity, stateGeneral,
-			"Memory capacity for the groups of the statement exceeded (%v). Narrow the statement by WHERE, or group by less.", err)
+			"Memory capacity for the groups of the statement exceeded (%v). Narrow the statement by WHERE, group by less, "+howToRaise, err)
 	}
 	return err
 }

@@ -36,7 +36,7 @@ type handler struct {
 	logger   *slog.Logger
 	// base is canceled when the server stops without waiting any longer.
 	base context.Context
-	// memory is what the rows that a statement holds may take.
+	// memory is what the rows that a statement holds may take; see queryLimits.
 	memory int64
 	// events is whose tables' rows may be read beside the plan; nil is for none.
 	events *Gateway

@@ -41,7 +41,7 @@ func (s *pushedSort) ask(outer sql.Row) *pushedAnswer {
 func (s *pushedSort) mysqlError(err error) error {
 	if errors.Is(err, exec.ErrMemory) {
 		return mysql.NewSQLError(codeCapacity, stateGeneral,
-			"Memory capacity for the rows that the statement sorts exceeded (%v). Narrow the statement by WHERE, or give it a LIMIT.", err)
+			"Memory capacity for the rows that the statement sorts exceeded (%v). Narrow the statement by WHERE, give it a LIMIT, "+howToRaise, err)
 	}
 	return err
 }

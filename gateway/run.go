@@ -60,7 +60,7 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 	k.session.Lock()
 	defer k.session.Unlock()
 	defer h.guard(&err)
-	ctx, cancel := context.WithCancelCause(withAllowance(h.base, h.memory))
+	ctx, cancel := context.WithCancelCause(withAllowance(h.base, queryMemory(h.events, h.memory)))
 	defer cancel(nil)
 
 	sctx, err := h.sessions.NewContextWithQuery(ctx, c, st.text)
