@@ -359,3 +359,21 @@ func (a *arrivals) readLate(d *decoder, rows int) {
 		a.late[i] = uint32(row)
 	}
 }
+
+func (i *ingestInfo) appendArrivals(b []byte) []byte {
+	if i.arrivals == nil {
+		return append(b, 0)
+	}
+	b = append(b, 1, i.arrivals.shift, i.arrivals.width)
+	return binary.AppendUvarint(b, uint64(i.arrivals.late))
+}
+
+func (i *ingestInfo) decodeArrivals(d *decoder) {
+	if d.byte("ingest ids: arrivals", 1) == 0 {
+		return
+	}
+	i.arrivals = &arrivalsInfo{shift: d.byte("arrivals: stretch", 56), width: d.byte("arrivals: bits", 33), late: d.count("arrivals: late", MaxRows)}
+	if i.arrivals.width == 0 || i.requests == 0 {
+		d.fail("arrivals")
+	}
+}

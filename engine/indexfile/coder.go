@@ -86,7 +86,7 @@ func (k *coder) choose(info *columnInfo, values int, same repeated) int64 {
 	var bits int64
 	bits, info.coding = k.bits(values, info.slots, info.placement, info.bits, same)
 	whole := 8 * int64(info.slots) * int64(info.width)
-	if info.layout == layoutDictionary && (whole <= 8*int64(k.small) || 8*bits >= 7*whole) {
+	if info.layout == layoutDictionary && (whole <= 8*int64(k.small) || 16*bits > 15*whole) {
 		bits, info.coding = whole, codingWhole
 	}
 	if info.coding == codingRuns {

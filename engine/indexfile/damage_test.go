@@ -96,11 +96,12 @@ func everyByte(t *testing.T, rows []Row, form fileForm) {
 }
 
 // TestArrivalsDamaged changes bytes here and there in a file whose rows came in
-// about the order of their times.
+// about the order of their times, copies among them.
 func TestArrivalsDamaged(t *testing.T) {
 	rows := inTurnRows(2500)
-	data := fileBytes(t, rows, Meta{})
-	if r, err := openBytes(data); err != nil || r.footer.ingest.arrivals == nil || r.footer.insertShared == 0 {
+	groups := withCopies(rand.New(rand.NewPCG(3, 4)), rows)
+	data := fileBytes(t, rows, Meta{Groups: groups})
+	if r, err := openBytes(data); err != nil || r.footer.ingest.arrivals == nil || r.footer.insert.shared == 0 || !r.footer.insert.repeats {
 		t.Fatalf("no arrivals: %v", err)
 	}
 	step := 211
@@ -326,7 +327,9 @@ func FuzzResealed(f *testing.F) {
 		seeds = append(seeds, mapped(f, fs))
 	}
 	arriving := vfs.NewMem()
-	write(f, arriving, "file", inTurnRows(2500), Meta{})
+	rows := inTurnRows(2500)
+	groups := withCopies(rand.New(rand.NewPCG(3, 4)), rows)
+	write(f, arriving, "file", rows, Meta{Groups: groups})
 	seeds = append(seeds, mapped(f, arriving))
 	for section := range uint8(30) {
 		f.Add(uint8(0), section, []byte{1, 0, 7, 90, 0, 255})

@@ -185,9 +185,9 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	timeInfo, timeParts := encodeTimes(b.times)
 	ingestInfo, ingestParts := encodeIngestIDs(b.ids, timeInfo, timeParts, b.version)
 	b.times, b.ids = nil, nil
-	form, shared, idParts, insertTexts := b.inserts.encode(b.version)
+	insertInfo, idParts, insertTexts := b.inserts.encode(b.version, m.Groups)
 	b.inserts = insertBuilder{}
-	f.times, f.ingest, f.insertForm, f.insertShared = timeInfo, ingestInfo, form, shared
+	f.times, f.ingest, f.insert = timeInfo, ingestInfo, insertInfo
 	fileParts := slices.Concat(timeParts, []part{runs}, ingestParts, idParts, []part{
 		{kind: partDuplicates, bytes: appendDuplicates(nil, m.Duplicates), cold: true},
 		{kind: partGroups, bytes: appendGroups(nil, m.Groups), cold: true},

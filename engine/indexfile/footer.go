@@ -13,16 +13,14 @@ type footer struct {
 	rows, users int
 	times       timesInfo
 	ingest      ingestInfo
-	insertForm  Form
-	// insertShared are the bits that packed insert ids lack.
-	insertShared agreed
-	meta         Meta // without what has parts of its own
-	duplicates   int
-	groups       int
-	cross        int
-	columns      []columnInfo // from columnEvent on
-	sections     []sectionInfo
-	pooled       []pooledPart
+	insert      insertInfo
+	meta        Meta // without what has parts of its own
+	duplicates  int
+	groups      int
+	cross       int
+	columns     []columnInfo // from columnEvent on
+	sections    []sectionInfo
+	pooled      []pooledPart
 }
 
 // sectionInfo is a part that stands by itself in the file. Sections follow each
@@ -61,9 +59,9 @@ func (f *footer) append(b []byte) []byte {
 	b = binary.AppendVarint(b, f.times.least)
 	b = binary.AppendVarint(b, f.times.greatest)
 	b = f.ingest.append(b, f.version)
-	b = append(b, byte(f.insertForm))
+	b = append(b, byte(f.insert.form))
 	if f.version > 1 {
-		b = append(b, byte(f.insertShared))
+		b = f.insert.append(b)
 	}
 	b = f.appendMeta(b)
 	b = binary.AppendUvarint(b, uint64(len(f.columns)-columnProperties+columnEvent))
@@ -103,12 +101,9 @@ func (f *footer) decode(d *decoder) (wrong string) {
 		d.fail("times")
 	}
 	f.ingest.decode(d, f.version)
-	f.insertForm = Form(d.byte("insert ids: form packed", uint8(FormHexUpper)))
+	f.insert.form = Form(d.byte("insert ids: form packed", uint8(FormHexUpper)))
 	if f.version > 1 {
-		f.insertShared = agreed(d.byte("insert ids: bits that all share", 2*byte(agreedAny)-1))
-		if s := f.insertShared; s != 0 && (s < agreedAny || f.insertForm == FormNone) {
-			d.fail("insert ids: bits that all share")
-		}
+		f.insert.decode(d)
 	}
 	f.decodeMeta(d)
 	properties := d.items("properties", 4)
@@ -325,24 +320,6 @@ func (i *ingestInfo) decode(d *decoder, version uint32) {
 	d.noted(from, "ingest ids: greatest", i.greatest)
 	if !validWidth(i.timeWidth) {
 		d.fail("ingest ids")
-	}
-}
-
-func (i *ingestInfo) appendArrivals(b []byte) []byte {
-	if i.arrivals == nil {
-		return append(b, 0)
-	}
-	b = append(b, 1, i.arrivals.shift, i.arrivals.width)
-	return binary.AppendUvarint(b, uint64(i.arrivals.late))
-}
-
-func (i *ingestInfo) decodeArrivals(d *decoder) {
-	if d.byte("ingest ids: arrivals", 1) == 0 {
-		return
-	}
-	i.arrivals = &arrivalsInfo{shift: d.byte("arrivals: stretch", 56), width: d.byte("arrivals: bits", 33), late: d.count("arrivals: late", MaxRows)}
-	if i.arrivals.width == 0 || i.requests == 0 {
-		d.fail("arrivals")
 	}
 }
 

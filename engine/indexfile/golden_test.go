@@ -173,17 +173,11 @@ func dump(t *testing.T, r *Reader) string {
 	return out.String()
 }
 
-var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v1.idx anew; only before version 1 is out")
+var rewriteFile = flag.Bool("rewrite-file", false, "write testdata/v2.idx anew; only before version 2 is out")
 
 // TestVersion1 reads a file that was written when the format was young.
 func TestVersion1(t *testing.T) {
 	rows := version1Rows(1700)
-	if *rewriteFile {
-		writeForm(t, vfs.OS(), "v1.idx", rows, version1Meta(), fileForm{maxColumns: 6, version: 1})
-		if err := os.Rename("v1.idx", "testdata/v1.idx"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	r, err := Open(vfs.OS(), "testdata/v1.idx")
 	if err != nil {
 		t.Fatal(err)
@@ -199,6 +193,42 @@ func TestVersion1(t *testing.T) {
 		t.Errorf("%d rows with other properties", r.OtherProperties())
 	}
 	checkMetaEqual(t, r, version1Meta())
+}
+
+// TestVersion2 reads a file with everything that version 2 brought.
+func TestVersion2(t *testing.T) {
+	rows, meta := version2Rows(1700), version1Meta()
+	for i := 0; i+1 < len(rows); i += 50 {
+		if a, b := &rows[i], &rows[i+1]; a.DistinctID == b.DistinctID && a.InsertID != "" && b.InsertID != "" {
+			b.InsertID = a.InsertID
+			meta.Groups = append(meta.Groups, Group{Members: []Member{{Ordinal: uint32(i)}, {Ordinal: uint32(i + 1)}}})
+		}
+	}
+	if *rewriteFile {
+		writeForm(t, vfs.OS(), "v2.idx", rows, meta, fileForm{maxColumns: 12, version: 2, short: true})
+		if err := os.Rename("v2.idx", "testdata/v2.idx"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := Open(vfs.OS(), "testdata/v2.idx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkAll(r, rows); err != nil {
+		t.Fatal(err)
+	}
+	checkMetaEqual(t, r, meta)
+	met := map[coding]bool{}
+	for i := range r.footer.columns {
+		met[r.footer.columns[i].coding] = true
+	}
+	if r.footer.ingest.arrivals == nil || r.footer.insert.shared == 0 || !r.footer.insert.repeats || len(met) != len(codingNames) || r.OtherProperties() == 0 {
+		t.Errorf("not everything is in it: %+v, %+v, %v", r.footer.ingest, r.footer.insert, met)
+	}
 }
 
 // version1Rows is a file with every layout and placement in few rows; it does

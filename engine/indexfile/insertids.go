@@ -31,9 +31,16 @@ func (b *insertBuilder) add(id string) {
 	}
 }
 
-// encode gives the form that is packed, the bits that its ids share, its part, and
-// the column of the rest. Version 1 has all bits of all ids.
-func (b *insertBuilder) encode(version uint32) (Form, agreed, []part, *valueBuilder) {
+// insertInfo is what the footer says about insert ids.
+type insertInfo struct {
+	form    Form   // that is packed
+	shared  agreed // the bits that packed ids lack
+	repeats bool   // copies in groups have no packed id of their own
+}
+
+// encode gives the part of the packed ids and the column of the rest. Version 1 has
+// all bits of all ids.
+func (b *insertBuilder) encode(version uint32, groups []Group) (insertInfo, []part, *valueBuilder) {
 	var count [FormText + 1]int
 	for _, f := range b.forms {
 		count[f]++
@@ -74,25 +81,39 @@ func (b *insertBuilder) encode(version uint32) (Form, agreed, []part, *valueBuil
 		rest.add(uint32(i), v)
 	}
 	if form == FormNone {
-		return form, 0, nil, rest
+		return insertInfo{}, nil, rest
 	}
 	for i := range b.packed {
 		if b.forms[i] != form {
 			b.packed[i] = [16]byte{}
 		}
 	}
+	info := insertInfo{form: form, shared: shared}
+	if version > 1 {
+		repeats := b.repeats(groups, func(row int) bool { return b.forms[row] == form })
+		if info.repeats = repeats.len() > 0; info.repeats {
+			n := 0
+			for row, id := range b.packed {
+				if repeats.first(row) == row {
+					b.packed[n] = id
+					n++
+				}
+			}
+			b.packed = b.packed[:n]
+		}
+	}
 	if shared != 0 {
-		return form, shared, []part{{kind: partPackedIDs, bytes: shorten(b.packed)}}, rest
+		return info, []part{{kind: partPackedIDs, bytes: shorten(b.packed)}}, rest
 	}
 	// Arrays follow each other without gaps, and there is one at least.
 	packed := unsafe.Slice(&b.packed[0][0], 16*len(b.packed))
-	return form, 0, []part{{kind: partPackedIDs, bytes: packed}}, rest
+	return info, []part{{kind: partPackedIDs, bytes: packed}}, rest
 }
 
 // insertIDs reads them.
 type insertIDs struct {
-	form   Form
-	shared agreed
+	insertInfo
+	of     repeats // empty, unless copies repeat
 	packed []byte
 	rest   *column
 }
@@ -100,10 +121,10 @@ type insertIDs struct {
 // key is the key of a packed row.
 func (s *insertIDs) key(i int) InsertKey {
 	if s.shared != 0 {
-		hi, lo := shortID(s.packed, i, s.shared)
+		hi, lo := shortID(s.packed, s.of.slot(i), s.shared)
 		return InsertKey{Hi: hi, Lo: lo, Form: s.form}
 	}
-	b := s.packed[16*i:]
+	b := s.packed[16*s.of.slot(i):]
 	return InsertKey{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:]), Form: s.form}
 }
 
@@ -112,5 +133,21 @@ func (s *insertIDs) append(dst []byte, i int) []byte {
 	if s.shared != 0 {
 		return s.key(i).AppendID(dst)
 	}
-	return appendID(dst, s.form, (*[16]byte)(s.packed[16*i:]))
+	return appendID(dst, s.form, (*[16]byte)(s.packed[16*s.of.slot(i):]))
+}
+
+func (i *insertInfo) append(b []byte) []byte {
+	b = append(b, byte(i.shared))
+	if i.repeats {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func (i *insertInfo) decode(d *decoder) {
+	i.shared = agreed(d.byte("insert ids: bits that all share", 2*byte(agreedAny)-1))
+	i.repeats = d.byte("insert ids: repeated by copies", 1) == 1
+	if i.form == FormNone && (i.shared != 0 || i.repeats) || i.shared != 0 && i.shared < agreedAny {
+		d.fail("insert ids: bits that all share")
+	}
 }

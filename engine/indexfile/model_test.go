@@ -64,7 +64,7 @@ func TestFormsAreMet(t *testing.T) {
 				met["late rows"]++
 			}
 		}
-		if file.footer.insertShared != 0 {
+		if file.footer.insert.shared != 0 {
 			met["shared bits"]++
 			if !file.column(columnInsertText).empty() {
 				met["shared bits, not all"]++

@@ -201,15 +201,11 @@ func (r *Reader) insertColumn() (*insertIDs, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &insertIDs{form: r.footer.insertForm, shared: r.footer.insertShared, packed: b, rest: r.column(columnInsertText)}
-		size := 16 * r.Rows()
-		if s.shared != 0 {
-			size = shortLen(r.Rows())
+		s := &insertIDs{insertInfo: r.footer.insert, packed: b, rest: r.column(columnInsertText)}
+		if err := s.rest.load(); err != nil {
+			return nil, err
 		}
-		if s.form != FormNone && len(b) != size || s.form == FormNone && s.rest.info.values() != r.Rows() {
-			return nil, r.corrupt(partPackedIDs.String(), "length")
-		}
-		return s, s.rest.load()
+		return s, r.loadPackedIDs(s)
 	})
 }
 

@@ -61,7 +61,7 @@ func (b *userBuilder) encode() (columnInfo, []part, part) {
 		{kind: partChunks, bytes: b.chunks.bytes},
 		{kind: partChunkIndex, bytes: b.chunks.index},
 		{kind: partFirsts, bytes: appendTexts(nil, b.firsts), cold: true},
-	}, part{kind: partRunLengths, bytes: b.lengths}
+	}, part{kind: partRunLengths, bytes: b.lengths, cold: true}
 }
 
 // users reads them.
