@@ -33,6 +33,7 @@ type file struct {
 	index atomic.Pointer[groupIndex]
 	// visible remembers how often values come; see tallied.go.
 	visible visibleCounts
+	pairs   pairTallies
 }
 
 // openFile opens an indexed file and reads what is always needed of it. What is kept

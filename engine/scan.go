@@ -173,9 +173,11 @@ type part struct {
 	lo, hi int
 	base   int64
 	// tallied says that the file is answered by how often each value of a column
-	// comes, whose number is given; -1 for none.
+	// comes, whose number is given; -1 for none. Second is 1 more than the number of
+	// another one, where it is answered by pairs of values.
 	tallied bool
 	column  int
+	second  int
 }
 
 // Sizes of the parts.
@@ -239,12 +241,12 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 		}
 	}
 	if len(ranges) == 1 && ranges[0].Hi-ranges[0].Lo == f.rows() {
-		column, ok, err := s.tallied(f)
+		column, second, ok, err := s.tallied(f)
 		if err != nil {
 			return err
 		}
 		if ok {
-			return hand(part{file: number, hi: f.rows(), tallied: true, column: column})
+			return hand(part{file: number, hi: f.rows(), tallied: true, column: column, second: second})
 		}
 	}
 	left := f.rows()

@@ -22,10 +22,10 @@ import (
 const tallyMany = 4
 
 // tallied reports whether a file's rows can be answered by tally, and the number of
-// the column, -1 for none.
-func (s *scan) tallied(f *file) (column int, ok bool, err error) {
+// the column, -1 for none, and of another one plus 1, where it takes both.
+func (s *scan) tallied(f *file) (column, second int, ok bool, err error) {
 	if s.fragment.Group == nil || slices.ContainsFunc(s.fragment.Group.Aggregates, func(a exec.Aggregate) bool { return !a.Weighs() }) {
-		return -1, false, nil
+		return -1, 0, false, nil
 	}
 	column = -1
 	least, greatest := f.reader.TimeBounds()
@@ -33,24 +33,32 @@ func (s *scan) tallied(f *file) (column int, ok bool, err error) {
 		if !s.uses[i] && !s.grouped[i] || s.sameEverywhere(f, i, least, greatest) {
 			continue
 		}
-		if column >= 0 {
-			return -1, false, nil
+		switch {
+		case column < 0:
+			column = i
+		case second == 0:
+			second = i + 1
+		default:
+			return -1, 0, false, nil
 		}
-		column = i
 	}
 	if column < 0 {
-		return -1, true, nil
+		return -1, 0, true, nil
+	}
+	if second > 0 {
+		ok, err := s.pairs(f, [2]int{column, second - 1})
+		return column, second, ok, err
 	}
 	c := &s.fragment.Columns[column]
 	entries := f.reader.Users()
 	if c.Source != exec.SourceDistinctID {
 		tally, err := tallyOf(f, c)
 		if err != nil || tally == nil {
-			return -1, false, err
+			return -1, 0, false, err
 		}
 		entries = len(tally.Counts())
 	}
-	return column, entries*tallyMany <= f.rows(), nil
+	return column, 0, entries*tallyMany <= f.rows(), nil
 }
 
 // tallyOf is the tally of an event or property column, nil if there is none.
@@ -84,7 +92,14 @@ func (w *worker) tallyFile(p *part, f *file) error {
 		return nil
 	}
 	m := &p.state.files[p.file]
-	weights, err := w.tallyWeights(p, f, m)
+	var pairs *pairTally
+	if p.second > 0 {
+		var err error
+		if pairs, err = w.pairTally(p, f); err != nil {
+			return err
+		}
+	}
+	weights, err := w.tallyWeights(p, f, m, pairs)
 	if err != nil {
 		return err
 	}
@@ -108,7 +123,7 @@ func (w *worker) tallyFile(p *part, f *file) error {
 				codes[k] = int32(k)
 			}
 			r.Set(i, exec.CodedVector(t, f.users(), codes, values))
-		case i == p.column:
+		case i == p.column || i == p.second-1:
 			tally, err := tallyOf(f, c)
 			if err != nil {
 				return err
@@ -120,6 +135,13 @@ func (w *worker) tallyFile(p *part, f *file) error {
 			v, err := exec.VectorOf(a, t)
 			if err != nil {
 				return err
+			}
+			if pairs != nil {
+				at := 0
+				if i != p.column {
+					at = 1
+				}
+				v = v.Pick(pairs.codes[at])
 			}
 			r.Set(i, v)
 		default:
@@ -168,7 +190,7 @@ func (w *worker) addTally(r *exec.Rows, values int, weights []int64) error {
 }
 
 // tallyWeights are how many visible rows have each of a column's values.
-func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
+func (w *worker) tallyWeights(p *part, f *file, m *marks, pairs *pairTally) ([]int64, error) {
 	hidden := m.hidden
 	if w.scan.fragment.Copies {
 		hidden = nil
@@ -195,6 +217,9 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 				}
 			})
 		}
+	}
+	if pairs != nil {
+		return pairs.weights(m.gone == nil && len(m.absent) == 0, hidden, leave), nil
 	}
 	if p.column < 0 && m.gone == nil {
 		return []int64{int64(f.rows() - len(m.absent) - len(hidden))}, nil
@@ -271,7 +296,12 @@ func (v *visibleCounts) get(t *indexfile.Tally, hidden []uint32) ([]int64, bool)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k, ok := v.known[t]
-	return k.counts, ok && len(k.hidden) == len(hidden) && (len(hidden) == 0 || &k.hidden[0] == &hidden[0])
+	return k.counts, ok && k.of(hidden)
+}
+
+// of reports whether the counts are those without the hidden rows.
+func (k *visibleCount) of(hidden []uint32) bool {
+	return len(k.hidden) == len(hidden) && (len(hidden) == 0 || &k.hidden[0] == &hidden[0])
 }
 
 func (v *visibleCounts) put(t *indexfile.Tally, hidden []uint32, counts []int64) {

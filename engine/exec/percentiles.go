@@ -61,6 +61,16 @@ func (h *histogram) add(r *Rows, lo int, groups []uint32, weights []int64) error
 		}
 		return nil
 	}
+	if n := totalWeight(weights); weights != nil && n < math.MaxInt32 && h.fit() {
+		if h.pending+n > math.MaxInt32 {
+			h.flush()
+		}
+		h.pending += n
+		for i, group := range groups {
+			h.cells[int(group)*h.stride+int(ids[i])] += uint32(weights[i])
+		}
+		return nil
+	}
 	before := len(h.counts)
 	for i, group := range groups {
 		if ids[i] != nullID && group != hiddenGroup {
@@ -68,6 +78,17 @@ func (h *histogram) add(r *Rows, lo int, groups []uint32, weights []int64) error
 		}
 	}
 	return h.plan.take(int64(len(h.counts)-before) * 40)
+}
+
+// totalWeight is how many rows the weights stand for, or more than cells count if
+// some are taken off.
+func totalWeight(weights []int64) (n int64) {
+	for _, w := range weights {
+		if n += w; w < 0 || n > math.MaxInt32 {
+			return math.MaxInt32
+		}
+	}
+	return n
 }
 
 func (h *histogram) count(group, id uint32, n int64) {

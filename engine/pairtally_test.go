@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/exec"
+	"arbor/engine/vfs"
+)
+
+// TestPairTallies asks questions about two columns of a file, which are answered
+// by how often pairs of values come, and of the same events in a log, which are
+// looked at row by row: with copies, without, after some events are deleted, and
+// twice, since the counts are kept.
+func TestPairTallies(t *testing.T) {
+	indexed, logged := openSample(t, vfs.NewMem(), "data"), openSample(t, vfs.NewMem(), "data")
+	append1 := func(b *event.Batch) {
+		t.Helper()
+		record, err := event.AppendBatch(nil, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []*Engine{indexed, logged} {
+			if err := e.Append(context.Background(), [][]byte{record}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s := newSample()
+	var deleted []catalog.IngestID
+	for range 10 {
+		b := s.batch(3000)
+		append1(b)
+		deleted = append(deleted, b.Events[7].ID, b.Events[1500].ID)
+	}
+	if err := indexed.Index(context.Background(), 0, true); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(when string) {
+		t.Helper()
+		for name, f := range pairQuestions() {
+			for _, copies := range []bool{false, true} {
+				f.Project, f.Copies = sampleProject, copies
+				want, _ := pairAnswer(t, logged, f)
+				for range 2 {
+					got, tallied := pairAnswer(t, indexed, f)
+					if got != want || want == "" {
+						t.Errorf("%s, %s, copies %v: a file says\n%s\nand the log\n%s", when, name, copies, got, want)
+					}
+					if tallied == 0 {
+						t.Errorf("%s: no rows are tallied", name)
+					}
+				}
+			}
+		}
+	}
+	ask("at first")
+	append1(&event.Batch{Shard: catalog.ShardKey{Project: sampleProject, Day: s.day}, Deletes: []event.Delete{{ID: catalog.IngestID{Time: s.request + 1, Edge: 9}, Targets: deleted}}})
+	ask("after deletes")
+}
+
+func pairQuestions() map[string]*exec.Fragment {
+	property := func(name string, t catalog.Type) exec.Column {
+		return exec.Column{Source: exec.SourceProperty, Property: name, Type: t}
+	}
+	count, event := exec.Aggregate{Op: exec.AggCount}, exec.Column{Source: exec.SourceEvent}
+	country, plan := property("country", catalog.TypeString), property("plan", catalog.TypeString)
+	screen, screenText := property("screen_w", catalog.TypeInt), property("screen_w", catalog.TypeString)
+	screenDecimal := exec.Column{Source: exec.SourceProperty, Property: "screen_w", Type: catalog.TypeDecimal, Precision: 9, Scale: 2}
+	median := exec.Aggregate{Op: exec.AggPercentile, Args: []int{1}, Params: []catalog.Value{catalog.Double(0.4)}}
+	one := func(column int, text string) *exec.Expr {
+		return &exec.Expr{Op: exec.OpEqual, Column: column, Values: []catalog.Value{catalog.String(text)}}
+	}
+	group := func(keys []int, a ...exec.Aggregate) *exec.Group { return &exec.Group{Keys: keys, Aggregates: a} }
+	return map[string]*exec.Fragment{
+		"both":        {Columns: []exec.Column{country, plan}, Group: group([]int{0, 1}, count)},
+		"filtered":    {Columns: []exec.Column{event, country}, Filter: one(1, "US"), Group: group([]int{0}, count)},
+		"sum":         {Columns: []exec.Column{event, screen}, Group: group([]int{0}, exec.Aggregate{Op: exec.AggSum, Args: []int{1}}, median)},
+		"converted":   {Columns: []exec.Column{event, screenText}, Group: group([]int{0, 1}, count)},
+		"decimals":    {Columns: []exec.Column{plan, screenDecimal}, Group: group([]int{0}, exec.Aggregate{Op: exec.AggSum, Args: []int{1}})},
+		"unlike type": {Columns: []exec.Column{plan, property("country", catalog.TypeDouble)}, Group: group([]int{0}, exec.Aggregate{Op: exec.AggCount, Args: []int{1}}, count)},
+		"distinct":    {Columns: []exec.Column{plan, event}, Group: group(nil, exec.Aggregate{Op: exec.AggCountDistinct, Args: []int{0, 1}})},
+		"whole day": {Columns: []exec.Column{{Source: exec.SourceTime}, country, plan}, Group: group([]int{1}, count),
+			Filter: &exec.Expr{Op: exec.OpAnd, Args: []*exec.Expr{{Op: exec.OpMoreEq, Column: 0, Values: []catalog.Value{catalog.Int(0)}}, {Op: exec.OpNot, Args: []*exec.Expr{one(2, "pro")}}}}},
+	}
+}
+
+// pairAnswer is an answer as text, and how many rows were tallied for it.
+func pairAnswer(t *testing.T, e *Engine, f *exec.Fragment) (text string, tallied int64) {
+	t.Helper()
+	var lines []string
+	stats, err := e.Execute(context.Background(), f, func(b *exec.Batch) error {
+		for i := range b.Rows {
+			var cells []string
+			for _, a := range b.Columns {
+				cells = append(cells, cellText(a, i))
+			}
+			lines = append(lines, strings.Join(cells, "|"))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n"), stats.RowsTallied
+}
+
+func cellText(a arrow.Array, i int) string {
+	if d, ok := a.(*array.Dictionary); ok && !d.IsNull(i) {
+		return d.Dictionary().ValueStr(d.GetValueIndex(i))
+	}
+	return fmt.Sprint(a.ValueStr(i))
+}
