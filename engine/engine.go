@@ -167,6 +167,8 @@ type Engine struct {
 	pins    pins
 	metrics Metrics
 	domains *exec.Domains
+	// pairBytes is what the counts of pairs of all files take; see pairtally.go.
+	pairBytes atomic.Int64
 	// kept are decoded columns of indexed files.
 	kept *indexfile.Kept
 	// columnBudget is for the columns of all shards' tails.

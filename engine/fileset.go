@@ -60,6 +60,7 @@ func (s *fileset) release() error {
 	var errs []error
 	for _, f := range s.files {
 		if f.refs.Add(-1) == 0 {
+			f.pairs.drop()
 			errs = append(errs, f.reader.Close())
 		}
 	}

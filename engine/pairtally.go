@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"arbor/engine/exec"
 	"arbor/engine/indexfile"
@@ -30,40 +31,87 @@ const (
 	maxPairCells = 1 << 18
 	// maxPairTallies is of how many pairs of columns a file keeps the counts.
 	maxPairTallies = 8
+	// maxPairBytes is about what the counts of all files may take before no more are
+	// made.
+	maxPairBytes = 256 << 20
+	// pairBytes is what a pair takes: its codes, and its counts with and without
+	// hidden rows.
+	pairBytes = 2*4 + 2*8
 )
 
 // pairTallies are a file's.
 type pairTallies struct {
-	mu    sync.Mutex // guards known
+	mu    sync.Mutex // guards what follows
 	known map[[2]*indexfile.Tally]*pairTally
+	held  int64         // bytes of the known ones
+	all   *atomic.Int64 // bytes of all files' together
+}
+
+// has reports whether the pairs of two columns are known already.
+func (p *pairTallies) has(of [2]*indexfile.Tally) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[of] != nil
 }
 
 // get is the tally of two columns, which may have to be made.
-func (p *pairTallies) get(of [2]*indexfile.Tally) *pairTally {
+func (p *pairTallies) get(of [2]*indexfile.Tally, all *atomic.Int64) *pairTally {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t, ok := p.known[of]; ok {
 		return t
 	}
-	if p.known == nil || len(p.known) >= maxPairTallies {
+	if len(p.known) >= maxPairTallies {
+		p.forget()
+	}
+	if p.known == nil {
 		p.known = map[[2]*indexfile.Tally]*pairTally{}
 	}
 	t := &pairTally{of: of}
-	p.known[of] = t
+	p.known[of], p.all = t, all
 	return t
+}
+
+// made counts what a tally takes, if it is still known.
+func (p *pairTallies) made(t *pairTally) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known[t.of] == t {
+		n := int64(len(t.counts)) * pairBytes
+		p.held += n
+		p.all.Add(n)
+	}
+}
+
+// drop forgets all of a file that is closed.
+func (p *pairTallies) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget()
+}
+
+// forget forgets all. The caller has mu.
+func (p *pairTallies) forget() {
+	if p.all != nil {
+		p.all.Add(-p.held)
+	}
+	p.known, p.held = nil, 0
 }
 
 // pairs reports whether a file's rows can be answered by the pairs of two columns.
 func (s *scan) pairs(f *file, columns [2]int) (bool, error) {
 	cells := 1
-	for _, column := range columns {
+	var of [2]*indexfile.Tally
+	for i, column := range columns {
 		tally, err := tallyOf(f, &s.fragment.Columns[column])
 		if err != nil || tally == nil {
 			return false, err
 		}
-		cells *= len(tally.Counts()) // each at most the rows, so that this holds
+		of[i] = tally
+		cells *= len(tally.Counts()) // both small enough for a product
 	}
-	return cells <= maxPairCells && cells*tallyMany <= f.rows(), nil
+	room := s.engine.pairBytes.Load() < maxPairBytes || f.pairs.has(of)
+	return room && cells <= maxPairCells && cells*tallyMany <= f.rows(), nil
 }
 
 // pairTally is the tally of a part's two columns.
@@ -76,8 +124,11 @@ func (w *worker) pairTally(p *part, f *file) (*pairTally, error) {
 		}
 		of[i] = tally
 	}
-	t := f.pairs.get(of)
-	t.once.Do(func() { t.err = w.countPairs(t, p, f) })
+	t := f.pairs.get(of, &w.scan.engine.pairBytes)
+	t.once.Do(func() {
+		t.err = w.countPairs(t, p, f)
+		f.pairs.made(t)
+	})
 	return t, t.err
 }
 

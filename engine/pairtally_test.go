@@ -65,6 +65,38 @@ func TestPairTallies(t *testing.T) {
 	ask("at first")
 	append1(&event.Batch{Shard: catalog.ShardKey{Project: sampleProject, Day: s.day}, Deletes: []event.Delete{{ID: catalog.IngestID{Time: s.request + 1, Edge: 9}, Targets: deleted}}})
 	ask("after deletes")
+
+	// One byte below the limit more pairs are made, and at it none but the known ones.
+	held := indexed.pairBytes.Load()
+	if held <= 0 {
+		t.Errorf("the pairs take %d bytes", held)
+	}
+	browser := exec.Column{Source: exec.SourceProperty, Property: "$browser", Type: catalog.TypeString}
+	system := exec.Column{Source: exec.SourceProperty, Property: "$os", Type: catalog.TypeString}
+	for _, c := range []struct {
+		held    int64
+		tallied bool
+	}{{maxPairBytes, false}, {maxPairBytes - 1, true}, {maxPairBytes, true}} {
+		f := &exec.Fragment{Project: sampleProject, Columns: []exec.Column{browser, system}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{{Op: exec.AggCount}}}}
+		before := indexed.pairBytes.Swap(c.held)
+		got, tallied := pairAnswer(t, indexed, f)
+		made := indexed.pairBytes.Load() - c.held
+		indexed.pairBytes.Store(before + made)
+		if want, _ := pairAnswer(t, logged, f); got != want || tallied > 0 != c.tallied {
+			t.Errorf("with %d bytes held %d rows are tallied: %s, want %s", c.held, tallied, got, want)
+		}
+	}
+	v, err := sampleShard(indexed).view(indexed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	for _, f := range v.files.files {
+		f.pairs.drop()
+	}
+	if left := indexed.pairBytes.Load(); left != 0 {
+		t.Errorf("without pairs they take %d bytes", left)
+	}
 }
 
 func pairQuestions() map[string]*exec.Fragment {
