@@ -39,7 +39,7 @@ type arrivals struct {
 	knots   []uint32
 	differs packed
 	late    []uint32 // rows, ascending
-	lateAt  packed   // their arrivals
+	lateBy  []uint32 // what their arrivals differ by, zigzag
 }
 
 const coarseShift = 8
@@ -73,7 +73,7 @@ func (a *arrivals) place(i int) uint32 {
 	places := int64(a.starts[len(a.starts)-1])
 	if d == 1<<a.info.width-1 {
 		if n, ok := slices.BinarySearch(a.late, uint32(i)); ok {
-			return uint32(min(int64(a.lateAt.at(n)), places-1))
+			d = uint64(a.lateBy[n])
 		}
 	}
 	p := expected(a.knots, a.info.shift, a.times.at(i)) + unzigzag(d)
@@ -107,32 +107,32 @@ func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index 
 		differs[i] = zigzag(int64(arrival[i]) - expected(knots, a.shift, times.at(i)))
 		lengths[bits.Len64(differs[i]+1)]++ // all ones are taken
 	}
-	placeWidth := packedWidth(uint64(places - 1))
+	const lateBits = 26 // about what a late row takes
 	best := int64(math.MaxInt64)
 	late := 0
 	for w := len(lengths) - 1; w > 0; w-- {
 		if late += lengths[w]; w > 33 {
 			continue // no difference is as long
 		}
-		if total := int64(n)*int64(w-1) + int64(late)*int64(8+placeWidth); w > 1 && total < best {
+		if total := int64(n)*int64(w-1) + int64(late)*lateBits; w > 1 && total < best {
 			best, a.width, a.late = total, uint8(w-1), late
 		}
 	}
 	if 8*(best+int64(24*len(knots)+48*len(table))) >= 7*bits0 {
 		return nil
 	}
-	var lateRows []byte
-	lateAt := make([]uint64, 0, a.late)
+	var lateRows, lateBy []byte
+	a.late = 0
 	last := 0
 	for i, d := range differs {
 		if d+1 < 1<<a.width {
 			continue
 		}
+		a.late++
+		lateBy = binary.AppendUvarint(lateBy, d)
 		differs[i] = 1<<a.width - 1
 		lateRows, last = binary.AppendUvarint(lateRows, uint64(i-last)), i
-		lateAt = append(lateAt, uint64(arrival[i]))
 	}
-	a.late = len(lateAt)
 	info.arrivals, info.requests = &a, len(table)
 	var knotBytes []byte
 	before := int64(0)
@@ -150,7 +150,7 @@ func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index 
 		{kind: partKnots, bytes: knotBytes, cold: true},
 		{kind: partDiffers, bytes: pack(n, a.width, func(i int) uint64 { return differs[i] })},
 		{kind: partLateRows, bytes: lateRows, cold: true},
-		{kind: partLate, bytes: pack(len(lateAt), placeWidth, func(i int) uint64 { return lateAt[i] })},
+		{kind: partLate, bytes: lateBy, cold: true},
 	}
 }
 
@@ -320,14 +320,13 @@ func (r *Reader) loadArrivals(s *ingestIDs) error {
 	if err := r.decodePart(partLateRows, func(d *decoder) { a.readLate(d, r.Rows()) }); err != nil {
 		return err
 	}
-	width := packedWidth(uint64(a.starts[len(a.starts)-1] - 1))
-	b, err := r.column(columnFile).part(partLate)
-	if err == nil && len(b) != packedLen(a.info.late, width) {
-		err = r.corrupt(partLate.String(), "length")
-	}
-	a.lateAt = packed{bytes: b, width: width}
 	s.arrivals = a
-	return err
+	return r.decodePart(partLate, func(d *decoder) {
+		a.lateBy = make([]uint32, a.info.late)
+		for i := range a.lateBy {
+			a.lateBy[i] = uint32(d.uvarint("late arrival", math.MaxUint32))
+		}
+	})
 }
 
 func (a *arrivals) readKnots(d *decoder) {

@@ -221,7 +221,7 @@ func (c *column) readStored(kind partKind) error {
 		return err
 	}
 	s.packed = packed{bytes: b, base: c.info.base, width: c.info.bits}
-	if c.info.layout == layoutDictionary && c.info.distinct != 1<<c.info.bits && s.packed.max(numbers) >= uint64(c.info.distinct) {
+	if c.info.layout == layoutDictionary && c.info.distinct != 1<<c.info.bits && s.packed.maxCode(numbers, c.info.width) >= uint32(c.info.distinct) {
 		return c.corrupt(kind, "code without an entry")
 	}
 	return nil

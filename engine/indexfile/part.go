@@ -30,7 +30,7 @@ const (
 	partKnots        partKind = 15 // signed varints: the arrival expected of each stretch of time
 	partDiffers      partKind = 16 // packed: what arrivals differ by
 	partLateRows     partKind = 17 // varints: the rows that differ by more
-	partLate         partKind = 18 // packed: their arrivals
+	partLate         partKind = 18 // varints: what their arrivals differ by
 
 	partPresence   partKind = 32 // a bitmap of rows
 	partOrdinals   partKind = 33 // a varint a slot: how many rows after the one before; in version 1 the row, 4 bytes

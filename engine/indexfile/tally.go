@@ -88,6 +88,18 @@ func countPacked(counts []int64, p *packed, n int, width uint8) {
 	}
 }
 
+// maxCode is the greatest of the first n of packed codes that are width bytes long
+// once they are unpacked.
+func (p *packed) maxCode(n int, width uint8) (greatest uint32) {
+	room := codes{width: width, bytes: aligned(min(n, 8*fillSlots) * int(width))}
+	for lo := 0; lo < n; lo += 8 * fillSlots {
+		some := codes{width: width, bytes: room.bytes[:min(n-lo, 8*fillSlots)*int(width)]}
+		p.fill(some.bytes, width, lo)
+		greatest = max(greatest, some.max())
+	}
+	return greatest
+}
+
 // countAll counts codes of slots that all have a value.
 func countAll(counts []int64, c *codes) {
 	switch c.width {
