@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -96,6 +97,52 @@ func TestPairTallies(t *testing.T) {
 	}
 	if left := indexed.pairBytes.Load(); left != 0 {
 		t.Errorf("without pairs they take %d bytes", left)
+	}
+}
+
+// TestPairTalliesAtOnce asks for pairs that nobody has made yet from several sides
+// at once, more of them than a file keeps.
+func TestPairTalliesAtOnce(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	newSample().fill(t, e, 9000, 3000)
+	if err := e.Index(context.Background(), 0, true); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"$browser", "$os", "country", "plan", "screen_w"}
+	var questions []*exec.Fragment
+	for i, a := range names {
+		for _, b := range names[:i] {
+			questions = append(questions, &exec.Fragment{Project: sampleProject, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{{Op: exec.AggCount}}}, Columns: []exec.Column{
+				{Source: exec.SourceProperty, Property: a, Type: catalog.TypeString}, {Source: exec.SourceProperty, Property: b, Type: catalog.TypeString}}})
+		}
+	}
+	if len(questions) <= maxPairTallies {
+		t.Fatalf("%d questions", len(questions))
+	}
+	answers := make([][]string, 4)
+	var work sync.WaitGroup
+	for i := range answers {
+		work.Go(func() {
+			for _, f := range questions {
+				rows := []string{}
+				if _, err := e.Execute(context.Background(), f, func(b *exec.Batch) error {
+					for i := range b.Rows {
+						rows = append(rows, fmt.Sprint(cellText(b.Columns[0], i), cellText(b.Columns[1], i), cellText(b.Columns[2], i)))
+					}
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+				slices.Sort(rows)
+				answers[i] = append(answers[i], strings.Join(rows, "\n"))
+			}
+		})
+	}
+	work.Wait()
+	for i := range answers {
+		if !slices.Equal(answers[i], answers[0]) || answers[i][0] == "" {
+			t.Errorf("asker %d got other answers", i)
+		}
 	}
 }
 
