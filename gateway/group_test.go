@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,9 @@ func sortedAnswer(rows [][]string) [][]string {
 		return strings.Join(parts, "|")
 	}
 	out := slices.Clone(rows)
-	slices.SortStableFunc(out, func(a, b []string) int { return strings.Compare(rounded(a), rounded(b)) })
+	slices.SortStableFunc(out, func(a, b []string) int {
+		return cmp.Or(strings.Compare(rounded(a), rounded(b)), slices.Compare(a, b)) // doubles that differ in the ninth digit are not equal
+	})
 	return out
 }
 
