@@ -9,9 +9,9 @@ import (
 
 // Kept is memory in which readers keep columns decoded that are asked for again
 // and again, at most so many bytes of all files together. A column is kept from
-// when as many of its rows were asked for as it has: a question that is asked once,
-// or that looks at a few rows, decodes what it needs and nothing else. What is
-// kept longest without being asked for gives way.
+// when more than a quarter of its rows were asked for: a question that looks at few
+// rows decodes what it needs and nothing else. What was not asked for lately gives
+// way.
 //
 // Arrays that were made of a column go on using its memory after it gave way.
 type Kept struct {
@@ -22,6 +22,9 @@ type Kept struct {
 	columns []*column // that are kept, in a ring
 	hand    int       // where in the ring is looked next
 }
+
+// keptFrom is the part of a column's rows that must have been asked for.
+const keptFrom = 4
 
 // NewKept makes room for that many bytes.
 func NewKept(limit int64) *Kept { return &Kept{limit: limit} }
@@ -112,7 +115,7 @@ func (c *column) window(lo, hi int) codeWindow {
 		}
 		return codeWindow{k.codes, k.buffer, lo}
 	}
-	if r := c.reader; r.kept != nil && c.asked.Add(int64(hi-lo)) > int64(c.info.slots) && c.keeping.TryLock() {
+	if r := c.reader; r.kept != nil && keptFrom*c.asked.Add(int64(hi-lo)) > int64(c.info.slots) && c.keeping.TryLock() {
 		defer c.keeping.Unlock()
 		k := c.kept.Load()
 		if k == nil {
