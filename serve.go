@@ -40,6 +40,7 @@ type serveOptions struct {
 	tlsCert, tlsKey   string
 	insecure, salvage bool
 	logLevel, logForm string
+	edgeKey           string
 	maxConnections    int
 }
 
@@ -74,6 +75,7 @@ acknowledged is on disk in any case.`,
 	f.BoolVar(&o.salvage, "salvage", false, "open a damaged log with what can be read of it, raising alarms")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logForm, "log-format", "text", "text or json")
+	f.StringVar(&o.edgeKey, "edge-key", "", "`file` with the key that is shared with the siphon in front, whose stamps are then taken")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
 	return cmd
 }
@@ -86,6 +88,10 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	tlsConfig, err := o.tls()
+	if err != nil {
+		return err
+	}
+	edgeKey, err := readEdgeKey(o.edgeKey)
 	if err != nil {
 		return err
 	}
@@ -107,7 +113,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	g := gateway.New(gateway.Options{Cluster: member.cluster, Logger: logger})
+	g := gateway.New(gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey})
 	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
 

@@ -33,6 +33,7 @@ type Gateway struct {
 	// maxDeleted is MaxDeleted, and less in tests.
 	maxDeleted  int
 	stockGroups bool
+	edgeKey     []byte
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -46,6 +47,9 @@ type Options struct {
 	// MaxInflightBytes bounds the memory that HTTP requests being read and decoded
 	// take together; 0 means DefaultMaxInflightBytes.
 	MaxInflightBytes int64
+	// EdgeKey is what the stamps of requests that come through a siphon are checked
+	// with; nil means that stamps of others are not taken.
+	EdgeKey []byte
 	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
 	// The answers are the same, later: tests compare them.
 	StockGroups bool
@@ -63,7 +67,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.metrics = newMetrics(g)

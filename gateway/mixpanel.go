@@ -53,13 +53,17 @@ func (g *Gateway) endCollection(c *collection) {
 func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
 	defer g.endCollection(c)
+	edge, err := g.edge(w, r)
+	if err != nil {
+		return err
+	}
 	if err := c.open(r); err != nil {
 		return err
 	}
-	if err := c.intake.begin(g, IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
+	if err := c.intake.begin(g, IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
 		return err
 	}
-	t := tokens{catalog: g.Catalog(), intake: &c.intake, fallback: first(c.parameters, "token", "api_key")}
+	t := tokens{catalog: g.Catalog(), intake: &c.intake, edge: edge, fallback: first(c.parameters, "token", "api_key")}
 	failed, err := c.decode(false, t.take)
 	if err != nil {
 		return err
@@ -81,6 +85,10 @@ func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
 	defer g.endCollection(c)
+	edge, err := g.edge(w, r)
+	if err != nil {
+		return err
+	}
 	if err := c.open(r); err != nil {
 		return err
 	}
@@ -88,8 +96,12 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if project = edge.divert(project); project == nil {
+		replyImport(w, false, Ingested{})
+		return nil
+	}
 	strict := isSet(c.parameters, "strict")
-	o := IngestOptions{IdempotencyKey: r.Header.Get("Idempotency-Key"), RequireInsertID: strict}
+	o := IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key"), RequireInsertID: strict}
 	if err := c.intake.begin(g, o, true); err != nil {
 		return err
 	}

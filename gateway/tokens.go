@@ -45,6 +45,7 @@ func (g *Gateway) isOther(id string, project *catalog.Project) bool {
 type tokens struct {
 	catalog *catalog.Catalog
 	intake  *intake
+	edge    edge
 	// fallback is the token of events without one.
 	fallback string
 	// last is the token of the event before, for most requests have one, and part
@@ -64,12 +65,18 @@ func (t *tokens) take(r *track.Record) error {
 	if t.known == nil || token != t.last {
 		t.turnTo(token)
 	}
+	if t.part == passedOver {
+		return nil
+	}
 	if t.part == nil {
 		t.unknown = append(t.unknown, unknownToken(r, token))
 		return nil
 	}
 	return t.intake.add(t.part, &r.Event, r.Index, r.Kind)
 }
+
+// passedOver stands for the part of a project that a replay leaves out.
+var passedOver = new(part)
 
 // turnTo looks a token up, once a request.
 func (t *tokens) turnTo(token string) {
@@ -79,7 +86,11 @@ func (t *tokens) turnTo(token string) {
 	p, ok := t.known[token]
 	if !ok {
 		if project, found := t.catalog.ProjectByToken(token); found {
-			p = t.intake.part(project)
+			if project = t.edge.divert(project); project == nil {
+				p = passedOver
+			} else {
+				p = t.intake.part(project)
+			}
 		}
 		t.known[token] = p
 	}
