@@ -347,7 +347,7 @@ func TestReplayChooses(t *testing.T) {
 	if _, _, err = replay(func(r *ReplayOptions) { r.Into = "check" }); err == nil {
 		t.Error("into without a project")
 	}
-	_, g, err = replay(func(r *ReplayOptions) {
+	_, _, err = replay(func(r *ReplayOptions) {
 		r.Transport = &gatewayFake{answer: func(*http.Request) (*http.Response, error) { return answered(200, false), nil }}
 	})
 	if !errors.Is(err, ErrNotStamped) {
