@@ -53,6 +53,7 @@ fuzz:
 
 # torture is the long form of what test runs briefly.
 torture:
+	go test ./cluster/protocol -run 'Simulation' -timeout 8h -count 1 -args -seeds=$(HISTORIES)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
 
 bench:

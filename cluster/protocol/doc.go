@@ -19,7 +19,7 @@
 //
 //	Writer   sends a batch to all of old ∪ new, and acknowledges it when a
 //	         majority of each has it on disk at one epoch.
-//	Replica  stores, answers at one epoch, pulls what it lacks, catches up when a
+//	Holder   stores, answers at one epoch, pulls what it lacks, catches up when a
 //	         bucket comes to it, and scans.
 //	Reader   asks majorities for their sets at one epoch, lets one replica have
 //	         the union and scan, and takes each bucket's part once.

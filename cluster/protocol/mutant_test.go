@@ -1,0 +1,54 @@
+package protocol
+
+import (
+	"flag"
+	"testing"
+)
+
+var huntSeeds = flag.Uint64("hunt", 0, "how many seeds a planted bug may take at most; 0 for what the table says")
+
+// planted are the bugs that the simulator must find, and within how many seeds.
+var planted = []struct {
+	bug    bug
+	within uint64
+}{
+	{bugAckBeforeSync, 300},
+	{bugWriteOne, 300},
+	{bugDotReuse, 300},
+	{bugReadOne, 300},
+	{bugReadRepairSkip, 300},
+	{bugDoubleMerge, 300},
+	{bugCompactDropsNew, 300},
+	{bugAdoptNoPhysID, 300},
+	{bugEpochNotSaved, 300},
+	{bugNoFence, 300},
+	{bugNoSyncBeforeFlip, 300},
+	{bugSyncFromOne, 300},
+	{bugWipeSameID, 300},
+	{bugJointReadOldOnly, 300},
+	{bugStaleSyncEpoch, 300},
+}
+
+// TestPlantedBugsAreFound tests the simulator: whoever cannot find these would
+// not find ours.
+func TestPlantedBugsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about the simulator, not about races")
+	}
+	for _, p := range planted {
+		t.Run(string(p.bug), func(t *testing.T) {
+			t.Parallel()
+			within := p.within
+			if *huntSeeds > 0 {
+				within = *huntSeeds
+			}
+			for seed := range within {
+				if _, err := play(seed+1, p.bug); err != nil {
+					t.Logf("seed %d: %v", seed+1, err)
+					return
+				}
+			}
+			t.Errorf("not found within %d seeds", within)
+		})
+	}
+}
