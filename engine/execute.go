@@ -50,18 +50,26 @@ func (s *scan) answer(ctx context.Context, yield func(*exec.Batch) error) error 
 	if b != nil {
 		return s.behave(ctx, b, yield)
 	}
-	if err := s.run(ctx); err != nil {
+	all, err := s.group(ctx)
+	if err != nil {
 		return err
 	}
-	var all *exec.Grouper
+	return all.Answer(s.giveAnswer(ctx, yield))
+}
+
+// group has the workers make groups and puts them together.
+func (s *scan) group(ctx context.Context) (all *exec.Grouper, err error) {
+	if err := s.run(ctx); err != nil {
+		return nil, err
+	}
 	for _, g := range s.groups {
 		if all == nil {
 			all = g
 		} else if err := all.Merge(g); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return all.Answer(s.giveAnswer(ctx, yield))
+	return all, nil
 }
 
 // groupRows adds the rows [lo, hi) of a source, of which so many are selected.

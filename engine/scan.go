@@ -152,6 +152,9 @@ func (s *scan) canPass(k catalog.ShardKey) bool {
 	if s.bounds.Empty() || s.bounds.MaxTime < k.Day.Start() || s.bounds.MinTime >= (k.Day+1).Start() {
 		return false
 	}
+	if s.fragment.Buckets != nil && !slices.Contains(s.fragment.Buckets, k.Bucket) {
+		return false
+	}
 	p, ok := s.catalog.ProjectByID(k.Project)
 	if s.bounds.Users == nil || !ok || s.bounds.HasUser("") {
 		return true // an empty distinct id is placed by its insert id

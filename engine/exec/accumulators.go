@@ -41,7 +41,8 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 	case AggBitAnd, AggBitOr, AggBitXor:
 		return &bitwise{plan: p, g: g, column: a.Args[0], op: a.Op}, nil
 	case AggPercentile, AggPercentileDisc:
-		return &percentiles{plan: p, histogram: g.histogramOf(p, a.Args[0]), share: a.Params[0].Double(), typ: t, interpolate: a.Op == AggPercentile}, nil
+		h := g.histogramOf(p, a.Args[0])
+		return &percentiles{plan: p, histogram: h, owner: h.shared == 1, share: a.Params[0].Double(), typ: t, interpolate: a.Op == AggPercentile}, nil
 	case AggFirst, AggLast:
 		return &touches{plan: p, g: g, args: a.Args, typ: t, last: a.Op == AggLast}, nil
 	case AggBehaviour:
@@ -230,16 +231,21 @@ func (b *bitwise) merge(o accumulator, to []uint32) error {
 		if group >= len(to) || to[group] == 0 {
 			continue
 		}
-		switch mine := &b.bits[to[group]]; b.op {
-		case AggBitAnd:
-			*mine &= v
-		case AggBitOr:
-			*mine |= v
-		default:
-			*mine ^= v
-		}
+		b.join(&b.bits[to[group]], v)
 	}
 	return nil
+}
+
+// join adds bits to others.
+func (b *bitwise) join(mine *uint64, v uint64) {
+	switch b.op {
+	case AggBitAnd:
+		*mine &= v
+	case AggBitOr:
+		*mine |= v
+	default:
+		*mine ^= v
+	}
 }
 
 func (b *bitwise) result(groups []uint32) (arrow.Array, error) {

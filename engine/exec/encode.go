@@ -9,7 +9,8 @@ import (
 
 // An encoded fragment:
 //
-//	version   byte     2; 1 ends with the filter and has no flags from 32 on
+//	version   byte     2, or 3 with buckets; 1 ends with the filter and has no flags
+//	                   from 32 on
 //	project   uvarint
 //	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows,
 //	                   16 runs, 32 computed columns follow, 64 a group, 128 an order
@@ -27,8 +28,14 @@ import (
 //	          byte, uvarint count and arguments, uvarint count and constants; uvarint
 //	          greatest number of groups, hidden keys byte
 //	order     uvarint, then each: uvarint column, descending byte
+//	buckets   in version 3: uvarint, then each: uvarint, how many lie between it and the
+//	          one before
 
-const encodingVersion = 2
+const (
+	encodingVersion = 2
+	// bucketsVersion is of fragments that not all buckets are asked.
+	bucketsVersion = 3
+)
 
 const (
 	flagCopies = 1 << iota
@@ -46,7 +53,11 @@ const flagsOfVersion1 = flagComputed - 1
 
 // AppendFragment appends the fragment's encoding to dst. The fragment must be valid.
 func AppendFragment(dst []byte, f *Fragment) []byte {
-	dst = append(dst, encodingVersion)
+	if f.Buckets == nil {
+		dst = append(dst, encodingVersion)
+	} else {
+		dst = append(dst, bucketsVersion)
+	}
 	dst = binary.AppendUvarint(dst, uint64(f.Project))
 	dst = append(dst, f.flags())
 	if !f.AsOf.IsZero() {
@@ -74,6 +85,14 @@ func AppendFragment(dst []byte, f *Fragment) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(f.Order)))
 		for _, o := range f.Order {
 			dst = append(binary.AppendUvarint(dst, uint64(o.Column)), boolByte(o.Descending))
+		}
+	}
+	if f.Buckets != nil {
+		dst = binary.AppendUvarint(dst, uint64(len(f.Buckets)))
+		next := 0
+		for _, b := range f.Buckets {
+			dst = binary.AppendUvarint(dst, uint64(int(b)-next))
+			next = int(b) + 1
 		}
 	}
 	return dst
@@ -173,8 +192,8 @@ func boolByte(b bool) byte {
 // DecodeFragment reads what AppendFragment wrote and validates it. The fragment
 // shares no memory with b.
 func DecodeFragment(b []byte) (*Fragment, error) {
-	if len(b) > 0 && b[0] > encodingVersion {
-		return nil, fmt.Errorf("%w: version %d, this arbor knows %d", ErrVersion, b[0], encodingVersion)
+	if len(b) > 0 && b[0] > bucketsVersion {
+		return nil, fmt.Errorf("%w: version %d, this arbor knows %d", ErrVersion, b[0], bucketsVersion)
 	}
 	d := decoder{rest: b}
 	f := d.fragment()
@@ -229,7 +248,26 @@ func (d *decoder) fragment() *Fragment {
 			}
 		}
 	}
+	if version == bucketsVersion {
+		f.Buckets = d.buckets()
+	}
 	return f
+}
+
+func (d *decoder) buckets() []uint16 {
+	buckets := []uint16{}
+	next := uint64(0)
+	for range d.below(catalog.MaxBuckets + 1) {
+		b := next + d.below(catalog.MaxBuckets)
+		if b >= catalog.MaxBuckets {
+			d.bad = true
+		}
+		if d.bad {
+			break
+		}
+		buckets, next = append(buckets, uint16(b)), b+1
+	}
+	return buckets
 }
 
 func (d *decoder) computed() []Computed {

@@ -418,10 +418,16 @@ func TestFragmentEncoding(t *testing.T) {
 				{Op: AggCount}, {Op: AggPercentile, Args: []int{len(f.Columns)}, Params: []catalog.Value{catalog.Double(0.5)}}}}
 			f.Order = []Order{{Column: 3, Descending: true}, {Column: 0}}
 		}
+		if rng.IntN(3) == 0 {
+			f.Buckets = []uint16{0, 1, 7, catalog.MaxBuckets - 1}[rng.IntN(2) : rng.IntN(3)+2]
+		}
 		encoded := AppendFragment(nil, f)
 		back, err := DecodeFragment(encoded)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !slices.Equal(f.Buckets, back.Buckets) || (f.Buckets == nil) != (back.Buckets == nil) {
+			t.Fatalf("buckets %v came back as %v", f.Buckets, back.Buckets)
 		}
 		if again := AppendFragment(nil, back); string(again) != string(encoded) {
 			t.Fatalf("%+v came back as %+v", f, back)
@@ -432,7 +438,7 @@ func TestFragmentEncoding(t *testing.T) {
 			}
 		}
 	}
-	if _, err := DecodeFragment([]byte{encodingVersion + 1}); !errors.Is(err, ErrVersion) {
+	if _, err := DecodeFragment([]byte{bucketsVersion + 1}); !errors.Is(err, ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
 }

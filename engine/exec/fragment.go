@@ -16,6 +16,9 @@ type Fragment struct {
 	// Policy stands in for the project's policies, to see what another one would
 	// show; nil means the policies in force.
 	Policy *catalog.Policy
+	// Buckets are the user buckets whose shards are meant, ascending; nil means all.
+	// So that several members together answer for each shard once.
+	Buckets []uint16
 	// Columns are read, in this order; the Hidden ones only for the filter.
 	Columns []Column
 	// Computed are more columns, made of those; their column numbers go on after

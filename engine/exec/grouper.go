@@ -479,6 +479,9 @@ type accumulator interface {
 	// merge adds what the same accumulator of another Grouper has; its group i
 	// is the group to[i] here, or none if that is 0.
 	merge(o accumulator, to []uint32) error
+	// put writes part of a group's state, and get adds one; see partial_states.go.
+	put(w *groupWriter, group uint32, from int) (next int)
+	get(r *groupReader, group uint32) error
 	// result is the aggregate of the groups.
 	result(groups []uint32) (arrow.Array, error)
 }

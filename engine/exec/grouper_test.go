@@ -76,7 +76,7 @@ func groupTable(rng *rand.Rand, rows int) ([]Column, [][]catalog.Value) {
 			null(catalog.Bool(n%2 == 0)),
 			null(catalog.Value{Kind: catalog.KindNumber, Text: fmt.Sprintf("%d.%02d", n, rng.IntN(100))}),
 			catalog.Int(int64(rng.IntN(5)) * 50_000_000_000),
-			catalog.String(fmt.Sprintf("%08d", i)),
+			catalog.String(fmt.Sprintf("%032d", i)),
 		}
 		if i%11 == 0 {
 			table[i][1] = catalog.Int(math.MaxInt64 - int64(rng.IntN(3)))
@@ -284,13 +284,18 @@ func checkGroups(t *testing.T, seed uint64, rng *rand.Rand, f *Fragment, table [
 		}
 		lo = hi
 	}
-	for _, w := range workers[1:] {
-		if err := workers[0].Merge(w); err != nil {
-			t.Fatal(err)
+	answer := workers[0].Answer
+	if rng.IntN(2) == 0 {
+		answer = mergedPartials(t, rng, f, workers).Answer
+	} else {
+		for _, w := range workers[1:] {
+			if err := workers[0].Merge(w); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	var got []string
-	err = workers[0].Answer(func(b *Batch) error {
+	err = answer(func(b *Batch) error {
 		for i := range b.Rows {
 			var cells []string
 			for _, a := range b.Columns {

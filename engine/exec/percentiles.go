@@ -26,6 +26,7 @@ type histogram struct {
 	// byGroup and values are what ranked gave, until something is added.
 	byGroup [][]valueCount
 	values  []catalog.Value
+	listed  [][]uint32 // the numbers of each group's pairs, once they are asked for
 }
 
 // maxHistogramCells is how many cells a histogram for percentiles has at most.
@@ -256,6 +257,7 @@ func (h *histogram) ranked() (byGroup [][]valueCount, values []catalog.Value, er
 type percentiles struct {
 	plan        *Plan
 	histogram   *histogram
+	owner       bool // the first of those who share the histogram
 	share       float64
 	typ         catalog.Type
 	interpolate bool

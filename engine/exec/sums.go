@@ -231,18 +231,24 @@ func (s *doubleSums) merge(o accumulator, to []uint32) error {
 			continue
 		}
 		mine := to[group]
-		s.small[mine].count += other.small[group].count
-		if sum := other.small[group].sum; s.small[mine].sum < 1<<61 && s.small[mine].sum > -1<<61 && sum < 1<<61 && sum > -1<<61 {
-			s.small[mine].sum += sum
-		} else {
-			s.addLarge(mine, big.NewInt(sum))
-		}
+		s.addSmall(mine, other.small[group])
 		if large := other.large[uint32(group)]; large != nil {
 			s.addLarge(mine, large)
 		}
 		s.other[mine].merge(&other.other[group])
 	}
 	return nil
+}
+
+// addSmall adds another small sum to a group's.
+func (s *doubleSums) addSmall(group uint32, o smallSum) {
+	t := &s.small[group]
+	t.count += o.count
+	if t.sum < 1<<61 && t.sum > -1<<61 && o.sum < 1<<61 && o.sum > -1<<61 {
+		t.sum += o.sum
+	} else {
+		s.addLarge(group, big.NewInt(o.sum))
+	}
 }
 
 // of is a group's sum: of the millionths and of the rest, rounded once.
@@ -429,16 +435,21 @@ func (s *intSums) merge(o accumulator, to []uint32) error {
 			continue
 		}
 		mine := to[group]
-		s.counts[mine] += other.counts[group]
-		low, carry := bits.Add64(s.low[mine], other.low[group], 0)
-		s.low[mine] = low
-		s.high[mine] += other.high[group] + int64(carry)
+		s.addWords(mine, other.counts[group], other.low[group], other.high[group])
 		if large := other.rest[uint32(group)]; large != nil {
 			s.addLarge(mine, large, 1)
 			s.counts[mine]--
 		}
 	}
 	return nil
+}
+
+// addWords adds a sum of so many numbers in 128 bits.
+func (s *intSums) addWords(group uint32, count int64, low uint64, high int64) {
+	s.counts[group] += count
+	sum, carry := bits.Add64(s.low[group], low, 0)
+	s.low[group] = sum
+	s.high[group] += high + int64(carry)
 }
 
 // countOf is how many numbers were added.

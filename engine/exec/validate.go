@@ -54,6 +54,11 @@ func (f *Fragment) Validate() error {
 	if f.Limit < 0 {
 		return fmt.Errorf("%w: limit %d", ErrFragment, f.Limit)
 	}
+	for i, b := range f.Buckets {
+		if b >= catalog.MaxBuckets || i > 0 && b <= f.Buckets[i-1] {
+			return fmt.Errorf("%w: bucket %d after %d others: below %d and ascending", ErrFragment, b, i, catalog.MaxBuckets)
+		}
+	}
 	for i := range f.Columns {
 		if err := f.Columns[i].validate(); err != nil {
 			return fmt.Errorf("column %d: %w", i, err)

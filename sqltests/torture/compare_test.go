@@ -102,7 +102,7 @@ func (r *run) compareScan(f *exec.Fragment) error {
 	if d := difference(want, got); d != "" {
 		return fmt.Errorf("%w: scan %s: %d rows, want %d (-want +got):\n%s", errWrong, show(f), len(got), len(want), d)
 	}
-	return nil
+	return r.compareParts(f, want, scan)
 }
 
 // compareLimit asks for some of the rows, which may be any.

@@ -162,5 +162,5 @@ func (r *run) compareGroups(f *exec.Fragment) error {
 	if d := difference(want, got); d != "" {
 		return fmt.Errorf("%w: groups %+v of %s: %d, want %d (-want +got):\n%s", errWrong, *f.Group, show(f), len(got), len(want), d)
 	}
-	return nil
+	return r.compareParts(f, want, groups)
 }

@@ -102,5 +102,5 @@ func (r *run) compareOrder(f *exec.Fragment) error {
 	if d := difference(want, got); d != "" {
 		return fmt.Errorf("%w: order %+v limit %d of %s: %d rows, want %d (-want +got):\n%s", errWrong, f.Order, f.Limit, show(f), len(got), len(want), d)
 	}
-	return nil
+	return r.compareParts(f, want, ordered)
 }
