@@ -42,6 +42,13 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 		}
 	}
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
+	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions()} {
+		for _, k := range kinds {
+			all[k.name] = k.function()
+		}
+	}
+	maps.Copy(all, momentFunctions())
+	all[assignFunction] = sql.Function2{Name: assignFunction, Fn: newAssignment}
 	maps.Copy(all, boundedFunctions())
 	maps.Copy(all, moreAggregates)
 	maps.Copy(all, behaviourFunctions())

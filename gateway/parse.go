@@ -92,6 +92,28 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 	if errors.As(failed, &refused) {
 		return nil, query, failed // it did parse
 	}
+	if changed, ok := rewriteIdioms(query); ok {
+		s, parsed, err := parse(changed)
+		if err != nil && !errors.As(err, &refused) {
+			s, parsed, err = withFreeWords(changed, err, parse)
+		}
+		if err == nil || errors.As(err, &refused) {
+			return s, parsed, err
+		}
+		if refused := refuseStatement(query); refused != nil {
+			return nil, query, refused
+		}
+		return nil, query, failed
+	}
+	if refused := refuseStatement(query); refused != nil {
+		return nil, query, refused
+	}
+	return withFreeWords(query, failed, parse)
+}
+
+// withFreeWords parses a text that did not parse, with free words in back quotes.
+func withFreeWords(query string, failed error, parse func(string) (sqlparser.Statement, string, error)) (sqlparser.Statement, string, error) {
+	var refused *mysql.SQLError
 	var s sqlparser.Statement
 	var parsed string
 	if _, err := quoteNeededWords(query, failed, func(q string) (err error) {
@@ -160,6 +182,11 @@ func withoutQuotes(text, query, changed string) string {
 // preparable gives the text that the protocol library can prepare in place of
 // query: it parses statements by itself, without a seam.
 func preparable(query string) string {
+	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err != nil {
+		if changed, ok := rewriteIdioms(query); ok {
+			query = changed
+		}
+	}
 	all, ok := quoteFreeWords(query)
 	if !ok {
 		return query

@@ -20,6 +20,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	if !selects(s) {
 		return s
 	}
+	liftGroups(s)
 	var found stringsSeen
 	var arithmetic, aggregates, constants bool
 	look := syntaxWalk{node: func(n any, inside bool) {

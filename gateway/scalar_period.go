@@ -78,7 +78,10 @@ func stepsOf(ctx *sql.Context, e sql.Expression, over []slot) int64 {
 			}
 		}
 		return 0
-	case *function.ConvertTz:
+	case *plainFunction:
+		if x.kind.name != "convert_tz" {
+			return 0
+		}
 		children := x.Children()
 		steps := stepsOf(ctx, children[0], over)
 		for _, zone := range children[1:] {
