@@ -111,6 +111,10 @@ func callerOf(ctx context.Context) (id MemberID, ok bool) {
 	return caller(info.State)
 }
 
+// deadlineSlack is how much earlier than here a deadline may be noticed by the
+// member that was asked.
+const deadlineSlack = time.Second
+
 // local is an error that came from another member.
 func local(ctx context.Context, to MemberID, err error) error {
 	if err == nil {
@@ -125,6 +129,10 @@ func local(ctx context.Context, to MemberID, err error) error {
 	case codes.Canceled, codes.DeadlineExceeded:
 		if ctx.Err() != nil {
 			return fmt.Errorf("ask member %s: %w", to, ctx.Err())
+		}
+		// The member counts the time too, and may be the first to see its end.
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < deadlineSlack {
+			return fmt.Errorf("ask member %s: %w", to, context.DeadlineExceeded)
 		}
 	case codes.Unauthenticated, codes.PermissionDenied:
 		kind = ErrRefused
