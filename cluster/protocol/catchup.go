@@ -1,16 +1,21 @@
 package protocol
 
-import "arbor/engine/dot"
+import (
+	"slices"
 
-// catchUp is a replica's way into a bucket: a majority of the old replicas, each
-// at the epoch of the change and so past acknowledging anything before it, say
-// what they have; who has all of that has all that was ever acknowledged before.
+	"arbor/engine/dot"
+)
+
+// catchUp is a replica's way into a bucket: old replicas, each at the epoch of the
+// change and so past acknowledging anything before it, say what they have. Who
+// has all that a majority of them has, has all that was ever acknowledged before.
+// It need not have what any other said: that one may be lost meanwhile, and with
+// it batches that nobody else has, and that were never acknowledged.
 type catchUp struct {
-	call     Call
-	from     map[Replica]bool
-	required dot.Set
-	asked    Moment
-	told     Moment
+	call  Call
+	from  map[Replica]dot.Set
+	asked Moment
+	told  Moment
 }
 
 // catchUpTick goes on with catching up, and tells the mover once it is done.
@@ -25,10 +30,10 @@ func (r *Holder) catchUpTick(e *Effects, h *held) {
 		return
 	}
 	if h.catchUp == nil {
-		h.catchUp = &catchUp{call: r.call(), from: map[Replica]bool{}, asked: r.now - catchUpEvery}
+		h.catchUp = &catchUp{call: r.call(), from: map[Replica]dot.Set{}, asked: r.now - catchUpEvery}
 	}
 	u := h.catchUp
-	if u.complete(c, r.bug) && h.dots.Includes(&u.required) {
+	if u.complete(c, &h.dots, r.bug) {
 		next := h.record
 		next.Synced = c.Epoch
 		h.next = &next
@@ -40,24 +45,26 @@ func (r *Holder) catchUpTick(e *Effects, h *held) {
 	}
 	u.asked = r.now
 	for _, old := range c.Old {
-		switch {
-		case old == self:
-			u.from[old] = true
-			u.required.AddSet(&h.dots)
-		case !u.from[old] || !u.complete(c, r.bug) || !h.dots.Includes(&u.required):
-			// Those who answered are asked again, too: a source that was silent
-			// was forgotten, and this is how it is heard of again.
-			e.send(old.Member, &SetsRequest{Call: u.call, All: true, Asks: []Ask{{old, h.bucket, *c}}})
+		if old == self {
+			u.from[old] = dot.Set{} // what it has it has
+			continue
 		}
+		// Those who answered are asked again, too: a source that was silent was
+		// forgotten, and this is how it is heard of again.
+		e.send(old.Member, &SetsRequest{Call: u.call, All: true, Asks: []Ask{{old, h.bucket, *c}}})
 	}
 }
 
-// complete says whether enough old replicas have told what they have.
-func (u *catchUp) complete(c *Config, bug bug) bool {
-	if bug == bugSyncFromOne {
-		return len(u.from) > 0
+// complete says whether dots have all of a majority of the old replicas.
+func (u *catchUp) complete(c *Config, dots *dot.Set, bug bug) bool {
+	has := func(o Replica) bool {
+		told, ok := u.from[o]
+		return ok && dots.Includes(&told)
 	}
-	return majority(c.Old, func(o Replica) bool { return u.from[o] })
+	if bug == bugSyncFromOne {
+		return slices.ContainsFunc(c.Old, has)
+	}
+	return majority(c.Old, has)
 }
 
 // catchUpFrom counts an old replica's set, if it is of this very change.
@@ -69,8 +76,9 @@ func (r *Holder) catchUpFrom(h *held, call Call, s *Held) {
 	if s.Config.Epoch != h.record.Config.Epoch && r.bug != bugStaleSyncEpoch {
 		return
 	}
-	u.from[s.From] = true
-	u.required.AddSet(&s.Dots)
+	if _, ok := u.from[s.From]; !ok { // the first is enough, and comes to an end
+		u.from[s.From] = s.Dots.Clone()
+	}
 }
 
 // tellSynced tells the members of the bucket, one of which may lead the

@@ -12,21 +12,21 @@ var planted = []struct {
 	bug    bug
 	within uint64
 }{
-	{bugAckBeforeSync, 300},
-	{bugWriteOne, 300},
-	{bugDotReuse, 300},
-	{bugReadOne, 300},
-	{bugReadRepairSkip, 300},
-	{bugDoubleMerge, 300},
-	{bugCompactDropsNew, 300},
-	{bugAdoptNoPhysID, 300},
-	{bugEpochNotSaved, 300},
-	{bugNoFence, 300},
-	{bugNoSyncBeforeFlip, 300},
-	{bugSyncFromOne, 300},
-	{bugWipeSameID, 300},
+	{bugAckBeforeSync, 50},
+	{bugWriteOne, 50},
+	{bugDotReuse, 50},
+	{bugReadOne, 50},
+	{bugReadRepairSkip, 50},
+	{bugDoubleMerge, 50},
+	{bugCompactDropsNew, 50},
+	{bugAdoptNoPhysID, 50},
+	{bugEpochNotSaved, 50},
+	{bugNoFence, 50},
+	{bugNoSyncBeforeFlip, 50},
+	{bugSyncFromOne, 50},
+	{bugWipeSameID, 50},
 	{bugJointReadOldOnly, 300},
-	{bugStaleSyncEpoch, 300},
+	{bugStaleSyncEpoch, 50},
 }
 
 // TestPlantedBugsAreFound tests the simulator: whoever cannot find these would
