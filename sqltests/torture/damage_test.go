@@ -146,6 +146,7 @@ func (r *run) examine(disk *vfs.Mem, options engine.Options, file string) (outco
 	}
 	examined := *r
 	examined.subject = s
+	examined.unparted = true // parts read what wholes read, and there are as many examinations as bytes
 	defer func() { err = errors.Join(err, s.Close()) }()
 	for _, act := range []func(*run, *rand.Rand) error{(*run).answers, closeAll, (*run).answers} {
 		if err := act(&examined, rand.New(rand.NewPCG(1, 7))); errors.Is(err, errWrong) {

@@ -65,12 +65,14 @@ func makeOps(seed uint64, count int) []op {
 // run is a history while it happens: the engine, the list that it is compared
 // with, and what the ops need to remember.
 type run struct {
-	ctx     context.Context
-	subject subject
-	model   *oracle.Model
-	catalog *catalog.Catalog
-	now     time.Time
-	world   world
+	// unparted is set where answers are not asked for in parts, too.
+	unparted bool
+	ctx      context.Context
+	subject  subject
+	model    *oracle.Model
+	catalog  *catalog.Catalog
+	now      time.Time
+	world    world
 
 	stamped map[catalog.IngestID]bool
 	events  []event.Event // all that were ever sent, with their ids

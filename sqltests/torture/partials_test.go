@@ -98,7 +98,7 @@ func (m *merged) divide() [][]uint16 {
 // compareParts holds what partials give against what is wanted.
 func (r *run) compareParts(f *exec.Fragment, want []string, ask func(context.Context, scanner, *exec.Fragment) ([]string, error)) error {
 	m, ok := r.mergedOf(f)
-	if !ok {
+	if !ok || r.unparted {
 		return nil
 	}
 	whole := *f
