@@ -45,8 +45,8 @@ const (
 	// followRests is how many times longer than it worked it rests otherwise.
 	followRests = 19
 	// followLagBytes is how much of a shard's log may be unknown before it rests only
-	// as long as it worked. A first question makes so much known in half a second or
-	// so.
+	// as long as it worked. A first question makes so much known in about 1.2 s
+	// of CPU by estimate.
 	followLagBytes = 128 << 20
 )
 
