@@ -266,15 +266,11 @@ var statementIdioms = []struct {
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+SCHEMAS\b(.*)$`), "SHOW DATABASES$1"},
 	{regexp.MustCompile(`(?is)^\s*(?:DESCRIBE|DESC|EXPLAIN)\s+([^\s'";]+)\s+('[^']*'|"[^"]*")\s*;?\s*$`), "SHOW COLUMNS FROM $1 LIKE $2"},
 	{regexp.MustCompile("(?is)^\\s*(?:DESCRIBE|DESC|EXPLAIN)\\s+([^\\s'\"=;]+)\\s+`?([\\w$]+)`?\\s*;?\\s*$"), "SHOW COLUMNS FROM $1 LIKE '$2'"},
-	{regexp.MustCompile(`(?is)^\s*(DESCRIBE|DESC|EXPLAIN)\s+FORMAT\s*=\s*'?JSON'?\s+(.*)$`), "$1 FORMAT=" + jsonFormat + " $2"},
 	{regexp.MustCompile(`(?is)^\s*ANALYZE\s+(?:LOCAL|NO_WRITE_TO_BINLOG)\s+TABLES?\s(.*)$`), "ANALYZE TABLE $1"},
 	{regexp.MustCompile(`(?is)^\s*DO\s+(.*)$`), "SET @`arbor do` = CONCAT($1)"},
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+PROFILES\s*;?\s*$`), "SELECT 0 AS `Query_ID`, 0e0 AS `Duration`, '' AS `Query` FROM DUAL WHERE 1 = 0"},
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+OPEN\s+TABLES\b.*$`), "SELECT '' AS `Database`, '' AS `Table`, 0 AS `In_use`, 0 AS `Name_locked` FROM DUAL WHERE 1 = 0"},
 }
-
-// jsonFormat is what FORMAT=JSON is written as.
-const jsonFormat = "tree_debug"
 
 func rewriteStatement(text string) (string, bool) {
 	for _, s := range statementIdioms {
@@ -295,6 +291,7 @@ var refusedStatements = []struct {
 	{regexp.MustCompile(`(?is)^\s*REPAIR\s+TABLES?\b`), "REPAIR TABLE is not supported: CHECK TABLE finds damage, and the server's log says what it did about it"},
 	{regexp.MustCompile(`(?is)^\s*HANDLER\b`), "HANDLER is not supported: use SELECT"},
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+ENGINE\b`), "SHOW ENGINE is not supported: the tables of the database arbor show the state of storage"},
+	{regexp.MustCompile(`(?is)^\s*(?:DESCRIBE|DESC|EXPLAIN)\s+FORMAT\s*=\s*'?JSON\b`), "EXPLAIN FORMAT=JSON is not supported: EXPLAIN gives the plan as a tree"},
 	{regexp.MustCompile(`(?is)^\s*HELP\b`), "HELP is not supported: there are no help tables"},
 }
 

@@ -361,6 +361,10 @@ func (l *lifter) level(k int) *sqlparser.Select {
 	if len(s.SelectExprs) == 0 {
 		add(sqlparser.NewIntVal([]byte("1")), fmt.Sprintf(liftedValue, 0))
 	}
+	if k == 0 && l.rolled { // no rows have no total, which a SELECT without keys would give
+		s.GroupBy = append(s.GroupBy, &sqlparser.FuncExpr{Name: sqlparser.NewColIdent("concat"),
+			Exprs: sqlparser.SelectExprs{&sqlparser.AliasedExpr{Expr: sqlparser.NewStrVal([]byte("all"))}}})
+	}
 	return s
 }
 
