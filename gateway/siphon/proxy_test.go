@@ -74,7 +74,7 @@ func ask(s *Siphon, method, target, body string, headers ...string) *httptest.Re
 func TestRequestIsPassedOnAndCopied(t *testing.T) {
 	mem, g := vfs.NewMem(), &gatewayFake{}
 	s := mustSiphon(t, testOptions(mem), g)
-	w := ask(s, "POST", "/import?strict=1", "\x1f\x8b not parsed", "Content-Encoding", "gzip", "Authorization", "Basic eDo=", headerID, "forged", headerMAC, "forged", "Connection", "close")
+	w := ask(s, "POST", "/import?strict=1", "\x1f\x8b not parsed", "Content-Encoding", "gzip", "Authorization", "Basic eDo=", headerID, "forged", headerMAC, "forged", headerOnly, "blog", headerInto, "shop", "Connection", "close")
 	if w.Code != 200 || w.Body.String() != "1" || w.Header().Get(headerAccepted) != "" {
 		t.Errorf("answer %d %q %v", w.Code, w.Body, w.Header())
 	}
@@ -84,6 +84,9 @@ func TestRequestIsPassedOnAndCopied(t *testing.T) {
 	}
 	if sent.Header.Get(headerID) == "forged" || len(sent.Header.Get(headerMAC)) != 64 {
 		t.Errorf("the stamp is not the siphon's: %v", sent.Header)
+	}
+	if sent.Header.Get(headerOnly) != "" || sent.Header.Get(headerInto) != "" {
+		t.Errorf("a client directs its request as a replay does: %v", sent.Header)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
