@@ -24,8 +24,7 @@ type answerScan struct {
 	answer *pushedAnswer
 	shape  batchLayout
 	window rowWindow
-	stock  func(ctx *sql.Context) (sql.RowIter, error)
-	rows   sql.RowIter
+	lateRows
 }
 
 var _ batchRows = (*answerScan)(nil)
@@ -53,7 +52,7 @@ func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowI
 		return nil, err
 	}
 	notePushed(ctx)
-	s := &answerScan{answer: p.answer, window: p.window, stock: func(ctx *sql.Context) (sql.RowIter, error) { return x.main.Build(ctx, n, row) }}
+	s := &answerScan{answer: p.answer, window: p.window, lateRows: lateRows{stock: func(ctx *sql.Context) (sql.RowIter, error) { return x.main.Build(ctx, n, row) }}}
 	s.shape = batchLayout{kinds: p.answer.kinds, width: len(p.answer.kinds), projected: p.projected}
 	for i := range p.answer.kinds {
 		s.shape.places = append(s.shape.places, i)
@@ -237,26 +236,6 @@ var errAsRows = errors.New("the rows cannot be had as batches")
 
 // layout says how the result's columns are made.
 func (s *answerScan) layout() *batchLayout { return &s.shape }
-
-// Next gives the next row.
-func (s *answerScan) Next(ctx *sql.Context) (sql.Row, error) {
-	if s.rows == nil {
-		rows, err := s.stock(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.rows = rows
-	}
-	return s.rows.Next(ctx)
-}
-
-// Close ends the rows, if there are any.
-func (s *answerScan) Close(ctx *sql.Context) error {
-	if s.rows == nil {
-		return nil
-	}
-	return s.rows.Close(ctx)
-}
 
 // batches asks for the answer.
 func (s *answerScan) batches(ctx *sql.Context, yield func(*exec.Batch) error) error {

@@ -20,10 +20,7 @@ type columnScan struct {
 	shape  batchLayout
 	where  []*computedValue // what the scan does not decide by itself
 	window rowWindow
-
-	// stock starts the plan in the usual way, and rows is what it gave.
-	stock func(ctx *sql.Context) (sql.RowIter, error)
-	rows  sql.RowIter
+	lateRows
 }
 
 var _ batchRows = (*columnScan)(nil)
@@ -47,26 +44,6 @@ func (w *rowWindow) offset(n int64) { w.skip += min(n, w.end-w.skip) }
 
 // layout says how the result's columns are made.
 func (s *columnScan) layout() *batchLayout { return &s.shape }
-
-// Next gives the next row.
-func (s *columnScan) Next(ctx *sql.Context) (sql.Row, error) {
-	if s.rows == nil {
-		rows, err := s.stock(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.rows = rows
-	}
-	return s.rows.Next(ctx)
-}
-
-// Close ends the rows, if there are any.
-func (s *columnScan) Close(ctx *sql.Context) error {
-	if s.rows == nil {
-		return nil
-	}
-	return s.rows.Close(ctx)
-}
 
 // errWindowFull ends a scan whose other rows nobody wants.
 var errWindowFull = errors.New("the window is full")
