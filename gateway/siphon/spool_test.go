@@ -88,6 +88,13 @@ func TestSpoolKeeps(t *testing.T) {
 		})
 	}
 	all.Wait()
+	for i := range 10 { // one by one, since those that wait together share a segment
+		body := fmt.Sprintf("last %d", i)
+		want = append(want, body)
+		if err := s.keep(copyOf(testRequest(i, body))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := openSpool(o, 8); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a second siphon on the directory: %v", err)
 	}
