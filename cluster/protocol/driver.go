@@ -61,13 +61,13 @@ type Storage interface {
 	Drop(ctx context.Context, bucket Bucket) error
 }
 
-// Ledger keeps, beside the engine, which config a replica has learnt of each
-// bucket, so that it does not fall behind what it has told others.
+// Ledger keeps, beside the engine, who a replica is in each bucket and what it has
+// learnt of it, so that it does not fall behind what it has told others.
 type Ledger interface {
-	// Save makes a bucket's config durable: when it returns it is synced.
-	Save(ctx context.Context, bucket Bucket, c Config) error
-	// Load gives all that was saved.
-	Load(ctx context.Context) (map[Bucket]Config, error)
+	// Save makes a bucket's record durable: when it returns it is synced.
+	Save(ctx context.Context, bucket Bucket, r Record) error
+	// Load gives all that was saved, the last of each bucket.
+	Load(ctx context.Context) (map[Bucket]Record, error)
 }
 
 // Transport sends messages to members. A message is what Encode made: opaque
