@@ -69,20 +69,30 @@ func holds(x *exec.Expr, columns []exec.Column, row []catalog.Value) truth {
 	return compare(x.Op, TypeOf(columns[x.Column]), row[x.Column], x.Values[0])
 }
 
-// like reports whether a text matches a pattern with %, _ and the escape \.
+// like reports whether a text matches a pattern with %, _ and the escape \. It goes
+// through the pattern with all the places of the text up to which it can have
+// matched: trying one after the other takes for ever where there are many %.
 func like(text, pattern []rune) bool {
-	if len(pattern) == 0 {
-		return len(text) == 0
-	}
-	switch pattern[0] {
-	case '%':
-		return like(text, pattern[1:]) || len(text) > 0 && like(text[1:], pattern)
-	case '_':
-		return len(text) > 0 && like(text[1:], pattern[1:])
-	case '\\':
+	can := make([]bool, len(text)+1) // the pattern so far matches text[:i]
+	can[0] = true
+	for len(pattern) > 0 {
+		c, any := pattern[0], pattern[0] == '_'
 		pattern = pattern[1:]
+		if c == '%' {
+			for i := range text {
+				can[i+1] = can[i+1] || can[i]
+			}
+			continue
+		}
+		if c == '\\' {
+			c, pattern = pattern[0], pattern[1:]
+		}
+		for i := len(text); i > 0; i-- {
+			can[i] = can[i-1] && (any || text[i-1] == c)
+		}
+		can[0] = false
 	}
-	return len(text) > 0 && text[0] == pattern[0] && like(text[1:], pattern[1:])
+	return can[len(text)]
 }
 
 func truthOf(b bool) truth {
