@@ -28,8 +28,8 @@
 //
 // # What a driver provides
 //
-// Storage is the engine's side, Transport the network's, Ledger a small durable
-// table of configs. See driver.go. The machines have one owner: a driver calls
+// Storage and Scanner are the engine's side, Transport the network's, Ledger a small
+// durable table of configs. See driver.go. The machines have one owner: a driver calls
 // them under one lock or from one goroutine, carries their effects out elsewhere
 // and brings the completions back. A completion may come late, twice never.
 package protocol

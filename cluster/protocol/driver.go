@@ -52,13 +52,17 @@ type Storage interface {
 	// was: Append's comparison must find it equal.
 	Fetch(ctx context.Context, bucket Bucket, want dot.Set, maxBytes int) ([]Batch, error)
 
-	// Scan executes a plan, which only the caller understands, over the buckets,
-	// from a view that has at least what was durable when Scan was called. The
-	// answer is whole, or there is an error.
-	Scan(ctx context.Context, buckets []Bucket, plan []byte) ([]byte, error)
-
 	// Drop moves all that a bucket has to the trash.
 	Drop(ctx context.Context, bucket Bucket) error
+}
+
+// Scanner executes plans, which only who asks and who executes understand.
+type Scanner interface {
+	// Scan executes a plan over the buckets, from a view that has at least what was
+	// durable when Scan was called, and gives the answer in pieces. A piece is valid
+	// until send returns. The answer is whole when there is no error; an error of
+	// send ends it and is returned.
+	Scan(ctx context.Context, buckets []Bucket, plan []byte, send func(piece []byte) error) error
 }
 
 // Ledger keeps, beside the engine, who a replica is in each bucket and what it has

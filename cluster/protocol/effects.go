@@ -42,8 +42,10 @@ type Task struct {
 	Drop   bool
 }
 
-// ScanTask is a plan and the buckets that it goes over.
+// ScanTask is a plan and the buckets that it goes over, and whose request it is.
 type ScanTask struct {
+	From    MemberID
+	Call    Call
 	Buckets []Bucket
 	Plan    []byte
 }

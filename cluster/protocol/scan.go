@@ -86,7 +86,7 @@ func (r *Holder) has(m *ScanRequest) bool {
 
 func (r *Holder) execute(e *Effects, s *scanning) {
 	s.running = true
-	task := &ScanTask{Plan: s.m.Plan}
+	task := &ScanTask{From: s.from, Call: s.m.Call, Plan: s.m.Plan}
 	for i := range s.m.Scans {
 		task.Buckets = append(task.Buckets, s.m.Scans[i].Ask.Bucket)
 	}
