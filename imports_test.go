@@ -19,6 +19,7 @@ var rooms = map[string][]string{
 	"catalog":                {},
 	"cluster":                {"catalog", "cluster/protocol", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
 	"cluster/consensus":      {"catalog", "cluster/protocol", "cluster/raftlog", "engine/vfs"},
+	"cluster/gossip":         {"cluster/protocol"},
 	"cluster/peer":           {"cluster/protocol"},
 	"cluster/protocol":       {"catalog", "engine/dot"},
 	"cluster/raftlog":        {"engine/appendlog", "engine/vfs"},
