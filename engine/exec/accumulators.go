@@ -37,6 +37,9 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 	case AggVarPop, AggVarSamp, AggStdPop, AggStdSamp:
 		return newSums(p, g, a, t), nil
 	case AggMin, AggMax:
+		if x := newNumberExtremes(p, g, a, t); x != nil {
+			return x, nil
+		}
 		return &extremes{plan: p, g: g, column: a.Args[0], typ: t, most: a.Op == AggMax}, nil
 	case AggBitAnd, AggBitOr, AggBitXor:
 		return &bitwise{plan: p, g: g, column: a.Args[0], op: a.Op}, nil
@@ -191,6 +194,20 @@ type bitwise struct {
 }
 
 func (b *bitwise) add(r *Rows, lo int, groups []uint32, weights []int64) error {
+	if b.column < len(r.vectors) {
+		v := &r.vectors[b.column]
+		if err := v.need(); err != nil {
+			return err
+		}
+		if v.ints != nil {
+			for i, n := range v.ints[lo : lo+len(groups)] {
+				if !v.isNull(lo + i) {
+					b.take(groups[i], uint64(n), weight(weights, i))
+				}
+			}
+			return nil
+		}
+	}
 	ids, err := b.g.idsOf(r, b.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -200,19 +217,16 @@ func (b *bitwise) add(r *Rows, lo int, groups []uint32, weights []int64) error {
 		if ids[i] == nullID {
 			continue
 		}
-		v := values[ids[i]].Bits
-		switch b.op {
-		case AggBitAnd:
-			b.bits[group] &= v
-		case AggBitOr:
-			b.bits[group] |= v
-		default:
-			if weight(weights, i)&1 != 0 {
-				b.bits[group] ^= v
-			}
-		}
+		b.take(group, values[ids[i]].Bits, weight(weights, i))
 	}
 	return nil
+}
+
+// take adds a value so many times.
+func (b *bitwise) take(group uint32, v uint64, times int64) {
+	if b.op != AggBitXor || times&1 != 0 {
+		b.join(&b.bits[group], v)
+	}
 }
 
 func (b *bitwise) grow(n int) int64 {
@@ -256,7 +270,7 @@ func (b *bitwise) result(groups []uint32) (arrow.Array, error) {
 	return int64Array(out, nil), nil
 }
 
-// extremes is MIN or MAX, by the numbers of values.
+// extremes is MIN or MAX of texts and of computed columns, by the numbers of values.
 type extremes struct {
 	plan   *Plan
 	g      *Grouper
