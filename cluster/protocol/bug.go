@@ -16,4 +16,5 @@ const (
 	bugJointReadOldOnly bug = "JointReadOldOnly"
 	bugStaleSyncEpoch   bug = "StaleSyncEpoch"
 	bugDotReuse         bug = "DotReuse"
+	bugAdoptWanted      bug = "AdoptWanted"
 )

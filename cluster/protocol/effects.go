@@ -38,8 +38,16 @@ type Task struct {
 	Append []Batch
 	Save   *Record
 	Fetch  *dot.Set
+	Adopt  *Adoption
 	Scan   *ScanTask
 	Drop   bool
+}
+
+// Adoption is a file that another member offers: Storage.Adopt is given a
+// ReadFile that asks that member.
+type Adoption struct {
+	From MemberID
+	File FileOffer
 }
 
 // ScanTask is a plan and the buckets that it goes over, and whose request it is.
@@ -54,7 +62,8 @@ type ScanTask struct {
 type Result struct {
 	Err      error
 	Outcomes []Outcome // of Append
-	Batches  []Batch   // of Fetch
+	Fetched  Fetched   // of Fetch
+	Dots     dot.Set   // of Adopt
 	Part     []byte    // of Scan
 }
 

@@ -209,6 +209,21 @@ func (c *coder) batch(v *Batch) {
 	c.bytes(&v.Record)
 }
 
+func (c *coder) name(v *string) {
+	b := []byte(*v)
+	if c.bytes(&b); len(b) > MaxFileName {
+		c.fail()
+		return
+	}
+	*v = string(b)
+}
+
+func (c *coder) offer(v *FileOffer) {
+	c.name(&v.Name)
+	c.uint(&v.Bytes)
+	c.set(&v.Dots)
+}
+
 func (c *coder) ask(v *Ask) {
 	c.replica(&v.To)
 	c.bucket(&v.Bucket)
@@ -283,6 +298,7 @@ func (m *FetchReply) code(c *coder) {
 	c.bucket(&m.Bucket)
 	c.set(&m.Has)
 	list(c, &m.Batches, 18, (*coder).batch)
+	list(c, &m.Files, 4, (*coder).offer)
 }
 
 func (m *Summary) code(c *coder) {
@@ -301,6 +317,11 @@ func (m *ScanReply) code(c *coder) {
 	c.status(&m.Status)
 	list(c, &m.Moved, 4, (*coder).moved)
 	c.bytes(&m.Part)
+}
+
+func (m *FileRequest) code(c *coder) {
+	c.bucket(&m.Bucket)
+	c.name(&m.Name)
 }
 
 func (m *Synced) code(c *coder) {

@@ -32,11 +32,12 @@ func messages() []Message {
 		&SetsRequest{call, true, []Ask{ask, ask}},
 		&SetsReply{call, []Held{{b, 1, config, OK, dots}}},
 		&FetchRequest{call, 2, dots},
-		&FetchReply{call, 2, dots, batches},
+		&FetchReply{call, 2, dots, batches, []FileOffer{{"a file", 300, dots}, {"b", 0, dot.Set{}}}},
 		&Summary{call, []SummaryLine{{3, 7, 0xfedcba9876543210}}},
 		&ScanRequest{call, []Scan{{ask, dots, []Source{{a, dots}}}}, []byte("plan")},
 		&ScanReply{call, NotReady, []Moved{{4, config}}, []byte("part")},
 		&Synced{b, 5, 7},
+		&FileRequest{6, "a file"},
 	}
 }
 
@@ -48,7 +49,7 @@ func TestMessagesComeBack(t *testing.T) {
 	for _, m := range messages() {
 		kinds[m.kind()] = true
 		for _, x := range []Message{m, ofKind(m.kind())} { // and the empty one
-			if x.kind() == 2 && x != m || x.kind() == 9 && x != m {
+			if x != m && (x.kind() == 2 || x.kind() == 9) {
 				continue // a reply without a status is none
 			}
 			got, err := Decode(Encode(x))
@@ -96,7 +97,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"arm\x02\x01", ErrVersion},
 		{"arm\x00\x01", ErrCorrupt},
-		{"arm\x01\x0b", ErrCorrupt}, // no such kind
+		{"arm\x01\x0c", ErrCorrupt}, // no such kind
+		{"arm\x01\x0b\x01\x81\x08" + strings.Repeat("n", MaxFileName+1), ErrCorrupt},
 		{"arm\x01\x01", ErrCorrupt}, // without its fields
 		{"arx\x01\x0a" + strings.Repeat("\x00", 19), ErrCorrupt},
 		{"arm\x01\x0a" + strings.Repeat("\x00", 16) + "\x00\x80\x08\x00", ErrCorrupt}, // bucket 1024
@@ -108,6 +110,9 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	if _, err := Decode(reseal([]byte("arm\x01\x0a" + strings.Repeat("\x00", 16) + "\x00\xff\x07\x00"))); err != nil {
 		t.Errorf("bucket 1023: %v", err)
+	}
+	if _, err := Decode(reseal([]byte("arm\x01\x0b\x01\x80\x08" + strings.Repeat("n", MaxFileName)))); err != nil {
+		t.Errorf("the longest name: %v", err)
 	}
 	if _, err := Decode(make([]byte, MaxMessageBytes+1)); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("one byte too long: %v", err)

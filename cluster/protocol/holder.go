@@ -52,6 +52,8 @@ type held struct {
 	// dots are synced; arriving counts the batches that are on their way to disk.
 	dots     dot.Set
 	arriving map[dot.Dot]int
+	// adopting are those of a file that is on its way; nil if none is.
+	adopting *dot.Set
 	pull     pull
 	catchUp  *catchUp
 	retired  Moment // when it ceased to be a member; 0 while it is one
@@ -398,7 +400,7 @@ func (r *Holder) Tick(e *Effects, now Moment) {
 // and the identity, which counts nowhere until it has caught up again. Until all is done the bucket counts as being saved, so that
 // nothing else happens to it.
 func (r *Holder) drop(e *Effects, h *held) {
-	if h.saving || h.next != nil || len(h.arriving) > 0 {
+	if h.saving || h.next != nil || len(h.arriving) > 0 || h.adopting != nil {
 		return
 	}
 	h.saving = true

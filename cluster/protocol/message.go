@@ -100,13 +100,23 @@ type FetchRequest struct {
 	Want   dot.Set
 }
 
-// FetchReply gives some of the batches. Has says how much of what was wanted the
-// replica has, so that who gets fewer asks again and who gets none asks elsewhere.
+// FetchReply gives some of the batches, and offers files that have others. Has says
+// how much of what was wanted the replica has, so that who gets fewer asks again and
+// who gets none asks elsewhere.
 type FetchReply struct {
 	Call    Call
 	Bucket  Bucket
 	Has     dot.Set
 	Batches []Batch
+	Files   []FileOffer
+}
+
+// FileRequest asks for the bytes of a file that a FetchReply offered. It is sent
+// beside the messages, as the request of a stream of pieces, and goes to
+// Storage.ReadFile.
+type FileRequest struct {
+	Bucket Bucket
+	Name   string
 }
 
 // Summary says, unasked, how a member's buckets are, so that peers see which
@@ -177,6 +187,7 @@ func (*Summary) kind() byte       { return 7 }
 func (*ScanRequest) kind() byte   { return 8 }
 func (*ScanReply) kind() byte     { return 9 }
 func (*Synced) kind() byte        { return 10 }
+func (*FileRequest) kind() byte   { return 11 }
 
 // ofKind gives an empty message of a kind, or nil.
 func ofKind(kind byte) Message {
@@ -201,6 +212,8 @@ func ofKind(kind byte) Message {
 		return &ScanReply{}
 	case 10:
 		return &Synced{}
+	case 11:
+		return &FileRequest{}
 	}
 	return nil
 }

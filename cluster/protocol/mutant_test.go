@@ -27,6 +27,9 @@ var planted = []struct {
 	{bugWipeSameID, 50},
 	{bugJointReadOldOnly, 300},
 	{bugStaleSyncEpoch, 50},
+	{bugAdoptTwice, 50},
+	{bugAdoptBeforeSync, 50},
+	{bugAdoptWanted, 50},
 }
 
 // TestPlantedBugsAreFound tests the simulator: whoever cannot find these would

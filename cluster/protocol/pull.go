@@ -1,18 +1,25 @@
 package protocol
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"arbor/engine/dot"
 )
 
 // pull is how a bucket gets what it lacks: others were heard to have it, and are
-// asked one after another, one request at a time.
+// asked one after another, one request at a time. What they have as batches comes
+// with the reply; of what they offer as files one is adopted at a time, and beside
+// that, batches go on coming.
 type pull struct {
 	sources []Source
 	call    Call
 	asked   Replica
 	since   Moment
+	// waiting are those who had nothing but files while one was being adopted: they
+	// are asked again when it is there, or when they have something new.
+	waiting []Replica
 }
 
 // offer notes that a replica has some dots.
@@ -22,8 +29,11 @@ func (r *Holder) offer(h *held, from Replica, dots *dot.Set) {
 		return
 	}
 	for i := range h.pull.sources {
-		if h.pull.sources[i].Replica == from {
-			h.pull.sources[i].Dots.AddSet(&lacking)
+		if s := &h.pull.sources[i]; s.Replica == from {
+			if !s.Dots.Includes(&lacking) {
+				s.Dots.AddSet(&lacking)
+				h.pull.waiting = slices.DeleteFunc(h.pull.waiting, func(r Replica) bool { return r == from })
+			}
 			return
 		}
 	}
@@ -43,19 +53,27 @@ func (r *Holder) pullTick(e *Effects, h *held) {
 	if h.saving || !h.record.Config.Has(r.self(h)) {
 		return
 	}
-	for len(p.sources) > 0 {
-		s := &p.sources[0]
+	for i := 0; i < len(p.sources); {
+		s := &p.sources[i]
+		if slices.Contains(p.waiting, s.Replica) {
+			i++
+			continue
+		}
 		want := s.Dots.Minus(&h.dots)
 		for d := range h.arriving {
 			if one := dot.Of(d); want.Contains(d) {
 				want = want.Minus(&one)
 			}
 		}
+		if h.adopting != nil {
+			want = want.Minus(h.adopting)
+		}
 		if want.IsEmpty() {
 			if have := s.Dots.Minus(&h.dots); !have.IsEmpty() {
-				return // what is left is on its way to disk
+				i++ // what is left is on its way to disk
+				continue
 			}
-			p.sources = p.sources[1:]
+			p.sources = slices.Delete(p.sources, i, i+1)
 			continue
 		}
 		p.call, p.asked, p.since = r.call(), s.Replica, r.now
@@ -85,11 +103,11 @@ func (r *Holder) fetch(e *Effects, from MemberID, m *FetchRequest) {
 		if res.Err != nil {
 			return // who asked asks elsewhere
 		}
-		e.send(from, &FetchReply{Call: m.Call, Bucket: m.Bucket, Has: has, Batches: res.Batches})
+		e.send(from, &FetchReply{Call: m.Call, Bucket: m.Bucket, Has: has, Batches: res.Fetched.Batches, Files: res.Fetched.Files})
 	})
 }
 
-// fetched stores what came, and asks for more.
+// fetched stores what came, begins to adopt a file, and asks for more.
 func (r *Holder) fetched(e *Effects, from MemberID, m *FetchReply) {
 	h := r.buckets[m.Bucket]
 	if h == nil || m.Call != h.pull.call || from != h.pull.asked.Member {
@@ -100,15 +118,22 @@ func (r *Holder) fetched(e *Effects, from MemberID, m *FetchReply) {
 	if h.saving || !h.record.Config.Has(r.self(h)) {
 		return
 	}
-	if len(m.Batches) == 0 {
-		h.pull.forget(asked)
-		r.pullTick(e, h)
-		return
-	}
 	for i := range h.pull.sources {
 		if s := &h.pull.sources[i]; s.Replica == asked {
 			s.Dots = s.Dots.And(&m.Has)
 		}
+	}
+	adopts := h.adopting == nil && r.adopt(e, h, asked, m)
+	if len(m.Batches) == 0 {
+		switch {
+		case adopts:
+		case h.adopting != nil && len(m.Files) > 0:
+			h.pull.waiting = append(h.pull.waiting, asked)
+		default:
+			h.pull.forget(asked)
+		}
+		r.pullTick(e, h)
+		return
 	}
 	r.store(e, h, m.Batches, func(e *Effects, err error) {
 		if err != nil {
@@ -116,6 +141,43 @@ func (r *Holder) fetched(e *Effects, from MemberID, m *FetchReply) {
 		}
 		r.pullTick(e, h)
 	})
+}
+
+// adopt begins to adopt the file that has the most of what is lacking, if any
+// does.
+func (r *Holder) adopt(e *Effects, h *held, from Replica, m *FetchReply) bool {
+	var file *FileOffer
+	most := uint64(0)
+	for i := range m.Files {
+		if lacking := m.Files[i].Dots.Minus(&h.dots); lacking.Len() > most {
+			file, most = &m.Files[i], lacking.Len()
+		}
+	}
+	if file == nil {
+		return false
+	}
+	dots := file.Dots.Clone()
+	h.adopting = &dots
+	r.task(e, Task{Bucket: h.bucket, Adopt: &Adoption{from.Member, *file}}, func(e *Effects, res Result) {
+		h.adopting, h.pull.waiting = nil, nil
+		switch {
+		case res.Err == nil:
+			h.dots.AddSet(&res.Dots)
+			if r.bug == bugAdoptWanted {
+				h.dots.AddSet(&m.Has)
+			}
+			if !res.Dots.Includes(&dots) {
+				h.pull.forget(from) // or it would be asked for the same file for ever
+			}
+		case errors.Is(res.Err, ErrFull), errors.Is(res.Err, ErrNotAdopted):
+			h.pull.forget(from)
+		default:
+			r.fail(e, fmt.Errorf("adopt a file of bucket %d: %w", h.bucket, res.Err))
+			return
+		}
+		r.pullTick(e, h)
+	})
+	return true
 }
 
 // summarize tells one peer, in turn, what this member has.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -267,14 +268,80 @@ func (w *world) indexes() {
 			inputs = append(inputs, e)
 		}
 	}
+	var merging []*diskFile
+	if files := n.disk.bucket(b).files; len(files) > 1 && w.copies.IntN(3) == 0 {
+		for _, f := range files {
+			if f.synced {
+				merging = append(merging, f)
+			}
+		}
+	}
 	boot := n.boot
 	n.indexes[b] = true
 	w.after(time.Duration(w.rand.Int64N(int64(time.Second))), func() {
-		if n.up && n.boot == boot {
-			n.indexes[b] = false
-			n.disk.index(b, inputs, w.bug)
-			w.note("indexed", n.index, uint64(len(inputs)))
+		if !n.up || n.boot != boot {
+			return
 		}
+		n.indexes[b] = false
+		if at := n.disk.bucket(b); slices.ContainsFunc(merging, func(f *diskFile) bool { return !slices.Contains(at.files, f) }) {
+			return // the bucket was dropped meanwhile
+		}
+		if len(merging) > 1 {
+			n.disk.merge(b, w.fileName(), merging, w.bug)
+			w.note("merged", n.index, uint64(len(merging)))
+			return
+		}
+		n.disk.index(b, w.fileName(), inputs, w.bug)
+		w.note("indexed", n.index, uint64(len(inputs)))
+	})
+}
+
+// fileName is a name that no file had before.
+func (w *world) fileName() string {
+	w.files++
+	return fmt.Sprint("file ", w.files)
+}
+
+// adopt copies a file from who offers it. It comes whole or not at all, a crash
+// in between included.
+func (n *node) adopt(t Task, in func(time.Duration, func()), wait func() time.Duration, done func(Result)) {
+	w, from := n.w, n.w.nodes[t.Adopt.From[0]-1]
+	refuse := func(why string) { done(Result{Err: fmt.Errorf("%s: %w", why, ErrNotAdopted)}) }
+	in(time.Duration(w.copies.Int64N(int64(w.swarm.copying))+1), func() {
+		f := from.disk.file(t.Bucket, t.Adopt.File.Name)
+		switch {
+		case !from.up || w.blocked[[2]int{from.index, n.index}] || w.blocked[[2]int{n.index, from.index}]:
+			refuse("the connection is cut")
+			return
+		case f == nil || !f.synced:
+			refuse("the file was replaced")
+			return
+		case !w.quiet && w.copies.IntN(20) == 0:
+			refuse("a checksum is wrong")
+			return
+		case n.full:
+			done(Result{Err: fmt.Errorf("adopt: %w", ErrFull)})
+			return
+		}
+		mine := &diskFile{name: w.fileName()}
+		for _, e := range f.rows {
+			mine.rows = append(mine.rows, &entry{row: e.row, record: e.record, synced: true})
+		}
+		at := n.disk.bucket(t.Bucket)
+		at.files = append(at.files, mine)
+		adopted := func() {
+			w.note("adopted", n.index, uint64(len(mine.rows)))
+			done(Result{Dots: mine.dots()})
+		}
+		if w.bug == bugAdoptBeforeSync {
+			adopted()
+		}
+		in(wait(), func() {
+			mine.synced = true
+			if w.bug != bugAdoptBeforeSync {
+				adopted()
+			}
+		})
 	})
 }
 

@@ -50,7 +50,7 @@ func (w *world) checkMessage(n *node, m Message) {
 // checkSet: every dot that is told is on disk.
 func (w *world) checkSet(n *node, b Bucket, s *dot.Set) {
 	on := n.disk.bucket(b)
-	all := on.all()
+	all := on.all("")
 	synced := make(map[dot.Dot]bool, len(all))
 	for _, e := range all {
 		synced[e.dot] = true
@@ -194,7 +194,7 @@ func (w *world) checkAll() {
 }
 
 func rows(d *disk, b Bucket) (rs []uint64) {
-	for _, e := range d.bucket(b).all() {
+	for _, e := range d.bucket(b).all("") {
 		rs = append(rs, e.event)
 	}
 	slices.Sort(rs)

@@ -23,11 +23,25 @@ type entry struct {
 	synced bool
 }
 
-// diskBucket is what a simulated disk has of a bucket: a log, and the rows of its
-// indexed file.
+// diskBucket is what a simulated disk has of a bucket: a log, and indexed files,
+// which may have some of the rows twice.
 type diskBucket struct {
-	log     []*entry
-	indexed []*entry
+	log   []*entry
+	files []*diskFile
+}
+
+// diskFile is an indexed file: it does not change. Its dots are those of its rows.
+type diskFile struct {
+	name   string
+	rows   []*entry
+	synced bool
+}
+
+func (f *diskFile) dots() (s dot.Set) {
+	for _, e := range f.rows {
+		s.Add(e.dot)
+	}
+	return s
 }
 
 // disk is one member's. What is not synced may be lost in a crash.
@@ -46,11 +60,24 @@ func (d *disk) bucket(b Bucket) *diskBucket {
 	return d.buckets[b]
 }
 
-// all are the entries that are synced, indexed or not.
-func (b *diskBucket) all() []*entry {
-	all := slices.Clone(b.indexed)
-	for _, e := range b.log {
-		if e.synced {
+// entries are all of a bucket, as they lie there: rows of files that are synced,
+// and then the log.
+func (b *diskBucket) entries() (all []*entry) {
+	for _, f := range b.files {
+		if f.synced {
+			all = append(all, f.rows...)
+		}
+	}
+	return append(all, b.log...)
+}
+
+// all are the entries that are synced, those with one physical id once, but with a
+// bug.
+func (b *diskBucket) all(bug bug) (all []*entry) {
+	seen := map[dot.Dot]bool{}
+	for _, e := range b.entries() {
+		if e.synced && (!seen[e.dot] || bug == bugAdoptTwice || bug == bugAdoptNoPhysID) {
+			seen[e.dot] = true
 			all = append(all, e)
 		}
 	}
@@ -58,11 +85,9 @@ func (b *diskBucket) all() []*entry {
 }
 
 func (b *diskBucket) find(d dot.Dot) *entry {
-	for _, l := range [][]*entry{b.log, b.indexed} {
-		for _, e := range l {
-			if e.dot == d {
-				return e
-			}
+	for _, e := range b.entries() {
+		if e.dot == d {
+			return e
 		}
 	}
 	return nil
@@ -70,14 +95,44 @@ func (b *diskBucket) find(d dot.Dot) *entry {
 
 // has says whether an event is durable.
 func (b *diskBucket) has(event uint64) bool {
-	for _, l := range [][]*entry{b.log, b.indexed} {
-		for _, e := range l {
-			if e.event == event && e.synced {
-				return true
-			}
+	return slices.ContainsFunc(b.entries(), func(e *entry) bool { return e.event == event && e.synced })
+}
+
+// fetch gives batches of the log, and offers files for what is in them only. If kept
+// is set, what is in files is still there as batches.
+func (d *disk) fetch(b Bucket, want *dot.Set, kept bool) (x Fetched) {
+	at := d.bucket(b)
+	batches := at.log
+	if kept {
+		batches = at.entries()
+	}
+	var given dot.Set
+	for _, e := range batches {
+		if e.synced && want.Contains(e.dot) && len(x.Batches) < 20 && given.Add(e.dot) {
+			x.Batches = append(x.Batches, Batch{e.dot, e.record})
 		}
 	}
-	return false
+	if kept {
+		return x
+	}
+	for _, f := range at.files {
+		dots := f.dots()
+		wanted := want.And(&dots)
+		if rest := wanted.Minus(&given); f.synced && !rest.IsEmpty() && len(x.Files) < MaxOffers {
+			x.Files = append(x.Files, FileOffer{f.name, uint64(len(f.rows)), dots})
+		}
+	}
+	return x
+}
+
+// file finds a file that was offered.
+func (d *disk) file(b Bucket, name string) *diskFile {
+	for _, f := range d.bucket(b).files {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
 }
 
 func record(event uint64) []byte { return binary.BigEndian.AppendUint64(nil, event) }
@@ -113,6 +168,11 @@ func (d *disk) crash(w *world) {
 			e.synced = true
 			return lost
 		})
+		at.files = slices.DeleteFunc(at.files, func(f *diskFile) bool {
+			lost := !f.synced && w.rand.IntN(2) == 0
+			f.synced = true
+			return lost
+		})
 	}
 }
 
@@ -127,7 +187,7 @@ func (d *disk) kept() map[Bucket]Kept {
 		if !known {
 			continue
 		}
-		for _, e := range at.all() {
+		for _, e := range at.all("") {
 			k.Dots.Add(e.dot)
 		}
 		all[b] = k
@@ -136,10 +196,10 @@ func (d *disk) kept() map[Bucket]Kept {
 }
 
 // scan gives the rows of some buckets as bytes.
-func (d *disk) scan(buckets []Bucket) []byte {
+func (d *disk) scan(buckets []Bucket, bug bug) []byte {
 	var part []byte
 	for _, b := range buckets {
-		for _, e := range d.bucket(b).all() {
+		for _, e := range d.bucket(b).all(bug) {
 			part = append(part, e.dot.Stream[:]...)
 			part = binary.BigEndian.AppendUint64(part, e.dot.Seq)
 			part = binary.BigEndian.AppendUint16(part, uint16(b))
@@ -170,15 +230,36 @@ func readPart(part []byte) (rows []scanned) {
 	return rows
 }
 
-// index merges the log as it was when it began into the indexed file.
-func (d *disk) index(b Bucket, inputs []*entry, bug bug) {
+// index makes a file of the log as it was when it began.
+func (d *disk) index(b Bucket, name string, inputs []*entry, bug bug) {
 	at := d.bucket(b)
+	f := &diskFile{name: name, synced: true}
 	for _, e := range inputs {
 		if slices.Contains(at.log, e) {
-			at.indexed = append(at.indexed, e)
+			f.rows = append(f.rows, e)
 		}
 	}
 	at.log = slices.DeleteFunc(at.log, func(e *entry) bool {
 		return slices.Contains(inputs, e) || bug == bugCompactDropsNew && e.synced
 	})
+	if len(f.rows) > 0 {
+		at.files = append(at.files, f)
+	}
+}
+
+// merge makes one file of several; rows with one physical id are one.
+func (d *disk) merge(b Bucket, name string, inputs []*diskFile, bug bug) {
+	at := d.bucket(b)
+	f := &diskFile{name: name, synced: true}
+	seen := map[dot.Dot]bool{}
+	for _, from := range inputs {
+		for _, e := range from.rows {
+			if !seen[e.dot] || bug == bugAdoptTwice {
+				seen[e.dot] = true
+				f.rows = append(f.rows, e)
+			}
+		}
+	}
+	at.files = slices.DeleteFunc(at.files, func(f *diskFile) bool { return slices.Contains(inputs, f) })
+	at.files = append(at.files, f)
 }

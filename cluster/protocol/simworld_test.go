@@ -18,6 +18,8 @@ const (
 	bugCompactDropsNew bug = "CompactDropsNew"
 	bugAdoptNoPhysID   bug = "AdoptNoPhysID"
 	bugWipeSameID      bug = "WipeSameID"
+	bugAdoptTwice      bug = "AdoptTwice"
+	bugAdoptBeforeSync bug = "AdoptBeforeSync"
 )
 
 // swarm are the rates of one seed. Most seeds have some of the faults only, so
@@ -31,6 +33,8 @@ type swarm struct {
 	write, read                                    time.Duration // between two
 	crash, cut, reconfigure, index, full, loseDisk time.Duration // between two, 0 for never
 	news                                           time.Duration // until a member hears of a config
+	copying                                        time.Duration // of a file, at most
+	keeps                                          float64       // how often what is indexed is still there as batches
 	metadataCut                                    bool
 	encode                                         bool
 }
@@ -99,6 +103,7 @@ func (a *agenda) Pop() any {
 type world struct {
 	seed   uint64
 	rand   *rand.Rand
+	copies *rand.Rand // for what files are about, so that the rest stays as it was
 	swarm  swarm
 	bug    bug
 	agenda agenda
@@ -118,6 +123,7 @@ type world struct {
 	noMetadata  map[int]bool
 
 	events    uint64
+	files     uint64 // names given
 	bucketOf  map[uint64]Bucket
 	acked     map[uint64]bool
 	ackedIn   map[Bucket][]uint64
@@ -165,12 +171,13 @@ type node struct {
 
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), bug: planted, mover: NewMover(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), bug: planted, mover: NewMover(),
 		lost: map[Bucket]map[Replica]bool{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
 		bucketOf: map[uint64]Bucket{}, acked: map[uint64]bool{}, ackedIn: map[Bucket][]uint64{}, contents: map[Bucket]map[dot.Dot]uint64{},
 		writes: map[uint64]*clientWrite{}, queries: map[uint64]*clientQuery{}, counts: map[string]int{},
 	}
 	w.swarm = newSwarm(w.rand)
+	w.swarm.copying, w.swarm.keeps = time.Duration(1+w.copies.IntN(3000))*time.Millisecond, float64(w.copies.IntN(3))/2
 	w.mover.bug = planted
 	w.placement.Configs = make([]Config, w.swarm.buckets)
 	w.generations = make([]uint32, w.swarm.nodes)
@@ -476,16 +483,12 @@ func (n *node) task(t Task) {
 		})
 	case t.Fetch != nil:
 		in(wait(), func() {
-			var r Result
-			for _, e := range n.disk.bucket(t.Bucket).all() {
-				if t.Fetch.Contains(e.dot) && len(r.Batches) < 20 {
-					r.Batches = append(r.Batches, Batch{e.dot, e.record})
-				}
-			}
-			done(r)
+			done(Result{Fetched: n.disk.fetch(t.Bucket, t.Fetch, w.copies.Float64() < w.swarm.keeps)})
 		})
+	case t.Adopt != nil:
+		n.adopt(t, in, wait, done)
 	case t.Scan != nil:
-		part := n.disk.scan(t.Scan.Buckets)
+		part := n.disk.scan(t.Scan.Buckets, w.bug)
 		in(wait(), func() {
 			if w.rand.IntN(50) == 0 && !w.quiet {
 				done(Result{Err: errors.New("scan: out of memory")})
