@@ -46,6 +46,9 @@ var (
 	ErrNoSetting = errors.New("no such setting")
 	// ErrSetting: the value is none that the setting can have.
 	ErrSetting = errors.New("setting's value not allowed")
+	// ErrGrantsChanged: users and privileges are not any more what they were when
+	// the change was made. Look again.
+	ErrGrantsChanged = errors.New("users and privileges were changed meanwhile")
 	// ErrCorrupt: encoded bytes are damaged.
 	ErrCorrupt = errors.New("encoding is corrupt")
 	// ErrVersion: encoded bytes were written by a newer arbor.

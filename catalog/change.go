@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -124,4 +125,22 @@ func (s SetGrants) apply(n *next) error {
 	}
 	n.Grants = bytes.Clone(s.Blob)
 	return nil
+}
+
+// ReplaceGrants replaces the users and privileges if they are still those of the
+// given sum, so that of two that change them at once neither undoes the other's.
+type ReplaceGrants struct {
+	// Over is GrantsSum of what is replaced.
+	Over [sha256.Size]byte
+	Blob []byte
+}
+
+// GrantsSum is SHA-256 of users and privileges.
+func GrantsSum(blob []byte) [sha256.Size]byte { return sha256.Sum256(blob) }
+
+func (r ReplaceGrants) apply(n *next) error {
+	if GrantsSum(n.Grants) != r.Over {
+		return ErrGrantsChanged
+	}
+	return SetGrants{Blob: r.Blob}.apply(n)
 }

@@ -55,7 +55,7 @@ func everyChange() []Change {
 		SetSetting{Name: SettingSealAfterBytes, Value: "1048576"},
 		SetSetting{Name: SettingCloseGrace, Value: "90m"},
 		SetSetting{Name: SettingCloseGrace},
-		SetGrants{Blob: []byte{1, 2, 3}},
+		SetGrants{Blob: []byte{1, 2, 3}}, ReplaceGrants{Over: GrantsSum([]byte{1, 2, 3}), Blob: []byte{1, 2, 3}},
 		RotateToken{Project: 1, Token: "tok2"},
 		DropProject{ID: 2, At: 5},
 		DropProject{ID: 3, At: 6},
@@ -282,5 +282,20 @@ func TestNeedsAllocatesNothing(t *testing.T) {
 	props := []Property{{"Event", JSON("[]")}, {"amount", Int(3)}, {"plan", String("pro")}}
 	if n := testing.AllocsPerRun(100, func() { c.Projects[0].Needs(props) }); n != 0 {
 		t.Fatalf("%v allocations", n)
+	}
+}
+
+// TestReplaceGrantsComparesFirst: of two changes that were made of the same users,
+// only the first holds.
+func TestReplaceGrantsComparesFirst(t *testing.T) {
+	c := apply(t, &Catalog{}, ReplaceGrants{Over: GrantsSum(nil), Blob: []byte("a")})
+	mine, theirs := ReplaceGrants{Over: GrantsSum(c.Grants), Blob: []byte("ab")}, ReplaceGrants{Over: GrantsSum(c.Grants), Blob: []byte("ac")}
+	c = apply(t, c, mine)
+	if _, err := c.Apply(theirs); !errors.Is(err, ErrGrantsChanged) {
+		t.Errorf("the second gives %v", err)
+	}
+	theirs.Over = GrantsSum(c.Grants)
+	if c = apply(t, c, theirs); string(c.Grants) != "ac" {
+		t.Errorf("the users are %q", c.Grants)
 	}
 }

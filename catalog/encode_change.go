@@ -19,6 +19,7 @@ const (
 	kindDropView       = 13
 	kindSetSetting     = 14
 	kindSetGrants      = 15
+	kindReplaceGrants  = 16
 )
 
 // changes are the empty changes, by kind.
@@ -38,6 +39,7 @@ var changes = [...]Change{
 	kindDropView:       DropView{},
 	kindSetSetting:     SetSetting{},
 	kindSetGrants:      SetGrants{},
+	kindReplaceGrants:  ReplaceGrants{},
 }
 
 // EncodeChange gives the bytes of a change that Apply accepts.
@@ -91,6 +93,7 @@ func (CreateView) kind() uint8     { return kindCreateView }
 func (DropView) kind() uint8       { return kindDropView }
 func (SetSetting) kind() uint8     { return kindSetSetting }
 func (SetGrants) kind() uint8      { return kindSetGrants }
+func (ReplaceGrants) kind() uint8  { return kindReplaceGrants }
 
 func (c CreateProject) code(k *coder) Change {
 	text(k, "name", &c.Name, maxNameBytes)
@@ -184,6 +187,16 @@ func (c SetSetting) code(k *coder) Change {
 }
 
 func (c SetGrants) code(k *coder) Change {
+	text(k, "grants", &c.Blob, MaxGrants)
+	return c
+}
+
+func (c ReplaceGrants) code(k *coder) Change {
+	over := c.Over[:]
+	text(k, "sum of the grants before", &over, len(c.Over))
+	if copy(c.Over[:], over) != len(c.Over) {
+		k.fail("a sum of %d bytes", len(over))
+	}
 	text(k, "grants", &c.Blob, MaxGrants)
 	return c
 }

@@ -38,7 +38,7 @@ var (
 // Cluster is what the gateway asks. Its methods may be called at once from many
 // goroutines.
 type Cluster struct {
-	metadata *Metadata
+	metadata Catalogs
 	local    Local
 
 	// mu guards closed; calls counts those under way and is only added to while
@@ -50,8 +50,8 @@ type Cluster struct {
 
 // New puts a member's metadata and its engine together, and makes the catalog
 // in force the engine's. Closing them stays with the caller.
-func New(metadata *Metadata, local Local) *Cluster {
-	local.SetCatalog(metadata.Catalog())
+func New(metadata Catalogs, local Local) *Cluster {
+	metadata.Follow(local.SetCatalog)
 	return &Cluster{metadata: metadata, local: local}
 }
 
@@ -67,7 +67,7 @@ func (c *Cluster) Change(ctx context.Context, change catalog.Change) (*catalog.C
 		return nil, err
 	}
 	defer c.calls.Done()
-	return c.metadata.change(ctx, change, c.local.SetCatalog)
+	return c.metadata.Change(ctx, change)
 }
 
 // PurgeDropped forgets the projects that were dropped longer ago than the

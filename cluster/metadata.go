@@ -43,6 +43,7 @@ type Metadata struct {
 	inForce atomic.Pointer[catalog.Catalog]
 	// turn holds one token: whoever has it may change what follows, and inForce.
 	turn   chan struct{}
+	told   func(*catalog.Catalog) // see Follow
 	closed bool
 	// since is how many bytes of changes the log has since its last snapshot,
 	// and snapshotBytes how long that was. The next is due when since reaches
@@ -129,9 +130,17 @@ func (m *Metadata) Close() error {
 	return errors.Join(m.log.Close(), m.lock.Close())
 }
 
-// change makes a change durable, has publish told of the catalog that it made,
-// and puts that in force.
-func (m *Metadata) change(ctx context.Context, change catalog.Change, publish func(*catalog.Catalog)) (*catalog.Catalog, error) {
+// Follow has told called with the catalog in force and with each that follows.
+func (m *Metadata) Follow(told func(*catalog.Catalog)) {
+	<-m.turn
+	defer func() { m.turn <- struct{}{} }()
+	m.told = told
+	told(m.Catalog())
+}
+
+// Change makes a change durable, tells of the catalog that it made, and puts that
+// in force.
+func (m *Metadata) Change(ctx context.Context, change catalog.Change) (*catalog.Catalog, error) {
 	select {
 	case <-m.turn:
 		defer func() { m.turn <- struct{}{} }()
@@ -152,7 +161,9 @@ func (m *Metadata) change(ctx context.Context, change catalog.Change, publish fu
 	if _, err := m.log.Append(ctx, [][]byte{frame}); err != nil {
 		return nil, fmt.Errorf("change the catalog: %w", storageError(err))
 	}
-	publish(next)
+	if m.told != nil {
+		m.told(next)
+	}
 	m.inForce.Store(next)
 	m.since += len(frame)
 	if m.since >= max(m.snapshotAfter, m.snapshotBytes) {

@@ -16,9 +16,6 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// nowhere is a publish for metadata without a cluster.
-func nowhere(*catalog.Catalog) {}
-
 // history is changes that a new catalog allows in this order.
 func history() []catalog.Change {
 	h := []catalog.Change{
@@ -72,7 +69,7 @@ func TestReopenGivesTheCatalogBack(t *testing.T) {
 			if got := string(m.Catalog().Encode()); got != want[i] {
 				t.Fatalf("snapshot every %d bytes, before change %d: the catalog is another", every, i)
 			}
-			if _, err := m.change(t.Context(), change, nowhere); err != nil {
+			if _, err := m.Change(t.Context(), change); err != nil {
 				t.Fatal(err)
 			}
 			if err := m.Close(); err != nil {
@@ -92,7 +89,7 @@ func TestRefusedChangeLeavesNoTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if _, err := m.change(t.Context(), catalog.DropProject{ID: 7}, nowhere); !errors.Is(err, catalog.ErrNoProject) {
+	if _, err := m.Change(t.Context(), catalog.DropProject{ID: 7}); !errors.Is(err, catalog.ErrNoProject) {
 		t.Fatalf("got %v", err)
 	}
 	if n := m.log.Segments(); len(n) != 0 || m.Catalog().Version != 0 {
@@ -111,14 +108,14 @@ func TestChangeGivesUpWaitingForItsTurn(t *testing.T) {
 	<-m.turn // another change is under way
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.change(ctx, catalog.CreateProject{Name: "p"}, nowhere); !errors.Is(err, context.Canceled) {
+	if _, err := m.Change(ctx, catalog.CreateProject{Name: "p"}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	m.turn <- struct{}{}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.change(t.Context(), catalog.CreateProject{Name: "p"}, nowhere); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrClosed) {
+	if _, err := m.Change(t.Context(), catalog.CreateProject{Name: "p"}); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrClosed) {
 		t.Fatalf("after Close: %v", err)
 	}
 }
@@ -152,7 +149,7 @@ func run(ctx context.Context, fs vfs.FS) (acknowledged int, err error) {
 		return 0, err
 	}
 	for i, change := range history() {
-		if _, err = m.change(ctx, change, nowhere); err != nil {
+		if _, err = m.Change(ctx, change); err != nil {
 			break
 		}
 		acknowledged = i + 1
@@ -197,7 +194,7 @@ func checkSurvivor(t *testing.T, disk *vfs.Mem, want []string, acknowledged int,
 			t.Errorf("%s: open %d gives version %d, acknowledged was %d", what, again, v, acknowledged)
 		}
 		if v < len(history()) {
-			if _, err := m.change(t.Context(), history()[v], nowhere); err != nil {
+			if _, err := m.Change(t.Context(), history()[v]); err != nil {
 				t.Errorf("%s: open %d: the next change: %v", what, again, err)
 			}
 			acknowledged = v + 1

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
@@ -15,35 +17,42 @@ import (
 
 // grantStore keeps users and privileges, encoded by the SQL library.
 type grantStore interface {
-	// Grants are what was stored last, empty before anything was.
+	// Grants are what was stored last, empty before anything was. The bytes are
+	// never changed.
 	Grants() []byte
-	// SetGrants makes new ones durable.
-	SetGrants(ctx context.Context, blob []byte) error
+	// ReplaceGrants makes new ones durable if what was stored last is still before;
+	// otherwise the error is catalog.ErrGrantsChanged.
+	ReplaceGrants(ctx context.Context, before, blob []byte) error
 }
 
 // Grants are the users and privileges of the catalog.
 func (g *Gateway) Grants() []byte { return g.Catalog().Grants }
 
-// SetGrants makes users and privileges durable on the cluster.
-func (g *Gateway) SetGrants(ctx context.Context, blob []byte) error {
-	_, err := g.cluster.Change(ctx, catalog.SetGrants{Blob: blob})
+// ReplaceGrants makes users and privileges durable on the cluster.
+func (g *Gateway) ReplaceGrants(ctx context.Context, before, blob []byte) error {
+	_, err := g.cluster.Change(ctx, catalog.ReplaceGrants{Over: catalog.GrantsSum(before), Blob: blob})
 	return err
 }
 
 // grants is the SQL library's table of users over a grantStore. Every change is
-// durable before it is answered.
+// durable before it is answered. Other gateways change what is stored, too: before
+// each login and statement it is looked at, and loaded anew if it is another.
 type grants struct {
 	db    *mysql_db.MySQLDb
 	store grantStore
 	// stale is set when a change could not be stored: the library has made it
-	// in memory by then, and it must be taken back.
+	// in memory by then, and it must be taken back. The library's lock guards it.
 	stale bool
+	// loaded is what was stored when the table was loaded, or stored, last. It is
+	// written under the library's lock.
+	loaded atomic.Pointer[[]byte]
 }
 
 // openGrants loads what is stored into db, or, where nothing is, makes the user
 // root@localhost without a password.
 func openGrants(ctx *sql.Context, db *mysql_db.MySQLDb, store grantStore) (*grants, error) {
 	gr := &grants{db: db, store: store}
+	gr.loaded.Store(new([]byte))
 	db.SetPersister(gr)
 	db.SetEnabled(true)
 	return gr, gr.reload(ctx)
@@ -58,12 +67,23 @@ func (gr *grants) version(ctx *sql.Context) (n uint64, ok bool) {
 	return n, n != 0
 }
 
+// refresh loads what another gateway has stored.
+func (gr *grants) refresh(ctx *sql.Context) error {
+	stored, loaded := gr.store.Grants(), *gr.loaded.Load()
+	if len(stored) == len(loaded) && (len(stored) == 0 || &stored[0] == &loaded[0] || bytes.Equal(stored, loaded)) {
+		return nil
+	}
+	return gr.reload(ctx)
+}
+
 // reload makes what is stored the state of the table.
 func (gr *grants) reload(ctx *sql.Context) error {
 	ed := gr.db.Editor()
 	defer ed.Close()
 	gr.stale = false
-	if blob := gr.store.Grants(); len(blob) > 0 {
+	blob := gr.store.Grants()
+	gr.loaded.Store(&blob)
+	if len(blob) > 0 {
 		if err := gr.db.OverwriteUsersAndGrantData(ctx, ed, blob); err != nil {
 			return fmt.Errorf("load users and privileges: %w", err)
 		}
@@ -89,10 +109,12 @@ func (gr *grants) Persist(ctx *sql.Context, blob []byte) error {
 		gr.stale = true
 		return fmt.Errorf("users and privileges take %d bytes, at most %d are possible", len(blob), catalog.MaxGrants)
 	}
-	if err := gr.store.SetGrants(ctx, append([]byte(nil), blob...)); err != nil {
+	blob = bytes.Clone(blob)
+	if err := gr.store.ReplaceGrants(ctx, *gr.loaded.Load(), blob); err != nil {
 		gr.stale = true
 		return fmt.Errorf("store users and privileges: %w", err)
 	}
+	gr.loaded.Store(&blob)
 	return nil
 }
 
@@ -122,6 +144,8 @@ type account struct {
 // it makes an account that nothing opens, so that the two look alike.
 func (gr *grants) account(user string, from net.Addr) account {
 	host := hostOf(from)
+	// What cannot be loaded leaves those of before; the next statement says so.
+	_ = gr.refresh(sql.NewContext(context.Background(), sql.WithSession(withVariables(sql.NewBaseSession))))
 	rd := gr.db.Reader()
 	defer rd.Close()
 	u := gr.db.GetUser(rd, user, host, false)

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -173,4 +175,43 @@ func TestPrivileges(t *testing.T) {
 	}
 	failing(t, ann, `KILL `+id, 1095, "not owner")
 	failing(t, root, `KILL 99999`, 1094, "Unknown thread")
+}
+
+// TestTwoGatewaysKeepEachOthersUsers: both have clients that change users at the same
+// time; none of the changes is lost, and each gateway knows of the other's.
+func TestTwoGatewaysKeepEachOthersUsers(t *testing.T) {
+	grants := &memoryGrants{}
+	gateways := []*testServer{startServer(t, serverOptions{grants: grants}), startServer(t, serverOptions{grants: grants})}
+	const each = 12
+	var running sync.WaitGroup
+	for i, s := range gateways {
+		c := s.conn()
+		running.Go(func() {
+			for n := range each {
+				name := fmt.Sprintf("u%d_%d", i, n)
+				for _, statement := range []string{"CREATE USER " + name + " IDENTIFIED BY 'x'", "GRANT SELECT ON test.* TO " + name} {
+					if _, err := c.ExecContext(t.Context(), statement); err != nil {
+						t.Errorf("%s: %v", statement, err)
+					}
+				}
+			}
+		})
+	}
+	running.Wait()
+	for _, s := range gateways {
+		mustQuery(t, s.conn(), `SELECT COUNT(*) FROM mysql.user WHERE user LIKE 'u%'`, fmt.Sprint(2*each))
+	}
+	gateways[0].mustPing("u1_3", "x")
+	mustExec(t, gateways[0].conn(), `DROP USER u1_3`)
+	gateways[1].denied("u1_3", "x")
+	ann, err := gateways[1].open("u0_1", "x").Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ann.Close()
+	if _, err := ann.ExecContext(t.Context(), `CREATE USER more`); err == nil {
+		t.Error("a user without the right created another")
+	}
+	mustExec(t, gateways[0].conn(), `GRANT CREATE USER ON *.* TO u0_1`)
+	mustExec(t, ann, `CREATE USER more`)
 }

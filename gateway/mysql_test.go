@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,6 +24,8 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
+
+	"arbor/catalog"
 )
 
 // The tests of the MySQL server run it over a loopback socket, with a provider
@@ -187,11 +190,14 @@ func (m *memoryGrants) Grants() []byte {
 	return m.blob
 }
 
-func (m *memoryGrants) SetGrants(_ context.Context, blob []byte) error {
+func (m *memoryGrants) ReplaceGrants(_ context.Context, before, blob []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return m.fail
+	}
+	if !bytes.Equal(m.blob, before) {
+		return catalog.ErrGrantsChanged
 	}
 	m.blob = blob
 	return nil

@@ -13,7 +13,13 @@ import (
 	"github.com/dolthub/vitess/go/sqltypes"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"arbor/catalog"
 )
+
+// maxGrantTries bounds how often a statement that changes users is tried, when
+// others change them at the same time.
+const maxGrantTries = 16
 
 // request is one statement of a client, or the first of several.
 type request struct {
@@ -34,6 +40,9 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 	}
 	out := &output{conn: c, wire: w, send: send, cursor: st.cursor, binary: st.binary}
 	rest, err = h.attempt(c, st, out)
+	for tries := 1; tries < maxGrantTries && errors.Is(err, catalog.ErrGrantsChanged) && !out.begun && !out.closed; tries++ {
+		rest, err = h.attempt(c, st, out)
+	}
 	if err == nil {
 		return rest, nil
 	}
@@ -80,13 +89,19 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 		return "", err
 	}
 	defer sctx.ProcessList.EndQuery(sctx)
+	if err := h.grants.refresh(sctx); err != nil {
+		return "", err
+	}
 	defer func() {
 		if stopped := interruption(sctx); stopped != nil && !out.closed {
 			err = stopped
 		}
-		if err != nil {
-			err = h.clientError(err)
-			noteFailure(sctx, err.(*mysql.SQLError))
+		if changed := errors.Is(err, catalog.ErrGrantsChanged); err != nil {
+			told := h.clientError(err)
+			noteFailure(sctx, told.(*mysql.SQLError))
+			if !changed { // which run has to see
+				err = told
+			}
 		}
 		k.warnings.Store(uint32(sctx.Session.WarningCount()))
 		if repairErr := h.grants.repair(sctx); repairErr != nil {

@@ -17,6 +17,7 @@ var codes = []error{
 	14: catalog.ErrViewExists, 15: catalog.ErrNoSetting, 16: catalog.ErrSetting, 17: catalog.ErrCorrupt, 18: catalog.ErrVersion,
 	19: ErrMember, 20: ErrNoMember, 21: ErrMemberExists, 22: ErrRemoved, 23: ErrStaleBoot, 24: ErrLastMember, 25: ErrSecret,
 	26: ErrEpoch, 27: ErrLimit, 28: ErrCorrupt, 29: ErrVersion, 30: ErrNoLeader, 31: errNotLeader,
+	32: catalog.ErrGrantsChanged,
 }
 
 // codeOther is of errors that are none of those.

@@ -1,0 +1,20 @@
+package cluster
+
+import (
+	"context"
+
+	"arbor/catalog"
+)
+
+// Catalogs keep the catalog that is in force: Metadata for a member alone, the
+// metadata that members agree on for those of a cluster.
+type Catalogs interface {
+	// Catalog is the catalog in force on this member.
+	Catalog() *catalog.Catalog
+	// Follow has told called with the catalog in force, and with every later one,
+	// in order, before it is in force. There is one follower.
+	Follow(told func(*catalog.Catalog))
+	// Change makes a change durable. It gives the catalog that it made, or a later
+	// one that has it, which is then in force here.
+	Change(ctx context.Context, change catalog.Change) (*catalog.Catalog, error)
+}
