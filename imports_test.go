@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"cluster/gossip":         {"cluster/protocol"},
 	"cluster/peer":           {"cluster/protocol"},
 	"cluster/protocol":       {"catalog", "engine/dot"},
+	"cluster/replication":    {"cluster/protocol", "engine/dot"},
 	"cluster/raftlog":        {"engine/appendlog", "engine/vfs"},
 	"engine":                 {"catalog", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/indexfile", "engine/vfs"},
 	"engine/appendlog":       {"engine/vfs"},

@@ -24,9 +24,9 @@ const (
 	messageVersion = 1
 	frameSize      = len(messageMagic) + 1 + 1 + crc32.Size
 
-	// MaxMessageBytes is how long a message may be. A transport's own limit must
-	// not be smaller.
-	MaxMessageBytes = 64 << 20
+	// MaxMessageBytes is how long a message may be: as long as the longest record
+	// and what stands around it. A transport's own limit must not be smaller.
+	MaxMessageBytes = 80 << 20
 )
 
 // Errors of Decode.
@@ -41,9 +41,29 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode gives the message's bytes.
 func Encode(m Message) []byte {
-	c := &coder{b: append([]byte(messageMagic), messageVersion, m.kind())}
+	c := &coder{b: append(make([]byte, 0, 256+payload(m)), messageMagic...)}
+	c.b = append(c.b, messageVersion, m.kind())
 	m.code(c)
 	return binary.LittleEndian.AppendUint32(c.b, crc32.Checksum(c.b, castagnoli))
+}
+
+// payload is about how many bytes a message brings, so that they are copied once.
+func payload(m Message) (n int) {
+	var batches []Batch
+	switch m := m.(type) {
+	case *AppendRequest:
+		batches = m.Batches
+	case *FetchReply:
+		batches = m.Batches
+	case *ScanRequest:
+		return len(m.Plan)
+	case *ScanReply:
+		return len(m.Part)
+	}
+	for i := range batches {
+		n += len(batches[i].Record) + 32
+	}
+	return n
 }
 
 // Decode reads what Encode wrote. Records, parts and plans alias b.
@@ -94,9 +114,13 @@ func (c *coder) uint(v *uint64) {
 	c.b = c.b[n:]
 }
 
-// small codes a number that must not be greater than most.
+// small codes a number that must not be greater than most. What is encoded is not
+// written to: others may read it.
 func (c *coder) small(v, most uint64, set func(uint64)) {
 	c.uint(&v)
+	if !c.decoding {
+		return
+	}
 	if c.broken || v > most {
 		c.fail()
 		return

@@ -92,6 +92,15 @@ func (r *Reader) Cancel(id uint64) {
 	}
 }
 
+// QueryOf is the query that a scan is made for, while it may still be answered.
+func (r *Reader) QueryOf(scan Call) (id uint64, ok bool) {
+	at := r.scans[scan]
+	if at == nil {
+		return 0, false
+	}
+	return at.query.id, true
+}
+
 // ask asks all replicas of some buckets for their sets, one message a member.
 func (r *Reader) ask(e *Effects, now Moment, q *query, buckets []*asked) {
 	byMember := map[MemberID][]Ask{}

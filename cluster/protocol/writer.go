@@ -20,6 +20,10 @@ var (
 // MaxWrites is how many writes a Writer has under way.
 const MaxWrites = 1 << 16
 
+// groupBytes is how many bytes of records one message brings, or one record if
+// that is more.
+const groupBytes = 8 << 20
+
 // Writer brings records to all replicas of their buckets. A write is
 // acknowledged when majorities of every active set of the bucket have synced it,
 // all at one epoch; it goes on through changes of the config under the same dots.
@@ -34,7 +38,8 @@ type Writer struct {
 	calls  map[Call]*group
 }
 
-// write is what a caller waits for: one group for each bucket.
+// write is what a caller waits for: a group for each bucket, or several where its
+// records are more than groupBytes.
 type write struct {
 	id     uint64
 	begun  Moment
@@ -48,6 +53,7 @@ type group struct {
 	call    Call
 	bucket  Bucket
 	batches []Batch
+	bytes   int
 	config  Config
 	sent    Moment
 	acks    map[Replica]bool
@@ -75,7 +81,9 @@ func (w *Writer) Write(e *Effects, now Moment, id uint64, items []Item) {
 	}
 	wr := &write{id: id, begun: now}
 	for _, item := range items {
-		at := slices.IndexFunc(wr.groups, func(g *group) bool { return g.bucket == item.Bucket })
+		at := slices.IndexFunc(wr.groups, func(g *group) bool {
+			return g.bucket == item.Bucket && g.bytes+len(item.Record) <= groupBytes
+		})
 		if at < 0 {
 			at = len(wr.groups)
 			w.number++
@@ -84,6 +92,7 @@ func (w *Writer) Write(e *Effects, now Moment, id uint64, items []Item) {
 		w.seqs[item.Bucket]++
 		g := wr.groups[at]
 		g.batches = append(g.batches, Batch{dot.Dot{Stream: w.process, Seq: w.seqs[item.Bucket]}, item.Record})
+		g.bytes += len(item.Record)
 	}
 	if wr.open = len(wr.groups); wr.open == 0 {
 		e.Written = append(e.Written, Written{ID: id})
