@@ -102,7 +102,17 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return x.stock.Build(ctx, n, row)
 		}
 	case *plan.Window:
-		return x.counted(ctx, framed(ctx, n), row)
+		n = framed(ctx, n)
+		if len(row) == 0 {
+			if w, err := newWindowStream(ctx, n, x.pushSort); err != nil || w != nil {
+				if err != nil {
+					return nil, err
+				}
+				notePushed(ctx)
+				return w.rows(ctx, n)
+			}
+		}
+		return x.counted(ctx, n, row)
 	case *plan.Sort, *plan.TopN:
 		if pushed, err := x.pushSort(ctx, n); err != nil || pushed != nil {
 			if err != nil {

@@ -179,6 +179,15 @@ func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	if s, err := newPushedSort(ctx, n, nil); err != nil || s != nil {
 		return s, err
 	}
+	if window, ok := n.(*plan.Window); ok {
+		w, err := newWindowStream(ctx, window, func(ctx *sql.Context, n sql.Node) (*pushedSort, error) { return newPushedSort(ctx, n, nil) })
+		if err != nil {
+			return nil, err
+		}
+		if w != nil {
+			return plan.NewWindow(window.SelectExprs, w.sorted), nil
+		}
+	}
 	children := n.Children()
 	if len(children) == 0 {
 		return n, nil
