@@ -152,6 +152,9 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 		return nil, mysql.NewSQLError(codeTooManyStatements, stateSyntax,
 			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
 	}
+	if query == unpreparable {
+		return nil, h.clientError(sql.ErrUnsupportedPreparedStatement.New())
+	}
 	k := connectionOf(c)
 	k.session.Lock()
 	defer k.session.Unlock()

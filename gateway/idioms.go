@@ -268,6 +268,7 @@ var statementIdioms = []struct {
 	{regexp.MustCompile("(?is)^\\s*(?:DESCRIBE|DESC|EXPLAIN)\\s+([^\\s'\"=;]+)\\s+`?([\\w$]+)`?\\s*;?\\s*$"), "SHOW COLUMNS FROM $1 LIKE '$2'"},
 	{regexp.MustCompile(`(?is)^\s*ANALYZE\s+(?:LOCAL|NO_WRITE_TO_BINLOG)\s+TABLES?\s(.*)$`), "ANALYZE TABLE $1"},
 	{regexp.MustCompile(`(?is)^\s*DO\s+(.*)$`), "SET @`arbor do` = CONCAT($1)"},
+	{regexp.MustCompile(`(?is)^\s*(?:/\*!\d*\s*)?SET\s+(@@\w+)\s*=\s*binary\s*(?:\*/)?\s*;?\s*$`), "SET $1 = 'binary'"}, // mariadb-import
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+PROFILES\s*;?\s*$`), "SELECT 0 AS `Query_ID`, 0e0 AS `Duration`, '' AS `Query` FROM DUAL WHERE 1 = 0"},
 	{regexp.MustCompile(`(?is)^\s*SHOW\s+OPEN\s+TABLES\b.*$`), "SELECT '' AS `Database`, '' AS `Table`, 0 AS `In_use`, 0 AS `Name_locked` FROM DUAL WHERE 1 = 0"},
 }

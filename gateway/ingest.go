@@ -81,15 +81,10 @@ type RecordError = track.RecordError
 // An event with ServerTime set gets the server's clock as its time. Events are
 // changed in place and belong to Ingest. The context bounds the waiting only.
 func (g *Gateway) Ingest(ctx context.Context, project *catalog.Project, events []event.Event, o IngestOptions) (Ingested, error) {
-	in, ok := g.intakes.Get().(*intake)
-	if !ok {
-		in = new(intake)
-	}
+	in := g.borrowIntake()
 	defer func() {
-		in.end()
-		if in.buffer = nil; in.footprint() <= keptBufferBytes { // the records are the caller's
-			g.intakes.Put(in)
-		}
+		in.buffer = nil // the records are the caller's
+		g.returnIntake(in)
 	}()
 	if err := in.begin(g, o, false); err != nil {
 		return Ingested{}, err
@@ -105,6 +100,22 @@ func (g *Gateway) Ingest(ctx context.Context, project *catalog.Project, events [
 		}
 	}
 	return in.store(ctx)
+}
+
+// borrowIntake gives an intake that is ready to begin.
+func (g *Gateway) borrowIntake() *intake {
+	if in, ok := g.intakes.Get().(*intake); ok {
+		return in
+	}
+	return new(intake)
+}
+
+// returnIntake takes one back, unless it has grown large.
+func (g *Gateway) returnIntake(in *intake) {
+	in.end()
+	if in.footprint() <= keptBufferBytes {
+		g.intakes.Put(in)
+	}
 }
 
 func checkIdempotencyKey(key string) error {

@@ -51,10 +51,14 @@ type insertion struct {
 	bytes   int
 
 	literals                     *literalRows // nil for rows of a plan
+	load                         *fileLoad    // nil but for LOAD DATA
+	direct                       *intake      // takes the rows of a LOAD DATA as they come, but for REPLACE
+	count                        int          // of events since the last store
 	values                       []literalValue
 	order                        []int              // of columns, by their properties' names
 	arena                        []catalog.Property // of the events' properties
 	stored, duplicates, replaced int64
+	refused                      int64 // rows
 	warnings                     int
 	uncounted                    bool // duplicates could not be counted
 }
@@ -81,6 +85,12 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 	}
 	values, isValues := source.(*plan.Values)
 	in.whole = isValues
+	if s := sessionOf(ctx); s != nil && s.load != nil && isValues {
+		if err := in.runLoad(ctx, s.load, values); err != nil {
+			return nil, err
+		}
+		return in.loadResult(ctx), nil
+	}
 	if s := sessionOf(ctx); s != nil && s.literals != nil && isValues && len(values.ExpressionTuples) == 1 {
 		s.literals.taken, in.literals = true, s.literals
 		if err := in.runLiterals(ctx); err != nil {
@@ -156,7 +166,7 @@ func (in *insertion) run(ctx *sql.Context, rows sql.RowIter) (err error) {
 		if err := in.add(ctx, row); err != nil {
 			return err
 		}
-		if !in.whole && (len(in.events) >= insertRows || in.bytes >= insertBytes) {
+		if !in.whole && (in.count >= insertRows || in.bytes >= insertBytes) {
 			if err := in.store(ctx); err != nil {
 				return err
 			}
@@ -189,19 +199,24 @@ func (in *insertion) keep(ctx *sql.Context, e event.Event, err error) error {
 		if !in.ignore {
 			return err
 		}
+		in.refused++
 		in.warn(ctx, err)
 		return nil
 	}
+	in.count++
+	in.bytes += roughSize(&e)
+	if in.direct != nil {
+		return in.direct.add(in.direct.part(in.project), &e, uint32(in.row-1), 0)
+	}
 	in.events = append(in.events, e)
 	in.indexes = append(in.indexes, uint32(in.row-1))
-	in.bytes += roughSize(&e)
 	return nil
 }
 
 func (in *insertion) warn(ctx *sql.Context, err error) {
 	in.warnings++
 	code := sql.CastSQLError(err)
-	ctx.Warn(code.Num, "%s", code.Message)
+	warn(ctx, code.Num, "%s", code.Message)
 }
 
 // event makes an event of a row, unchecked.
@@ -334,7 +349,7 @@ func (in *insertion) check(e *event.Event) error {
 
 // store appends what was added since the last time.
 func (in *insertion) store(ctx *sql.Context) error {
-	if len(in.events) == 0 {
+	if in.count == 0 {
 		return nil
 	}
 	options := in.options
@@ -349,12 +364,18 @@ func (in *insertion) store(ctx *sql.Context) error {
 		}
 	}
 	markWritten(ctx)
-	done, err := in.gateway.Ingest(ctx, in.project, in.events, options)
+	var done Ingested
+	var err error
+	if in.direct != nil {
+		done, err = in.direct.store(ctx)
+	} else {
+		done, err = in.gateway.Ingest(ctx, in.project, in.events, options)
+	}
 	if err != nil {
 		return in.ingestError(err, done)
 	}
 	in.stored += int64(done.Stored)
-	in.events, in.indexes, in.arena, in.bytes = nil, nil, nil, 0
+	in.events, in.indexes, in.arena, in.bytes, in.count = nil, nil, nil, 0, 0
 	if len(old) > 0 {
 		if err := in.gateway.appendDeletes(ctx, in.gateway.stamper.Stamp(), old); err != nil {
 			return err

@@ -3,6 +3,8 @@ package gateway
 import (
 	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
@@ -20,13 +22,7 @@ type literalValue struct {
 
 // runLiterals takes all rows in that literalRowsOf has put aside.
 func (in *insertion) runLiterals(ctx *sql.Context) error {
-	in.values = make([]literalValue, len(in.columns))
-	for i := range in.columns {
-		in.order = append(in.order, i)
-	}
-	slices.SortFunc(in.order, func(a, b int) int {
-		return cmp.Compare(in.columns[a].exec.Property, in.columns[b].exec.Property)
-	})
+	in.orderColumns()
 	rows := in.literals.count()
 	in.events, in.indexes = make([]event.Event, 0, rows), make([]uint32, 0, rows)
 	for i := range rows {
@@ -40,6 +36,25 @@ func (in *insertion) runLiterals(ctx *sql.Context) error {
 		}
 	}
 	return in.store(ctx)
+}
+
+// orderColumns finds the order of the columns in which events have them.
+func (in *insertion) orderColumns() {
+	in.values = make([]literalValue, len(in.columns))
+	for i := range in.columns {
+		in.order = append(in.order, i)
+	}
+	slices.SortFunc(in.order, func(a, b int) int {
+		return cmp.Compare(in.columns[a].exec.Property, in.columns[b].exec.Property)
+	})
+}
+
+// rowsAtOnce is about how many rows are stored together.
+func (in *insertion) rowsAtOnce() int {
+	if in.load != nil {
+		return insertRows
+	}
+	return in.literals.count()
 }
 
 // literalEvent makes an event of a row of literals, as event does of a row.
@@ -56,11 +71,11 @@ func (in *insertion) literalEvent(ctx *sql.Context, row []literal) (event.Event,
 		value, ok, err := in.quickValue(c, written)
 		if !ok && err == nil {
 			var v any
-			if v, err = in.literals.value(ctx, written); err != nil {
+			if v, err = in.writtenValue(ctx, c, written); err != nil {
 				return e, err
 			}
 			if v == nil {
-				if err := refuseNull(c); err != nil {
+				if err := refuseNull(c); err != nil && !in.load.defaults(ctx, in, c) {
 					return e, err
 				}
 				continue
@@ -93,10 +108,18 @@ func (in *insertion) literalEvent(ctx *sql.Context, row []literal) (event.Event,
 	return e, nil
 }
 
+// writtenValue is what the SQL library makes of what a row has for a column.
+func (in *insertion) writtenValue(ctx *sql.Context, c *insertColumn, written literal) (any, error) {
+	if written.kind == literalComputed {
+		return in.load.computed[c.source], nil
+	}
+	return in.literals.value(ctx, written)
+}
+
 // given are the properties that the row gives by columns, sorted.
 func (in *insertion) given() []catalog.Property {
 	if cap(in.arena)-len(in.arena) < len(in.columns) {
-		in.arena = make([]catalog.Property, 0, len(in.columns)*min(in.literals.count(), 512))
+		in.arena = make([]catalog.Property, 0, len(in.columns)*min(in.rowsAtOnce(), 512))
 	}
 	start := len(in.arena)
 	for _, i := range in.order {
@@ -115,6 +138,9 @@ func (in *insertion) quickValue(c *insertColumn, v literal) (catalog.Value, bool
 	}
 	if v.kind == sqlparser.StrVal {
 		switch c.exec.Type {
+		case catalog.TypeInt, catalog.TypeDouble:
+			value, ok := quickNumber(c.exec.Type, v.text)
+			return value, ok, nil
 		case catalog.TypeNull, catalog.TypeString:
 			value, err := in.string(c, v.text)
 			return value, true, err
@@ -137,6 +163,37 @@ func (in *insertion) quickValue(c *insertColumn, v literal) (catalog.Value, bool
 	}
 	return catalog.Null, false, nil
 }
+
+// quickNumber reads a number from a text that is nothing but digits, a point and a
+// minus, and as short as the numbers that are read from literals.
+func quickNumber(t catalog.Type, text string) (catalog.Value, bool) {
+	digits := strings.TrimPrefix(text, "-")
+	if digits == "" || len(digits) > maxQuickText || digits[0] == '.' || digits[len(digits)-1] == '.' {
+		return catalog.Null, false
+	}
+	points := 0
+	for i := range len(digits) {
+		if digits[i] == '.' {
+			points++
+		} else if digits[i]-'0' > 9 {
+			return catalog.Null, false
+		}
+	}
+	switch {
+	case points > 1:
+	case t == catalog.TypeInt && points == 0:
+		n, err := strconv.ParseInt(text, 10, 64)
+		return catalog.Int(n), err == nil
+	case t == catalog.TypeDouble:
+		f, err := strconv.ParseFloat(text, 64)
+		return catalog.Double(f), err == nil && f != 0 // zero has a sign that the library knows
+	}
+	return catalog.Null, false
+}
+
+// maxQuickText is the length up to which texts are read as numbers here: that
+// many digits fit into a 64-bit integer.
+const maxQuickText = 15
 
 // quickDatetime reads a datetime as it is usually written,
 // 2006-01-02 15:04:05.999999 with any number of digits up to six, in microseconds

@@ -37,6 +37,7 @@ const (
 	literalFalse
 	literalNegative // a decimal with a minus before it
 	literalPlaceholder
+	literalComputed // by an expression of LOAD DATA; it is in fileLoad.computed
 )
 
 // literals are rows of equal width.

@@ -160,6 +160,14 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		if err := s.admit(ctx, stmt); err != nil {
 			return "", err
 		}
+		insert, load, err := h.fileLoadOf(ctx, c, stmt)
+		if err != nil {
+			return "", err
+		}
+		if load != nil {
+			stmt, s.load = insert, load
+			defer func() { s.load = nil }()
+		}
 		if rows == nil && h.events != nil {
 			if cut, first, found := h.events.literalRowsOf(ctx, stmt, given); found != nil {
 				stmt, given, rows = cut, first, found

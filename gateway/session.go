@@ -30,6 +30,8 @@ type session struct {
 	runningText string
 	// literals are rows of the INSERT that runs, which are not in its plan.
 	literals *literalRows
+	// load is the LOAD DATA that runs as an INSERT.
+	load *fileLoad
 	// plans are the connection's; nil without one.
 	plans *keptPlans
 	// wrote is set when the open transaction has changed something, which stays.

@@ -24,6 +24,8 @@ const (
 	// maxErrorPacket bounds the packets that are rewritten; longer ones pass as
 	// they are.
 	maxErrorPacket = 64 << 10
+	// loadTimeout is how long a client that sends a file may send nothing of it.
+	loadTimeout = time.Minute
 	// wireBuffer is what is read ahead of a connection.
 	wireBuffer = 16 << 10
 )
@@ -83,7 +85,9 @@ type wire struct {
 	fetching *mysql.SQLError // does so when the open cursor is read
 	info     *okInfo         // goes into the next OK packet
 	idle     bool            // Read waits for a command
-	draining bool
+	// sendsFiles is set when the client can send files for LOAD DATA.
+	sendsFiles bool
+	draining   bool
 }
 
 // wirePhase is how far a connection has come.
@@ -248,11 +252,15 @@ func (w *wire) discard(length int) (packets uint8, err error) {
 
 // peekHeader waits for a packet's header without taking it.
 func (w *wire) peekHeader() ([4]byte, error) {
-	boundary := !w.more && !w.watching.Load() && !w.loading.Load()
-	if boundary {
+	loading := w.loading.Load()
+	boundary := !w.more && !w.watching.Load() && !loading
+	switch {
+	case boundary:
 		if err := w.enterIdle(); err != nil {
 			return [4]byte{}, err
 		}
+	case loading:
+		w.Conn.SetReadDeadline(time.Now().Add(loadTimeout))
 	}
 	b, err := w.source.Peek(4)
 	if boundary {
@@ -352,6 +360,13 @@ func (w *wire) asksCursor() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.cursor
+}
+
+// canSendFiles reports whether the client offered to send files.
+func (w *wire) canSendFiles() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sendsFiles
 }
 
 // tooBig reports whether the running command was longer than it may be.

@@ -32,6 +32,7 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 		return false, err
 	}
 	flags := uint32(b[4]) | uint32(b[5])<<8 | uint32(b[6])<<16 | uint32(b[7])<<24
+	w.sendsFiles = flags&mysql.CapabilityClientLocalFiles != 0
 	if flags&mysql.CapabilityClientSSL == 0 || w.options.TLS == nil {
 		if w.options.RequireTLS {
 			w.sequence = sequence

@@ -134,6 +134,7 @@ func TestMySQL2(t *testing.T) {
 		Rows     []map[string]any
 		All      map[string]any
 		Errors   [][]any
+		Loaded   []any
 	}
 	host, port, _ := strings.Cut(s.MySQL, ":")
 	node(t, &got, "mysql2.js", host, port)
@@ -165,5 +166,9 @@ func TestMySQL2(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got.Errors); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+	// mysql2 shows the text with its length before it.
+	if diff := cmp.Diff([]any{2.0, "/Records: 2  Deleted: 0  Skipped: 0  Warnings: 0"}, got.Loaded); diff != "" {
+		t.Errorf("loaded (-want +got):\n%s", diff)
 	}
 }

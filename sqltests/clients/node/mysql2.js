@@ -42,6 +42,12 @@ async function main() {
       results.errors.push([e.errno, e.sqlState, e.code]);
     }
   }
+  const { Readable } = require("stream");
+  const [loaded] = await pool.query({
+    sql: "LOAD DATA LOCAL INFILE 'any' INTO TABLE events FIELDS TERMINATED BY ',' (event, distinct_id, amount)",
+    infileStreamFactory: () => Readable.from([Buffer.from("load,ann,1\nlo"), Buffer.from("ad,bob,2\n")]),
+  });
+  results.loaded = [loaded.affectedRows, loaded.info];
   await pool.end();
   console.log(JSON.stringify(results));
 }
