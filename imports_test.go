@@ -17,7 +17,7 @@ import (
 var rooms = map[string][]string{
 	"":                       {"catalog", "cluster", "engine", "engine/appendlog", "engine/event", "engine/indexfile", "engine/vfs", "gateway", "gateway/siphon"},
 	"catalog":                {},
-	"cluster":                {"catalog", "cluster/protocol", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
+	"cluster":                {"catalog", "cluster/peer", "cluster/protocol", "cluster/replication", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
 	"cluster/consensus":      {"catalog", "cluster/protocol", "cluster/raftlog", "engine/vfs"},
 	"cluster/gossip":         {"cluster/protocol"},
 	"cluster/peer":           {"cluster/protocol"},

@@ -1,7 +1,8 @@
 // Package cluster decides which members hold an event and asks them; the
-// gateway above it neither knows nor cares how many there are. This is the
-// cluster of one member: the catalog is durable in its own log, and every shard
-// is on the member's own engine, reached through Local.
+// gateway above it neither knows nor cares how many there are. In the cluster of
+// one member (New) the catalog is durable in its own log, and every shard is on the
+// member's own engine, reached through Local. In one of several (NewOver) Members
+// have each event on the replicas of its bucket.
 //
 // A member opens from the inside out: OpenMetadata gives the catalog, the
 // engine opens with it, and New puts the two together. It closes the other way.
@@ -40,6 +41,7 @@ var (
 type Cluster struct {
 	metadata Catalogs
 	local    Local
+	members  *Members // nil for a member that stores everything itself
 
 	// mu guards closed; calls counts those under way and is only added to while
 	// closed is not set.
@@ -53,6 +55,13 @@ type Cluster struct {
 func New(metadata Catalogs, local Local) *Cluster {
 	metadata.Follow(local.SetCatalog)
 	return &Cluster{metadata: metadata, local: local}
+}
+
+// NewOver is New for a member of several: events are where members say. Closing them
+// stays with the caller.
+func NewOver(metadata Catalogs, members *Members) *Cluster {
+	metadata.Follow(members.setCatalog)
+	return &Cluster{metadata: metadata, local: members.o.Engine, members: members}
 }
 
 // Catalog is the catalog in force.
@@ -95,6 +104,9 @@ func (c *Cluster) Append(ctx context.Context, records [][]byte) error {
 		return err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.append(ctx, records)
+	}
 	return storageError(c.local.Append(ctx, records))
 }
 
@@ -105,6 +117,9 @@ func (c *Cluster) Duplicates(ctx context.Context, records [][]byte) (int64, erro
 		return 0, err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.duplicates(ctx, c.Catalog(), records)
+	}
 	return c.local.Duplicates(ctx, records)
 }
 
@@ -114,6 +129,9 @@ func (c *Cluster) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.B
 		return exec.ScanStats{}, err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.execute(ctx, c.Catalog(), f, c.local.Scan, yield)
+	}
 	return c.local.Scan(ctx, f, yield)
 }
 
@@ -123,15 +141,25 @@ func (c *Cluster) Execute(ctx context.Context, f *exec.Fragment, yield func(*exe
 		return exec.ScanStats{}, err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.execute(ctx, c.Catalog(), f, c.local.Execute, yield)
+	}
 	return c.local.Execute(ctx, f, yield)
 }
 
-// Describe gives the rows of one of the tables that DescribeTables names.
+// Describe gives the rows of one of the tables that DescribeTables names. Where there
+// are several members they have a column more, member: whose row it is. Shards,
+// digests, balance, duplicates and deletes are of what all members hold together, each
+// shard once, from a replica that has all of it; the others are every member's own,
+// and have a row that says so for a member that does not answer.
 func (c *Cluster) Describe(ctx context.Context, table string) (*exec.Table, error) {
 	if err := c.begin(); err != nil {
 		return nil, err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.describe(ctx, c.Catalog(), table)
+	}
 	return c.local.Describe(ctx, table)
 }
 
@@ -141,6 +169,9 @@ func (c *Cluster) Index(ctx context.Context, project catalog.ProjectID, closeDay
 		return err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.index(ctx, project, closeDays)
+	}
 	return c.local.Index(ctx, project, closeDays)
 }
 
@@ -150,6 +181,9 @@ func (c *Cluster) Check(ctx context.Context, project catalog.ProjectID) (*exec.T
 		return nil, err
 	}
 	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.check(ctx, project)
+	}
 	return c.local.Check(ctx, project)
 }
 

@@ -60,6 +60,7 @@ var httpStatuses = []struct {
 	{ErrBusy, http.StatusTooManyRequests, busyRetryAfter},
 	{catalog.ErrNoProject, http.StatusUnauthorized, 0},
 	{ErrNotServing, http.StatusServiceUnavailable, downRetryAfter},
+	{cluster.ErrIncomplete, http.StatusServiceUnavailable, downRetryAfter},
 	{cluster.ErrUnavailable, http.StatusServiceUnavailable, downRetryAfter},
 	{cluster.ErrClosed, http.StatusServiceUnavailable, downRetryAfter},
 	{errStorage, http.StatusServiceUnavailable, downRetryAfter},

@@ -96,6 +96,20 @@ func DecodeHeader(rec []byte) (Header, error) {
 	return h, err
 }
 
+// ShardOf reads which shard a record is of, and nothing else: not its checksum either,
+// which whoever stores it looks at.
+func ShardOf(rec []byte) (catalog.ShardKey, error) {
+	if len(rec) < headerOffset || string(rec[:len(recordMagic)]) != recordMagic {
+		return catalog.ShardKey{}, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, recordMagic)
+	}
+	if v := rec[len(recordMagic)]; v != recordVersion {
+		return catalog.ShardKey{}, fmt.Errorf("%w: version %d, this arbor reads version %d", ErrVersion, v, recordVersion)
+	}
+	r := reader{rec: rec, at: headerOffset}
+	k := r.shard()
+	return k, r.err
+}
+
 // decodeHeader also gives the offset at which the events begin.
 func decodeHeader(rec []byte) (Header, int, error) {
 	if len(rec) < headerOffset || string(rec[:len(recordMagic)]) != recordMagic {
@@ -115,11 +129,15 @@ func decodeHeader(rec []byte) (Header, int, error) {
 	return h, r.at, r.err
 }
 
+func (r *reader) shard() (k catalog.ShardKey) {
+	k.Project = catalog.ProjectID(r.number("project", 1<<32-1))
+	k.Day = r.day()
+	k.Bucket = uint16(r.number("bucket", 1<<16-1))
+	return k
+}
+
 func (r *reader) header() Header {
-	var h Header
-	h.Shard.Project = catalog.ProjectID(r.number("project", 1<<32-1))
-	h.Shard.Day = r.day()
-	h.Shard.Bucket = uint16(r.number("bucket", 1<<16-1))
+	h := Header{Shard: r.shard()}
 	h.Events = r.count("events", MaxBatchEvents)
 	h.Deletes = r.count("deletes", MaxBatchDeletes)
 	h.Undos = r.count("undos", MaxBatchDeletes)
