@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -79,7 +81,14 @@ type route struct {
 
 // routes are the paths without their trailing slash, which makes no difference:
 // SDKs differ on it, and a redirect would lose the body of a POST.
-var routes = map[string]route{
+var routes = func() map[string]route {
+	all := sdkRoutes()
+	maps.Copy(all, ownRoutes)
+	return all
+}()
+
+// ownRoutes are the paths of Mixpanel's SDKs and arbor's own.
+var ownRoutes = map[string]route{
 	"":         {methods: get, serve: (*Gateway).serveIndex, refuse: refuseJSON},
 	"/track":   {methods: getPost, serve: (*Gateway).serveTrack, refuse: refuseTrack, origin: anyOriginWithCookies},
 	"/import":  {methods: getPost, serve: (*Gateway).serveImport, refuse: refuseImport, origin: anyOrigin},
@@ -99,8 +108,7 @@ var (
 // HTTPHandler is everything that is served over HTTP.
 func (g *Gateway) HTTPHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := strings.TrimRight(r.URL.Path, "/")
-		to, ok := routes[path]
+		path, to, ok := routeOf(strings.TrimRight(r.URL.Path, "/"))
 		if !ok {
 			path, to = "other", route{serve: noSuchPath, refuse: refuseJSON, methods: []string{r.Method}}
 		}
@@ -233,10 +241,26 @@ func (p originPolicy) allow(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Arbor-Error")
 	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, Idempotency-Key, X-Requested-With")
+		h.Set("Access-Control-Allow-Headers", p.headers(r.Header.Get("Access-Control-Request-Headers")))
 		h.Set("Access-Control-Max-Age", "86400")
 	}
 }
+
+// headers are those that a page's request may have. SDKs have some of their own,
+// none of which mean anything here.
+func (p originPolicy) headers(asked string) string {
+	const usual = "Authorization, Content-Type, Content-Encoding, Idempotency-Key, X-Requested-With"
+	if p != anyOriginWithCookies || asked == "" || len(asked) > maxAskedHeaders || !headerNames.MatchString(asked) {
+		return usual
+	}
+	return asked
+}
+
+// headerNames is a list of names of headers as browsers write it.
+var headerNames = regexp.MustCompile(`^[A-Za-z0-9-]+( ?, ?[A-Za-z0-9-]+)*$`)
+
+// maxAskedHeaders is the longest list of headers that a page is granted.
+const maxAskedHeaders = 1024
 
 func noSuchPath(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
 	return fmt.Errorf("%w: %s; see / for what there is", ErrNoSuchPath, r.URL.Path)

@@ -22,7 +22,7 @@ code, pre { font-size: .9em } pre { background: #8881; padding: .8rem; overflow-
 </style>
 <h1>arbor</h1>
 <p>An event database that never counts an event twice and never loses one.
-It takes Mixpanel's SDKs as they are, and answers SQL over the MySQL protocol.</p>
+It takes the SDKs of Mixpanel, Segment, PostHog, Amplitude, RudderStack and Snowplow as they are, and answers SQL over the MySQL protocol.</p>
 <table>
 <tr><td><code>POST /track</code><td>events, each with its project's token, as Mixpanel's SDKs send them
 <tr><td><code>POST /import</code><td>events of one project, whose token or secret is the Basic user name

@@ -53,32 +53,45 @@ func (g *Gateway) endCollection(c *collection) {
 func (g *Gateway) serveTrack(w http.ResponseWriter, r *http.Request) error {
 	c := g.beginCollection()
 	defer g.endCollection(c)
-	edge, err := g.edge(w, r)
-	if err != nil {
-		return err
-	}
 	if err := c.open(r); err != nil {
 		return err
 	}
-	if err := c.intake.begin(g, IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
-		return err
-	}
-	t := tokens{catalog: g.Catalog(), intake: &c.intake, edge: edge, fallback: first(c.parameters, "token", "api_key")}
-	failed, err := c.decode(false, t.take)
+	done, err := g.collect(w, r, c, first(c.parameters, "token", "api_key"), func(take func(*track.Record) error) ([]RecordError, error) {
+		return c.decode(false, take)
+	})
 	if err != nil {
 		return err
+	}
+	replyTrack(w, c.parameters, done)
+	return nil
+}
+
+// collect takes in what decode gives of an opened request, each event for the
+// project of its own token, or, without one, of fallback.
+func (g *Gateway) collect(w http.ResponseWriter, r *http.Request, c *collection, fallback string,
+	decode func(take func(*track.Record) error) ([]RecordError, error)) (Ingested, error) {
+	edge, err := g.edge(w, r)
+	if err != nil {
+		return Ingested{}, err
+	}
+	if err := c.intake.begin(g, IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
+		return Ingested{}, err
+	}
+	t := tokens{catalog: g.Catalog(), intake: &c.intake, edge: edge, fallback: fallback}
+	failed, err := decode(t.take)
+	if err != nil {
+		return Ingested{}, err
 	}
 	done, err := c.store(r.Context())
 	if err != nil {
-		return err
+		return Ingested{}, err
 	}
 	g.metrics.refused(nil, len(failed)+len(t.unknown))
 	done.Rejected = joinFailed(done.Rejected, failed, t.unknown)
 	if done.Stored == 0 && len(t.unknown) > 0 && len(t.unknown) == len(done.Rejected) {
-		return fmt.Errorf("%w: %s", ErrUnauthorized, t.unknown[0].Message)
+		return Ingested{}, fmt.Errorf("%w: %s", ErrUnauthorized, t.unknown[0].Message)
 	}
-	replyTrack(w, c.parameters, done)
-	return nil
+	return done, nil
 }
 
 // serveImport takes events for the project of the request's credentials.
@@ -138,19 +151,32 @@ func (c *collection) open(r *http.Request) (err error) {
 
 // decode reads the events of the texts and gives them to take.
 func (c *collection) decode(strict bool, take func(*track.Record) error) (failed []RecordError, err error) {
+	if err := c.admit(); err != nil {
+		return nil, err
+	}
+	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict}, take)
+}
+
+// translate is decode for messages of another dialect than Mixpanel's.
+func (c *collection) translate(from track.Dialect, kind string, take func(*track.Record) error) (failed []RecordError, err error) {
+	if err := c.admit(); err != nil {
+		return nil, err
+	}
+	return c.decoder.Translate(from, kind, c.texts, track.Options{MaxRecords: maxRecords}, take)
+}
+
+// admit holds the texts to the limit on them, and pays for what becomes of them.
+func (c *collection) admit() error {
 	size := 0
 	for _, text := range c.texts {
 		size += len(text)
 	}
 	if size > maxTextBytes {
-		return nil, fmt.Errorf("%w: its events have %d bytes as JSON, at most %d are allowed; send smaller batches", track.ErrTooLarge, size, maxTextBytes)
+		return fmt.Errorf("%w: its events have %d bytes as JSON, at most %d are allowed; send smaller batches", track.ErrTooLarge, size, maxTextBytes)
 	}
 	// What is written of an event is smaller than its text. It is held twice: as
 	// it comes, and as records.
-	if err := c.loan.grow(2 * size); err != nil {
-		return nil, err
-	}
-	return c.decoder.Decode(c.texts, track.Options{MaxRecords: maxRecords, Strict: strict}, take)
+	return c.loan.grow(2 * size)
 }
 
 // readURL reads the data parameters of a GET.

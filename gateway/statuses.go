@@ -29,6 +29,8 @@ var (
 	ErrProfiles = errors.New("user and group profiles are not kept")
 	// errStorage wraps what the cluster's Append returns.
 	errStorage = errors.New("the events may not have been stored, send them again")
+	// errAllRefused says that of a request's events none could be stored.
+	errAllRefused = errors.New("nothing was stored")
 	// errPanic stands for a panic; the log has it.
 	errPanic = errors.New("internal error; the server's log has the details")
 )
@@ -47,6 +49,7 @@ var httpStatuses = []struct {
 	{cluster.ErrTooLarge, http.StatusRequestEntityTooLarge, 0},
 	{track.ErrMalformed, http.StatusBadRequest, 0},
 	{track.ErrEmpty, http.StatusBadRequest, 0},
+	{errAllRefused, http.StatusBadRequest, 0},
 	{ErrBodyUnread, http.StatusBadRequest, 0},
 	{ErrIdempotencyKey, http.StatusBadRequest, 0},
 	{ErrQueryRequest, http.StatusBadRequest, 0},

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/url"
 	"sync"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -132,7 +134,7 @@ func Unwrap(body []byte, limit int) (texts [][]byte, form url.Values, err error)
 		return unwrapForm(body, limit)
 	}
 	if looksLikeJSON(body) {
-		return [][]byte{body}, nil, nil
+		return [][]byte{joinSurrogates(body)}, nil, nil
 	}
 	text, err := Data(body, limit)
 	if err != nil {
@@ -240,7 +242,7 @@ func Data(b []byte, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: data is empty", ErrEmpty)
 	}
 	if looksLikeJSON(b) {
-		return b, nil
+		return joinSurrogates(b), nil
 	}
 	n := 0
 	for _, c := range b {
@@ -267,7 +269,44 @@ func Data(b []byte, limit int) ([]byte, error) {
 	if len(text) == 0 || !looksLikeJSON(text) {
 		return nil, errNoData
 	}
-	return text, nil
+	return joinSurrogates(text), nil
+}
+
+// joinSurrogates makes UTF-8 of a text, in place, in which characters beyond
+// U+FFFF are written as two surrogates of three bytes each, as Mixpanel's SDK for
+// browsers writes every emoji. Half a pair becomes U+FFFD. What else is wrong with
+// the text stays.
+func joinSurrogates(b []byte) []byte {
+	if utf8.Valid(b) {
+		return b
+	}
+	n := 0
+	for i := 0; i < len(b); {
+		high, ok := surrogate(b[i:])
+		if !ok {
+			b[n] = b[i]
+			n++
+			i++
+			continue
+		}
+		i += 3
+		r := utf8.RuneError
+		if low, ok := surrogate(b[i:]); ok {
+			if r = utf16.DecodeRune(high, low); r != utf8.RuneError {
+				i += 3
+			}
+		}
+		n += utf8.EncodeRune(b[n:], r)
+	}
+	return b[:n]
+}
+
+// surrogate reads half a pair, written as if it were a character.
+func surrogate(b []byte) (half rune, ok bool) {
+	if len(b) < 3 || b[0] != 0xed || b[1] < 0xa0 || b[1] > 0xbf || b[2] < 0x80 || b[2] > 0xbf {
+		return 0, false
+	}
+	return 0xd000 | rune(b[1]&0x3f)<<6 | rune(b[2]&0x3f), true
 }
 
 // errNoData says that neither encoding leads to events.

@@ -76,6 +76,38 @@ func (s *scanner) skipContainer() (depth int, spaced bool) {
 	}
 }
 
+// members moves over the object at which the scanner stands, and calls each
+// behind every key and its colon, to move over the value.
+func (s *scanner) members(each func(key string, valid bool)) error {
+	s.i++ // '{'
+	if s.peek() == '}' {
+		s.i++
+		return nil
+	}
+	for {
+		if !s.expect('"', "a key in quotes") {
+			return s.err
+		}
+		key, valid := s.str()
+		if !s.expect(':', "':'") {
+			return s.err
+		}
+		if each(key, valid); s.err != nil {
+			return s.err
+		}
+		switch s.peek() {
+		case ',':
+			s.i++
+		case '}':
+			s.i++
+			return nil
+		default:
+			s.failHere("',' or '}'")
+			return s.err
+		}
+	}
+}
+
 // skipKey moves over a key and its colon.
 func (s *scanner) skipKey(spaced *bool) bool {
 	if s.i >= len(s.b) || s.b[s.i] != '"' {

@@ -18,6 +18,7 @@ import (
 // goroutine at a time. The zero value is ready.
 type Decoder struct {
 	scanner    scanner
+	inner      scanner // of objects inside a message of another dialect
 	outlines   outlines
 	reading    reading
 	values     []catalog.Value // of an object's keys, by their places
@@ -64,7 +65,7 @@ func (d *Decoder) Decode(texts [][]byte, o Options, take func(*Record) error) ([
 
 // Footprint is about how many bytes the decoder's buffers have.
 func (d *Decoder) Footprint() int {
-	return cap(d.scanner.arena) + cap(d.scanner.stack) + cap(d.properties)*int(unsafe.Sizeof(catalog.Property{})) +
+	return cap(d.scanner.arena) + cap(d.scanner.stack) + cap(d.inner.arena) + cap(d.inner.stack) + cap(d.properties)*int(unsafe.Sizeof(catalog.Property{})) +
 		cap(d.values)*int(unsafe.Sizeof(catalog.Value{})) + cap(d.failed)*int(unsafe.Sizeof(RecordError{})) +
 		d.outlines.bytes + d.outlines.nodes*int(unsafe.Sizeof(node{}))
 }
@@ -155,10 +156,9 @@ func lineEnd(text []byte, from int) int {
 // scanner is behind it; a syntax error is left in the scanner, with the record
 // counted and not given. The error is take's, or that there are too many.
 func (d *Decoder) record() error {
-	if d.records >= d.options.MaxRecords {
-		return fmt.Errorf("%w: at most %d are allowed; send smaller batches", ErrTooManyRecords, d.options.MaxRecords)
+	if err := d.count(); err != nil {
+		return err
 	}
-	d.records++
 	s := &d.scanner
 	if s.peek() != '{' {
 		if s.skipValue(); s.err == nil {
@@ -174,6 +174,15 @@ func (d *Decoder) record() error {
 		return nil
 	}
 	return r.finish()
+}
+
+// count counts one more record.
+func (d *Decoder) count() error {
+	if d.records >= d.options.MaxRecords {
+		return fmt.Errorf("%w: at most %d are allowed; send smaller batches", ErrTooManyRecords, d.options.MaxRecords)
+	}
+	d.records++
+	return nil
 }
 
 // fail notes that the record read last is refused.

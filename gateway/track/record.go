@@ -243,7 +243,13 @@ func (r *reading) keyByKey() {
 
 // value reads the value of the property key.
 func (r *reading) value(key string) catalog.Value {
-	s := &r.decoder.scanner
+	v, _ := r.valueOf(&r.decoder.scanner, key, event.MaxDepth)
+	return v
+}
+
+// valueOf reads the value of the property key where s stands. depth is how many
+// containers it nests, of which maxDepth are allowed.
+func (r *reading) valueOf(s *scanner, key string, maxDepth int) (v catalog.Value, depth int) {
 	switch c := s.peek(); c {
 	case '"':
 		s.i++
@@ -251,31 +257,31 @@ func (r *reading) value(key string) catalog.Value {
 		if !valid {
 			r.refuse(property(key), "'%s' is invalid: the string is not valid UTF-8", property(key))
 		}
-		return catalog.String(text)
+		return catalog.String(text), 0
 	case '{', '[':
 		text, depth, valid := s.container()
 		if !valid {
 			r.refuse(property(key), "'%s' is invalid: it holds a string that is not valid UTF-8", property(key))
 		}
-		if depth > event.MaxDepth {
-			r.refuse(property(key), "'%s' is nested %d deep, at most %d are allowed; flatten it or send it as a string", property(key), depth, event.MaxDepth)
+		if depth > maxDepth {
+			r.refuse(property(key), "'%s' is nested %d deep, at most %d are allowed; flatten it or send it as a string", property(key), depth, maxDepth)
 		}
-		return catalog.JSON(text)
+		return catalog.JSON(text), depth
 	case 't':
 		s.literal("true")
-		return catalog.Bool(true)
+		return catalog.Bool(true), 0
 	case 'f':
 		s.literal("false")
-		return catalog.Bool(false)
+		return catalog.Bool(false), 0
 	case 'n':
 		s.literal("null")
-		return catalog.Null
+		return catalog.Null, 0
 	default:
 		if c != '-' && (c < '0' || c > '9') {
 			s.failHere("a value")
-			return catalog.Null
+			return catalog.Null, 0
 		}
-		return s.number()
+		return s.number(), 0
 	}
 }
 

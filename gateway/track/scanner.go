@@ -268,5 +268,8 @@ func (s *scanner) literal(word string) bool {
 	return true
 }
 
+// bytesOf gives s as bytes without a copy; they must not be changed.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // alias gives b as a string without a copy; b must not change afterwards.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
