@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"cluster":                {"catalog", "cluster/peer", "cluster/protocol", "cluster/replication", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
 	"cluster/consensus":      {"catalog", "cluster/protocol", "cluster/raftlog", "engine/vfs"},
 	"cluster/gossip":         {"cluster/protocol"},
+	"cluster/member":         {"catalog", "cluster", "cluster/consensus", "cluster/gossip", "cluster/peer", "cluster/protocol", "engine/vfs"},
 	"cluster/peer":           {"cluster/protocol"},
 	"cluster/protocol":       {"catalog", "engine/dot"},
 	"cluster/replication":    {"cluster/protocol", "engine/dot"},

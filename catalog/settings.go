@@ -36,6 +36,7 @@ const (
 	SettingDropRetention  = "drop_retention"
 	SettingMaxColumns     = "max_columns"
 	SettingMaxQueryMemory = "max_query_memory"
+	SettingReplicas       = "replicas"
 )
 
 const day = int64(24 * time.Hour)
@@ -56,6 +57,8 @@ var Settings = []Setting{
 		"Properties seen after a project has this many columns are in its properties column only."},
 	{SettingMaxQueryMemory, UnitBytes, 2 << 30, 1 << 20, 1 << 40,
 		"A statement whose groups, sorted rows and other state take more memory than this fails; it is counted apart beside the data and in the SQL layer."},
+	{SettingReplicas, UnitCount, 0, 0, 8,
+		"Members that each event is stored on, as far as there are so many; 0 stands for 3. A change moves what is stored."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -93,6 +96,9 @@ func (c *Catalog) MaxColumns() int { return int(c.number(SettingMaxColumns)) }
 
 // MaxQueryMemory is the setting max_query_memory.
 func (c *Catalog) MaxQueryMemory() int64 { return c.number(SettingMaxQueryMemory) }
+
+// Replicas is the setting replicas.
+func (c *Catalog) Replicas() int { return int(c.number(SettingReplicas)) }
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

@@ -1,0 +1,139 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"arbor/catalog"
+	"arbor/cluster"
+	"arbor/cluster/consensus"
+)
+
+var _ cluster.Catalogs = (*Member)(nil)
+
+// Catalog is the catalog in force on this member.
+func (m *Member) Catalog() *catalog.Catalog {
+	if s := m.state(); s != nil {
+		return s.Catalog
+	}
+	return &catalog.Catalog{}
+}
+
+// Follow has told called with the catalog in force, and with every later one.
+func (m *Member) Follow(told func(*catalog.Catalog)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = told
+	m.catalog = m.Catalog()
+	told(m.catalog)
+}
+
+// Change has a change of the catalog agreed on. New columns do not wait for a
+// leader: while there is none they are kept for later, and events go on.
+func (m *Member) Change(ctx context.Context, change catalog.Change) (*catalog.Catalog, error) {
+	before := m.Catalog()
+	if next, err := before.Apply(change); err == nil && next == before {
+		return before, nil
+	}
+	if seen, ok := change.(catalog.Observe); ok {
+		if _, known := m.group.Load().Leader(); !known {
+			m.late.add(seen)
+			return before, nil
+		}
+	}
+	s, err := m.apply(ctx, consensus.Change{Change: change})
+	if seen, ok := change.(catalog.Observe); ok && errors.Is(err, cluster.ErrUnavailable) && ctx.Err() == nil {
+		m.late.add(seen)
+		return m.Catalog(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Catalog, nil
+}
+
+// apply has a command of a client applied, within a bound.
+func (m *Member) apply(ctx context.Context, c consensus.Command) (*consensus.State, error) {
+	group, err := m.ready()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, applyWithin)
+	defer cancel()
+	s, err := group.Apply(bounded, c)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return s, err
+	case errors.Is(err, consensus.ErrNoLeader), errors.Is(err, consensus.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("%w: a majority of the members that vote is needed to change anything but events: %w", cluster.ErrUnavailable, err)
+	}
+	return nil, err
+}
+
+// lateColumns are properties that were seen while nobody could make columns of
+// them. They are in the events all the same, and get their columns when there is a
+// leader again; those past the limit, or of a process that ended, when they are
+// seen again.
+type lateColumns struct {
+	mu   sync.Mutex
+	seen map[catalog.ProjectID]map[catalog.Observed]struct{}
+	n    int
+}
+
+// maxLateColumns are remembered.
+const maxLateColumns = 10_000
+
+func (l *lateColumns) add(o catalog.Observe) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil {
+		l.seen = map[catalog.ProjectID]map[catalog.Observed]struct{}{}
+	}
+	if l.seen[o.Project] == nil {
+		l.seen[o.Project] = map[catalog.Observed]struct{}{}
+	}
+	for _, p := range o.Properties {
+		if _, ok := l.seen[o.Project][p]; !ok && l.n < maxLateColumns {
+			l.seen[o.Project][p] = struct{}{}
+			l.n++
+		}
+	}
+}
+
+func (l *lateColumns) take() (all []catalog.Observe) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for project, properties := range l.seen {
+		o := catalog.Observe{Project: project}
+		for p := range properties {
+			o.Properties = append(o.Properties, p)
+		}
+		all = append(all, o)
+	}
+	l.seen, l.n = nil, 0
+	return all
+}
+
+// catchUp makes the columns that had to wait, until the member is closed.
+func (m *Member) catchUp() {
+	ticker := time.NewTicker(retryEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-m.ctx.Done():
+			return
+		}
+		if _, known := m.group.Load().Leader(); !known {
+			continue
+		}
+		for _, o := range m.late.take() {
+			if _, err := m.Change(m.ctx, o); err != nil && m.ctx.Err() == nil {
+				m.logger.Warn("columns of new properties could not be made", "error", err) // the project was dropped, say
+			}
+		}
+	}
+}
