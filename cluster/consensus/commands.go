@@ -33,7 +33,7 @@ func (Admit) kind() byte { return kindAdmit }
 
 func (a Admit) apply(n *State) error {
 	m := a.Member
-	m.Standing, m.Generation = Admitted, 0
+	m.Standing, m.Generation, m.Losses = Admitted, 0, nil
 	if err := m.validate(); err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (a Announce) apply(n *State) error {
 		if m.Session != a.Member.Session && a.Member.Boot <= m.Boot {
 			return fmt.Errorf("%w: it starts for time %d, the member has started for time %d", ErrStaleBoot, a.Member.Boot, m.Boot)
 		}
-		standing, generation := m.Standing, m.Generation
+		standing, generation, losses := m.Standing, m.Generation, m.Losses
 		*m = a.Member
-		m.Standing, m.Generation = standing, generation
+		m.Standing, m.Generation, m.Losses = standing, generation, losses
 		return m.validate()
 	})
 }
@@ -97,20 +97,30 @@ func (s Stand) apply(n *State) error {
 }
 
 // Lost says that a member lost something that it had on disk: it goes on under
-// its next generation. Generation is the one that is lost.
+// its next generation. Generation is the one that is lost, but for the buckets that
+// Kept has a bit for, the lowest first, which it still holds under the identities of
+// before.
 type Lost struct {
 	ID         MemberID
 	Generation uint32
+	Kept       []byte `json:",omitempty"`
 }
 
 func (Lost) kind() byte { return kindLost }
 
 func (l Lost) apply(n *State) error {
 	return n.update(l.ID, func(m *Member) error {
-		if m.Generation == l.Generation {
-			m.Generation++
+		if m.Generation != l.Generation {
+			return nil
 		}
-		return nil
+		if len(m.Losses) >= MaxLosses {
+			return fmt.Errorf("%w: it lost something %d times; replace it", ErrLimit, len(m.Losses))
+		}
+		if m.Generation > 0 {
+			m.Losses = append(slices.Clone(m.Losses), Loss{Generation: l.Generation, Kept: l.Kept})
+		}
+		m.Generation++
+		return m.validate()
 	})
 }
 

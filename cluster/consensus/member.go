@@ -78,14 +78,32 @@ type Member struct {
 	Boot    uint64
 	// Generation goes up when it lost anything that it had on disk.
 	Generation uint32
+	// Losses say what was lost each time.
+	Losses []Loss `json:",omitempty"`
 	// Release is the arbor that it runs, and Format the newest version of messages
 	// and files that it reads and writes.
 	Release string
 	Format  uint32
 }
 
+// Loss ends the identities of a member up to a generation, in all buckets but those
+// that Kept has a bit for, the lowest first.
+type Loss struct {
+	Generation uint32
+	Kept       []byte `json:",omitempty"`
+}
+
+// Lost says whether the member's identity of a generation is lost in a bucket.
+func (m *Member) Lost(bucket int, generation uint32) bool {
+	return slices.ContainsFunc(m.Losses, func(l Loss) bool {
+		return generation <= l.Generation && (bucket/8 >= len(l.Kept) || l.Kept[bucket/8]&(1<<(bucket%8)) == 0)
+	})
+}
+
 // Limits of members.
 const (
+	MaxLosses       = 1000
+	MaxKeptBytes    = protocol.Buckets / 8
 	MaxMembers      = 10_000 // removed ones included
 	MaxAddresses    = 8
 	MaxAddressBytes = 255
@@ -128,6 +146,8 @@ func (m *Member) validate() error {
 		return fmt.Errorf("%w: an address is empty or longer than %d bytes", ErrMember, MaxAddressBytes)
 	case len(m.Zone) > MaxZoneBytes:
 		return fmt.Errorf("%w: its zone has %d bytes, at most %d are possible", ErrMember, len(m.Zone), MaxZoneBytes)
+	case slices.ContainsFunc(m.Losses, func(l Loss) bool { return len(l.Kept) > MaxKeptBytes }):
+		return fmt.Errorf("%w: it kept more buckets than there are", ErrMember)
 	case len(m.Release) > MaxReleaseBytes:
 		return fmt.Errorf("%w: its release has %d bytes, at most %d are possible", ErrMember, len(m.Release), MaxReleaseBytes)
 	}

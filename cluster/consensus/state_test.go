@@ -115,7 +115,7 @@ func TestCommandsRefuse(t *testing.T) {
 
 func TestCommandsComeBackFromTheirBytes(t *testing.T) {
 	for _, c := range []Command{project("p"), Admit{Member: member(1), Secret: []byte("s"), At: 4}, Announce{member(2)}, Stand{id(1), Removed},
-		Place{3, []byte("x")}, AddSecret{Secret{[32]byte{1}, 2}, 3}, SetTrust{[]byte("t")}, Lost{id(4), 5}} {
+		Place{3, []byte("x")}, AddSecret{Secret{[32]byte{1}, 2}, 3}, SetTrust{[]byte("t")}, Lost{ID: id(4), Generation: 5}} {
 		b, err := EncodeCommand(RequestID{9}, c)
 		if err != nil {
 			t.Fatal(err)

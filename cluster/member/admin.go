@@ -163,6 +163,9 @@ func (m *Member) stand(ctx context.Context, id MemberID, to consensus.Standing) 
 }
 
 func (m *Member) transfer(to MemberID) error {
+	if to == m.identity.id {
+		return nil // it leads already
+	}
 	if len(m.group.Load().Voters()) < 2 {
 		return refused("there is no other member that votes")
 	}

@@ -39,9 +39,6 @@ type Options struct {
 	Receive func(from MemberID, message []byte)
 	Streams map[string]peer.Stream
 	Calls   map[string]peer.Call
-	// Forget has the data plane forget under which identity it held what, before the
-	// member's generation is raised. It may be nil, and may be called again.
-	Forget func() error
 	// Fail is told once when the member can go on no more and its process should
 	// end. It must not wait for the member.
 	Fail   func(error)
@@ -265,8 +262,7 @@ func explain(err error) error {
 	return err
 }
 
-// announce says that this process is the member from now on, and, if something
-// that it had was lost, or it never had anything, has its generation raised.
+// announce says that this process is the member from now on.
 func (m *Member) announce(ctx context.Context) error {
 	group := m.group.Load()
 	if _, err := group.Apply(ctx, m.announcement()); err != nil {
@@ -275,27 +271,6 @@ func (m *Member) announce(ctx context.Context) error {
 	m.mu.Lock()
 	m.announced = true
 	m.mu.Unlock()
-	self, ok := group.State().Member(m.identity.id)
-	if !ok {
-		return consensus.ErrNoMember
-	}
-	if m.identity.Lost || self.Generation == 0 || self.Generation != m.identity.Generation {
-		// Whoever has another generation than it has taken up has lost what it had.
-		if m.o.Forget != nil {
-			if err := m.o.Forget(); err != nil {
-				return err
-			}
-		}
-		s, err := group.Apply(ctx, consensus.Lost{ID: m.identity.id, Generation: self.Generation})
-		if err != nil {
-			return err
-		}
-		self, _ = s.Member(m.identity.id)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.identity.Lost, m.identity.Generation = false, self.Generation
-		return m.identity.write(m.o.FS, m.o.Dir)
-	}
 	return nil
 }
 
@@ -405,16 +380,6 @@ func (m *Member) known() (ids []MemberID) {
 // ID is the member's.
 func (m *Member) ID() MemberID { return m.identity.id }
 
-// Generation is that under which the member takes up what comes to it.
-func (m *Member) Generation() uint32 {
-	if s := m.state(); s != nil {
-		if self, ok := s.Member(m.identity.id); ok {
-			return max(self.Generation, firstGeneration)
-		}
-	}
-	return firstGeneration
-}
-
 // Node is the member's end of the connections to others.
 func (m *Member) Node() *peer.Node { return m.node }
 
@@ -469,18 +434,6 @@ func (m *Member) FollowPlacement(told func(*protocol.Placement)) error {
 		}
 	})
 	return nil
-}
-
-// Broken puts on record that this member lost what it had on disk. It comes back
-// under another generation, and until it has that it does not come back.
-func (m *Member) Broken(why error) {
-	m.logger.Error("this member lost something that it had on disk: it starts again under another identity", "error", why)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.identity.Lost = true
-	if err := m.identity.write(m.o.FS, m.o.Dir); err != nil {
-		m.logger.Error("that this member lost something could not be put on its own record", "error", err)
-	}
 }
 
 // Leave tells others that this member goes, and lets another one lead. What it has

@@ -36,6 +36,8 @@ type station struct {
 	ctx    context.Context // ends with the process
 	stop   context.CancelFunc
 	done   chan struct{}
+	// generation is the one that the member has.
+	generation uint32
 
 	mu     sync.Mutex
 	placed *protocol.Placement
@@ -78,6 +80,9 @@ func start(t *testing.T, disk vfs.FS, l net.Listener) (*station, error) {
 		return nil, err
 	}
 	s.member = m
+	if s.generation, err = m.Generation(t.Context(), func(context.Context) error { return nil }); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
 	s.ctx, s.stop = context.WithCancel(t.Context())
 	if err := m.FollowPlacement(func(p *protocol.Placement) {
 		s.mu.Lock()
@@ -412,7 +417,7 @@ func TestLostIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.close()
-	if g := second.member.Generation(); g != 2 {
+	if g := second.generation; g != 2 {
 		t.Errorf("its generation is %d", g)
 	}
 	waitFor(t, "it has everything under the new one", func() bool {
@@ -495,4 +500,31 @@ func TestCrashAtEveryOperationOfFounding(t *testing.T) {
 		s.close()
 	}
 	t.Log(fmt.Sprintf("%d operations, in %d cases the cluster had begun", counting.Operations(), begun))
+}
+
+// TestLostBuckets: of what a member has lost it gets a new identity, and of the rest
+// it keeps the one that it has.
+func TestLostBuckets(t *testing.T) {
+	first := founded(t, vfs.NewMem(), listen(t))
+	defer first.close()
+	if _, err := first.member.LostBuckets(t.Context(), []protocol.Bucket{3}, allBuckets()); !errors.Is(err, ErrOnlyCopy) {
+		t.Errorf("the only copy is given up: %v", err)
+	}
+	second, third := first.joins(vfs.NewMem()), first.joins(vfs.NewMem())
+	defer second.close()
+	defer third.close()
+	waitFor(t, "all hold everything", func() bool { return first.settled() && first.row(third).Buckets == protocol.Buckets })
+	if g, err := second.member.LostBuckets(t.Context(), []protocol.Bucket{3, 900}, allBuckets()[:1000]); g != 2 || err != nil {
+		t.Fatal(g, err)
+	}
+	waitFor(t, "it has another identity of what it lost or never held", func() bool {
+		rows, err := first.member.Replicas()
+		return err == nil && first.settled() && !slices.ContainsFunc(rows, func(r cluster.ReplicaRow) bool {
+			want := uint32(1)
+			if r.Bucket == 3 || r.Bucket == 900 || r.Bucket >= 1000 {
+				want = 2
+			}
+			return r.Member == second.member.ID().String() && r.Generation != want
+		})
+	})
 }

@@ -22,6 +22,7 @@ type wanted struct {
 	nodes    []protocol.Node
 	replicas int
 	sets     [][]protocol.Replica
+	members  map[MemberID]*consensus.Member // that may hold buckets
 }
 
 // eligible are the members that may hold buckets. One that never started has
@@ -47,10 +48,37 @@ func replicasOf(s *consensus.State) int {
 // changed.
 func want(s *consensus.State, before *wanted) *wanted {
 	nodes, replicas := eligible(s), replicasOf(s)
-	if before != nil && before.replicas == replicas && slices.Equal(before.nodes, nodes) {
-		return before
+	w := &wanted{nodes: nodes, replicas: replicas, members: map[MemberID]*consensus.Member{}}
+	for _, n := range nodes {
+		w.members[n.Replica.Member], _ = s.Member(n.Replica.Member)
 	}
-	return &wanted{nodes: nodes, replicas: replicas, sets: protocol.Assign(nodes, protocol.Buckets, replicas)}
+	if before != nil && before.replicas == replicas && slices.Equal(before.nodes, nodes) {
+		w.sets = before.sets
+	} else {
+		w.sets = protocol.Assign(nodes, protocol.Buckets, replicas)
+	}
+	return w
+}
+
+// lasts says whether a replica of a bucket is one still, and of a member that may
+// hold buckets.
+func (w *wanted) lasts(b protocol.Bucket, r protocol.Replica) bool {
+	m := w.members[r.Member]
+	return m != nil && r.Generation <= m.Generation && !m.Lost(int(b), r.Generation)
+}
+
+// set is who should hold a bucket. A member that holds it already holds it under
+// the identity that it has there, unless that was lost.
+func (w *wanted) set(b protocol.Bucket, c *protocol.Config) []protocol.Replica {
+	set := slices.Clone(w.sets[b])
+	for i, r := range set {
+		for _, held := range c.Members() {
+			if held.Member == r.Member && w.lasts(b, held) {
+				set[i] = held
+			}
+		}
+	}
+	return set
 }
 
 // changes are the next changes of a placement towards what is wanted: those of
@@ -61,13 +89,10 @@ func changes(p *protocol.Placement, w *wanted, most int, ready func(MemberID) bo
 	if len(w.nodes) == 0 {
 		return nil
 	}
-	lasting := func(r protocol.Replica) bool {
-		return slices.ContainsFunc(w.nodes, func(n protocol.Node) bool { return n.Replica == r })
-	}
 	var other, urgent, moves []protocol.Begin // other aims take the place of a change
 	for b := range p.Configs {
-		bucket, c, to := protocol.Bucket(b), &p.Configs[b], w.sets[b]
-		aim := c.Old
+		bucket, c := protocol.Bucket(b), &p.Configs[b]
+		to, aim := w.set(bucket, c), c.Old
 		if c.Joint() {
 			aim = c.New
 			most--
@@ -77,7 +102,7 @@ func changes(p *protocol.Placement, w *wanted, most int, ready func(MemberID) bo
 			continue
 		case c.Joint():
 			// A change goes on to its end, unless it leads to somebody who is lost.
-			if !slices.ContainsFunc(c.New, func(r protocol.Replica) bool { return !lasting(r) }) {
+			if !slices.ContainsFunc(c.New, func(r protocol.Replica) bool { return !w.lasts(bucket, r) }) {
 				continue
 			}
 		}
@@ -91,7 +116,7 @@ func changes(p *protocol.Placement, w *wanted, most int, ready func(MemberID) bo
 		switch {
 		case c.Joint():
 			other = append(other, change)
-		case slices.ContainsFunc(c.Old, func(r protocol.Replica) bool { return !lasting(r) }):
+		case slices.ContainsFunc(c.Old, func(r protocol.Replica) bool { return !w.lasts(bucket, r) }):
 			urgent = append(urgent, change)
 		default:
 			moves = append(moves, change)
@@ -121,7 +146,7 @@ func progressOf(p *protocol.Placement, w *wanted) (n progress) {
 		switch c := &p.Configs[b]; {
 		case c.Joint():
 			n.moving++
-		case len(w.nodes) == 0 || sameSet(c.Old, w.sets[b]):
+		case len(w.nodes) == 0 || sameSet(c.Old, w.set(protocol.Bucket(b), c)):
 			n.settled++
 		default:
 			n.waiting++

@@ -202,7 +202,10 @@ func TestPlanReplacesLostIdentities(t *testing.T) {
 	l.add(2, "")
 	l.add(3, "")
 	l.settles("three members")
-	l.change(2, func(m *consensus.Member) { m.Generation++ })
+	l.change(2, func(m *consensus.Member) {
+		m.Losses = []consensus.Loss{{Generation: m.Generation}}
+		m.Generation++
+	})
 	l.settles("one lost its disk")
 	for b := range l.placed.Configs {
 		for _, r := range l.placed.Configs[b].Old {
