@@ -3,7 +3,6 @@ package member
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -499,7 +498,7 @@ func TestCrashAtEveryOperationOfFounding(t *testing.T) {
 		}
 		s.close()
 	}
-	t.Log(fmt.Sprintf("%d operations, in %d cases the cluster had begun", counting.Operations(), begun))
+	t.Logf("%d operations, in %d cases the cluster had begun", counting.Operations(), begun)
 }
 
 // TestLostBuckets: of what a member has lost it gets a new identity, and of the rest
