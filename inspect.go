@@ -16,6 +16,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
@@ -124,6 +125,10 @@ func inspectSegment(out io.Writer, file string, rows int) error {
 	shards := map[catalog.ShardKey]int64{}
 	var batch event.Batch
 	err := appendlog.ReadSegment(vfs.OS(), file, func(p appendlog.Position, payload []byte) error {
+		_, payload, err := dot.CutName(payload)
+		if err != nil {
+			return fmt.Errorf("record at offset %d: %w", p.Offset, err)
+		}
 		h, err := event.DecodeHeader(payload)
 		if err != nil {
 			return fmt.Errorf("record at offset %d: %w (a segment of the catalog holds changes, not events)", p.Offset, err)

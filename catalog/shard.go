@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,6 +48,19 @@ type ShardKey struct {
 // String is the shard as project/day/bucket, which is also its directory.
 func (k ShardKey) String() string { return fmt.Sprintf("%d/%s/%d", k.Project, k.Day, k.Bucket) }
 
+// ParseShardKey is the inverse of ShardKey.String.
+func ParseShardKey(s string) (k ShardKey, ok bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 {
+		return k, false
+	}
+	project, err := strconv.ParseUint(parts[0], 10, 32)
+	day, err2 := time.Parse(time.DateOnly, parts[1])
+	bucket, err3 := strconv.ParseUint(parts[2], 10, 16)
+	k = ShardKey{Project: ProjectID(project), Day: DayOf(day.UnixMicro()), Bucket: uint16(bucket)}
+	return k, err == nil && err2 == nil && err3 == nil && k.String() == s
+}
+
 // Compare orders shards by project, day and bucket.
 func (k ShardKey) Compare(o ShardKey) int {
 	switch {
@@ -69,6 +84,26 @@ func compareUint(a, b uint64) int {
 		return 1
 	}
 	return 0
+}
+
+// Slot is all days of a project's users in one bucket: what replicas hold together.
+type Slot struct {
+	Project ProjectID
+	Bucket  uint16
+}
+
+// Slot is the one that the shard falls into.
+func (k ShardKey) Slot() Slot { return Slot{k.Project, k.Bucket} }
+
+// String is the slot as project/bucket.
+func (s Slot) String() string { return fmt.Sprintf("%d/%d", s.Project, s.Bucket) }
+
+// Compare orders slots by project and bucket.
+func (s Slot) Compare(o Slot) int {
+	if c := compareUint(uint64(s.Project), uint64(o.Project)); c != 0 {
+		return c
+	}
+	return compareUint(uint64(s.Bucket), uint64(o.Bucket))
 }
 
 // UserBucket places a user among count buckets. An empty distinct id is placed

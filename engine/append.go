@@ -7,6 +7,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -34,7 +35,7 @@ func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 	}
 	now := e.now().UnixMicro()
 	for i := range records {
-		e.publish(headers[i], positions[i], now)
+		e.publish(headers[i], dot.Dot{}, positions[i], now)
 	}
 	e.metrics.appended(headers, records)
 	return nil
@@ -53,15 +54,16 @@ func decodeHeaders(records [][]byte) ([]event.Header, error) {
 	return headers, nil
 }
 
-// publish makes a logged batch known to its shard. at is when it came.
-func (e *Engine) publish(h event.Header, pos appendlog.Position, at int64) {
+// publish makes a logged batch known to its shard. at is when it came; the dot is
+// zero if it has no name.
+func (e *Engine) publish(h event.Header, d dot.Dot, pos appendlog.Position, at int64) {
 	s := e.shard(h.Shard)
 	e.mu.Lock()
 	e.backlog[pos.Segment]++
 	e.mu.Unlock()
 	s.publish(logRef{
 		segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events),
-		marks: h.Deletes+h.Undos > 0, at: at,
+		marks: h.Deletes+h.Undos > 0, at: at, dot: d,
 	})
 	e.follower.add(s)
 }

@@ -12,6 +12,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 )
@@ -29,6 +30,8 @@ type build struct {
 	refs    []logRef
 	sources []*file
 	others  []*file
+	// adopted is that of the sources which came from another member; nil if none did.
+	adopted *file
 	// replaces names the sources, and what they replaced that is not gone yet.
 	replaces []string
 
@@ -40,8 +43,10 @@ type build struct {
 	matchers []matcher
 	cross    []indexfile.Cross
 	marks    tombstones
-	want     event.Digest
-	ids      idTable
+	// dots are those of all named batches that the sources hold.
+	dots dot.Set
+	want event.Digest
+	ids  idTable
 
 	// last are the rows with the time and ingest id of the last one.
 	last     []sourceRow
@@ -93,6 +98,7 @@ func (b *build) suspect(err error) error {
 // open reads the logged batches, or opens the files, to give their rows in order.
 func (b *build) open(ctx context.Context) (err error) {
 	b.name = nextFileName(b.view.files.files, b.engine.now())
+	b.name.sequence = max(b.name.sequence, b.engine.ledger.dropped(b.view.shard.key).sequence+1)
 	if len(b.refs) > 0 {
 		if err := b.readLogged(ctx); err != nil {
 			return err
@@ -107,6 +113,8 @@ func (b *build) open(ctx context.Context) (err error) {
 		}
 		for _, f := range b.sources {
 			b.marks.add(&f.marks)
+			dots := f.dots()
+			b.dots.AddSet(&dots)
 		}
 	}
 	b.matchers = make([]matcher, len(b.others))
@@ -129,6 +137,9 @@ func (b *build) readLogged(ctx context.Context) error {
 		var buffer []byte
 		if err := b.view.read(r, &buffer, &b.batches[i]); err != nil {
 			return err
+		}
+		if !r.dot.IsZero() {
+			b.dots.Add(r.dot)
 		}
 		rows.add(&b.batches[i], !b.engine.ignoreDuplicates)
 		b.countLogged(&b.batches[i])
@@ -180,7 +191,7 @@ func (b *build) meta() indexfile.Meta {
 		Shard: b.view.shard.key, Replaces: b.replaces,
 		Digest:     [3]uint64{b.want.Count, b.want.Hi, b.want.Lo},
 		Duplicates: b.finder.hidden, Groups: b.finder.groups, Cross: b.cross,
-		Tombstones: b.marks.encode(), LogCut: b.cut().encode(), CreatedBy: b.engine.opts.CreatedBy,
+		Tombstones: b.marks.encode(), LogCut: encodeCut(b.cut(), b.engine.opts.Faults.dots(&b.dots)), CreatedBy: b.engine.opts.CreatedBy,
 	}
 	for _, r := range b.refs {
 		name := appendlog.SegmentName(r.segment)

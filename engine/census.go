@@ -40,7 +40,7 @@ func (b *build) countLogged(batch *event.Batch) {
 func (b *build) countRows(ctx context.Context) error {
 	for _, f := range b.sources {
 		b.want = b.want.Add(f.digest())
-		if len(b.sources) == 1 {
+		if len(b.sources) == 1 && b.adopted == nil {
 			continue
 		}
 		for row := range f.rows() {
@@ -59,13 +59,17 @@ func (b *build) countRows(ctx context.Context) error {
 
 // collideWithOthers looks for the new ids in the files that stay: a row with the
 // same id is the same event, or both are damaged. Rows of files were looked for
-// when their files were built.
+// when their files were built, unless that was another member.
 func (b *build) collideWithOthers() error {
-	if len(b.refs) == 0 {
+	if len(b.refs) == 0 && b.adopted == nil {
 		return nil
 	}
 	for _, f := range b.others {
 		rows, err := f.locate(b.ids.between(f.minID, f.maxID))
+		if err != nil {
+			return err
+		}
+		forms, err := b.newForms(rows)
 		if err != nil {
 			return err
 		}
@@ -76,7 +80,7 @@ func (b *build) collideWithOthers() error {
 				return err
 			}
 			form := formOf(e)
-			for _, mine := range b.loggedForms(r.id) {
+			for _, mine := range forms(r.id) {
 				if mine != form {
 					b.damage(r.id)
 				}
@@ -93,6 +97,32 @@ type form struct {
 }
 
 func formOf(e *event.Event) form { return form{fingerprintOf(e), e.Time} }
+
+// newForms gives the forms of the events that bear an id of the rows and that were
+// not looked for yet: those that were logged, or adopted.
+func (b *build) newForms(rows []located) (func(catalog.IngestID) []form, error) {
+	if b.adopted == nil {
+		return b.loggedForms, nil
+	}
+	var ids []catalog.IngestID
+	for _, r := range rows {
+		ids = append(ids, r.id)
+	}
+	mine, err := b.adopted.locate(sortIDs(ids))
+	if err != nil {
+		return nil, err
+	}
+	forms := map[catalog.IngestID][]form{}
+	c := b.adopted.cursor()
+	for _, r := range mine {
+		e, err := c.event(int(r.ordinal))
+		if err != nil {
+			return nil, err
+		}
+		forms[r.id] = append(forms[r.id], formOf(e))
+	}
+	return func(id catalog.IngestID) []form { return forms[id] }, nil
+}
 
 // loggedForms are the forms of the logged events that bear an id.
 func (b *build) loggedForms(id catalog.IngestID) (forms []form) {

@@ -163,10 +163,12 @@ type Engine struct {
 	jobs    jobs
 	trash   trash
 	ledger  ledger
-	flights flights
-	pins    pins
-	metrics Metrics
-	domains *exec.Domains
+	// holdings are the dots of named batches.
+	holdings holdings
+	flights  flights
+	pins     pins
+	metrics  Metrics
+	domains  *exec.Domains
 	// pairBytes is what the counts of pairs of all files take; see pairtally.go.
 	pairBytes atomic.Int64
 	// kept are decoded columns of indexed files.
@@ -245,6 +247,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.ledger.open(); err != nil {
 		return err
 	}
+	e.openVoids()
 	if err := e.openShards(ctx); err != nil {
 		return err
 	}

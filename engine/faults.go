@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"arbor/engine/dot"
 	"arbor/engine/indexfile"
 )
 
@@ -15,6 +16,8 @@ type Faults struct {
 	Overwrite bool
 	// Written is called with the path of each new file before it is proven.
 	Written func(path string)
+	// Dots gives the dots that a new file names, instead of those of its sources.
+	Dots func(dot.Set) dot.Set
 	// PurgeLive makes the clean-up take the files in use for rubbish.
 	PurgeLive bool
 }
@@ -33,5 +36,13 @@ func (f *Faults) written(path string) {
 }
 
 func (f *Faults) overwrite() bool { return f != nil && f.Overwrite }
+
+func (f *Faults) dots(s *dot.Set) *dot.Set {
+	if f == nil || f.Dots == nil {
+		return s
+	}
+	changed := f.Dots(s.Clone())
+	return &changed
+}
 
 func (f *Faults) purgeLive() bool { return f != nil && f.PurgeLive }

@@ -12,6 +12,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
@@ -55,7 +56,7 @@ func (f *file) load(key catalog.ShardKey) (err error) {
 	if f.meta.Shard != key {
 		return fmt.Errorf("it is of shard %s and lies in that of %s: %w", f.meta.Shard, key, indexfile.ErrCorrupt)
 	}
-	if f.cut, err = decodeCut(f.meta.LogCut); err != nil {
+	if f.cut, _, err = decodeCut(f.meta.LogCut); err != nil {
 		return err
 	}
 	encoded, err := f.reader.Tombstones()
@@ -67,6 +68,13 @@ func (f *file) load(key catalog.ShardKey) (err error) {
 	}
 	f.minID, f.maxID = f.reader.IngestBounds()
 	return nil
+}
+
+// dots are those of the batches whose events are in the file. They are taken from
+// the encoding each time, for they are seldom asked for.
+func (f *file) dots() dot.Set {
+	_, dots, _ := decodeCut(f.meta.LogCut) // load has seen that it is sound
+	return dots
 }
 
 func (f *file) rows() int { return f.reader.Rows() }
@@ -96,7 +104,7 @@ func (c *cursor) event(i int) (*event.Event, error) {
 // isDamage tells bytes that are not what was written from other errors.
 func isDamage(err error) bool {
 	return errors.Is(err, indexfile.ErrCorrupt) || errors.Is(err, event.ErrCorrupt) || errors.Is(err, appendlog.ErrCorrupt) ||
-		errors.Is(err, ErrDamaged)
+		errors.Is(err, dot.ErrNameCorrupt) || errors.Is(err, ErrDamaged)
 }
 
 // fileName names an indexed file for ever: no two files of a shard ever share

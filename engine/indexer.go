@@ -304,6 +304,7 @@ func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error
 			errs = append(errs, err)
 			continue
 		}
+		e.holdings.leftLog(id)
 		e.metrics.SegmentsRetired.Add(1)
 	}
 	return errors.Join(errs...)

@@ -7,9 +7,11 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -45,6 +47,14 @@ type ledger struct {
 	files map[catalog.ShardKey][]fileName
 	// logged is what must be there of the log.
 	logged loggedSegments
+	// lost is set while more may have been acknowledged of named batches than is
+	// here; lostRecorded is what the ledger says of it on disk. drops are shards that were dropped, and void batches of purged projects.
+	lost, lostRecorded bool
+	// begun is set when it is known that the ledger is not void.
+	begun atomic.Bool
+
+	drops map[catalog.ShardKey]drop
+	voids map[catalog.Slot]dot.Set
 	// void is set while nothing on disk may be believed, until the next snapshot.
 	void bool
 	// opening is set while the engine opens: a ledger that is void then learns
@@ -73,11 +83,18 @@ func (e *Engine) ledgerDir() string { return path.Join(e.opts.Dir, "ledger") }
 type ledgerReplay struct {
 	files   map[catalog.ShardKey][]fileName
 	logged  loggedSegments
+	lost    bool
+	drops   map[catalog.ShardKey]drop
+	voids   map[catalog.Slot]dot.Set
 	entries int
 	// begun is the segment of the last snapshot, 0 before the first.
 	begun uint64
 	// wrong is why the entries may not be believed.
 	wrong string
+}
+
+func newLedgerReplay() ledgerReplay {
+	return ledgerReplay{files: map[catalog.ShardKey][]fileName{}, drops: map[catalog.ShardKey]drop{}, voids: map[catalog.Slot]dot.Set{}}
 }
 
 func (r *ledgerReplay) entry(pos appendlog.Position, payload []byte) error {
@@ -89,9 +106,18 @@ func (r *ledgerReplay) entry(pos appendlog.Position, payload []byte) error {
 		r.wrong = fmt.Sprintf("%s at byte %d: %v", appendlog.SegmentName(pos.Segment), pos.Offset, err)
 		return nil
 	case entry.kind == ledgerBegin:
-		*r = ledgerReplay{files: map[catalog.ShardKey][]fileName{}, begun: pos.Segment}
+		*r = newLedgerReplay()
+		r.begun = pos.Segment
 	case entry.kind == ledgerLog:
 		r.logged = entry.logged
+	case entry.kind == ledgerLost:
+		r.lost = entry.lost
+	case entry.kind == ledgerDropped:
+		r.drops[entry.shard] = entry.drop
+	case entry.kind == ledgerVoid && entry.dots.IsEmpty():
+		delete(r.voids, entry.slot)
+	case entry.kind == ledgerVoid:
+		r.voids[entry.slot] = entry.dots
 	case len(entry.files) == 0:
 		delete(r.files, entry.shard)
 	default:
@@ -104,7 +130,7 @@ func (r *ledgerReplay) entry(pos appendlog.Position, payload []byte) error {
 // open reads the ledger. Damage is an alarm and makes it void, never an error.
 func (l *ledger) open() error {
 	e := l.engine
-	r := ledgerReplay{files: map[catalog.ShardKey][]fileName{}}
+	r := newLedgerReplay()
 	log, err := appendlog.Open(appendlog.Options{FS: e.fs, Dir: e.ledgerDir(), Quarantine: true, Logger: e.logger}, r.entry)
 	if err != nil {
 		return fmt.Errorf("open ledger: %w", err)
@@ -118,9 +144,12 @@ func (l *ledger) open() error {
 			r.wrong+"; the ledger is begun again from what is there, so files that are missing now are not missed")
 	}
 	if l.void = r.wrong != "" || r.begun == 0; l.void {
-		r.files, r.logged = map[catalog.ShardKey][]fileName{}, loggedSegments{}
+		wrong := r.wrong
+		r = newLedgerReplay()
+		l.lost = wrong != ""
 	}
 	l.files, l.logged, l.entries = r.files, r.logged, r.entries
+	l.lost, l.lostRecorded, l.drops, l.voids = l.lost || r.lost, r.lost, r.drops, r.voids
 	return nil
 }
 
@@ -162,11 +191,14 @@ func (l *ledger) opened() error {
 	defer l.turn.Unlock()
 	l.opening = false
 	switch {
-	case l.void && len(l.files) == 0 && l.logged.next == 0:
+	case l.void && len(l.files) == 0 && l.logged.next == 0 && !l.lost:
 		return nil // a new directory
 	case l.void:
 		l.engine.logger.Warn("ledger is begun from what is there", "shards", len(l.files), "segments", len(l.logged.live))
 	case !l.long():
+		if l.lost != l.lostRecorded {
+			return l.recordAll(nil, func() {})
+		}
 		return nil
 	}
 	return l.snapshot()
@@ -214,6 +246,11 @@ func (l *ledger) agreeLog(logged loggedSegments) error {
 // record appends an entry and then has set put it in force. The caller has the
 // turn.
 func (l *ledger) record(entry ledgerEntry, set func()) error {
+	return l.recordAll([]ledgerEntry{entry}, set)
+}
+
+// recordAll is record for entries that hold together or not at all.
+func (l *ledger) recordAll(entries []ledgerEntry, set func()) error {
 	if l.void {
 		set()
 		if l.opening {
@@ -221,11 +258,19 @@ func (l *ledger) record(entry ledgerEntry, set func()) error {
 		}
 		return l.snapshot()
 	}
-	if _, err := l.append([][]byte{entry.encode()}); err != nil {
+	if l.lost != l.lostRecorded {
+		entries = append(entries, ledgerEntry{kind: ledgerLost, lost: l.lost})
+	}
+	encoded := make([][]byte, len(entries))
+	for i, entry := range entries {
+		encoded[i] = entry.encode()
+	}
+	if _, err := l.append(encoded); err != nil {
 		return err
 	}
 	set()
-	l.entries++
+	l.lostRecorded = l.lost
+	l.entries += len(entries)
 	if l.long() && !l.opening {
 		if err := l.snapshot(); err != nil {
 			l.engine.logger.Warn("ledger stays long for now", "entries", l.entries, "error", err)
@@ -244,7 +289,7 @@ func (l *ledger) append(entries [][]byte) ([]appendlog.Position, error) {
 }
 
 func (l *ledger) long() bool {
-	return l.entries > max(l.maxEntries, 2*(len(l.files)+2)) || len(l.log.Segments()) > maxLedgerSegments
+	return l.entries > max(l.maxEntries, 2*(len(l.files)+len(l.drops)+len(l.voids)+2)) || len(l.log.Segments()) > maxLedgerSegments
 }
 
 // snapshot writes all that is known into a new segment, as one append, and moves
@@ -260,12 +305,22 @@ func (l *ledger) snapshot() error {
 	for shard, files := range l.files {
 		entries = append(entries, ledgerEntry{kind: ledgerShard, shard: shard, files: files}.encode())
 	}
+	l.pruneDrops()
+	if l.lost {
+		entries = append(entries, ledgerEntry{kind: ledgerLost, lost: true}.encode())
+	}
+	for shard, d := range l.drops {
+		entries = append(entries, ledgerEntry{kind: ledgerDropped, shard: shard, drop: d}.encode())
+	}
+	for slot, dots := range l.voids {
+		entries = append(entries, ledgerEntry{kind: ledgerVoid, slot: slot, dots: dots}.encode())
+	}
 	slices.SortFunc(entries[1:], slices.Compare)
 	positions, err := l.append(entries)
 	if err != nil {
 		return err
 	}
-	l.void, l.entries = false, len(entries)
+	l.void, l.entries, l.lostRecorded = false, len(entries), l.lost
 	trash := path.Join(l.engine.trashDir(), l.engine.trash.prefix()+ledgerTrash)
 	for _, s := range l.log.Segments() {
 		if s.ID >= positions[0].Segment {

@@ -16,6 +16,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/exec"
 	"arbor/engine/vfs"
@@ -512,6 +513,10 @@ func ledgerSamples() []ledgerEntry {
 		{kind: ledgerShard, shard: catalog.ShardKey{Project: 1<<32 - 1, Day: -1, Bucket: 1<<16 - 1}, files: []fileName{{1_800_000_000_000_000, 0xdeadbeef}, {1_800_000_000_000_000, 0xdeadbef0}, {1_800_000_060_000_000, 1}}},
 		{kind: ledgerLog, logged: loggedSegments{next: 7}},
 		{kind: ledgerLog, logged: loggedSegments{next: 1 << 40, live: []uint64{1, 5, 6, 1 << 40}}},
+		{kind: ledgerLost, lost: true},
+		{kind: ledgerLost},
+		{kind: ledgerDropped, shard: catalog.ShardKey{Project: 7, Day: 20_000, Bucket: 3}, drop: drop{cut{5, 1 << 20}, 1_800_000_000_000_000}},
+		{kind: ledgerVoid, slot: catalog.Slot{Project: 7, Bucket: 300}, dots: dot.Of(dot.Dot{Stream: dot.Stream{9}, Seq: 4}, dot.Dot{Stream: dot.Stream{9}, Seq: 5})},
 	}
 }
 
@@ -532,12 +537,12 @@ func TestLedgerGolden(t *testing.T) {
 				t.Errorf("entry %d cut to %d bytes: %v", i, n, err)
 			}
 		}
-		b[0]++
+		b[0] = ledgerVersion + 1
 		if _, err := decodeLedgerEntry(b); !errors.Is(err, event.ErrVersion) {
 			t.Errorf("newer entry: %v", err)
 		}
 	}
-	for _, bad := range []string{"\x00\x01", "\x01\x00", "\x01\x04", "\x01\x01\x00", "\x01\x03\x01\x01\x00", "\x01\x03\x01\xff\xff\xff\xff\xff\x0f"} {
+	for _, bad := range []string{"\x00\x01", "\x01\x00", "\x01\x04", "\x01\x04\x01", "\x02\x04\x02", "\x02\x07", "\x01\x01\x00", "\x01\x03\x01\x01\x00", "\x01\x03\x01\xff\xff\xff\xff\xff\x0f"} {
 		if _, err := decodeLedgerEntry([]byte(bad)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%x: %v", bad, err)
 		}
@@ -545,7 +550,8 @@ func TestLedgerGolden(t *testing.T) {
 }
 
 func sameEntry(a, b ledgerEntry) bool {
-	return a.kind == b.kind && a.shard == b.shard && slices.Equal(a.files, b.files) && a.logged.equal(b.logged)
+	return a.kind == b.kind && a.shard == b.shard && slices.Equal(a.files, b.files) && a.logged.equal(b.logged) &&
+		a.lost == b.lost && a.drop == b.drop && a.slot == b.slot && a.dots.Equal(&b.dots)
 }
 
 func FuzzLedgerEntry(f *testing.F) {

@@ -6,12 +6,14 @@ import (
 	"slices"
 
 	"arbor/catalog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
-// ledgerVersion is that of the entries we write, and the newest that we read.
-// The checksum that guards it is the frame's.
-const ledgerVersion = 1
+// ledgerVersion is that of the newest entries that we read. The kinds that are older
+// are written as version 1, so that an arbor that knows no others reads them. The
+// checksum that guards it is the frame's.
+const ledgerVersion = 2
 
 // The kinds of entries, and their bodies. Numbers are varints, that of the day a
 // signed one.
@@ -25,6 +27,16 @@ const (
 	// ledgerLog names the segments of the log that must be there: next, how many,
 	// and of each its number, from the second on less the one before.
 	ledgerLog = 3
+	// ledgerLost says, by a 1, that of named batches more may have been acknowledged
+	// than is here, and by a 0 that it is not so any more.
+	ledgerLost = 4
+	// ledgerDropped says that all is dropped that a shard had up to some moment:
+	// project, day, bucket, the segment and the offset that the log had come to, and
+	// the greatest sequence of its files.
+	ledgerDropped = 5
+	// ledgerVoid names batches that are held and whose events are not, since their
+	// project was purged: project, bucket, and a set of dots.
+	ledgerVoid = 6
 )
 
 type ledgerEntry struct {
@@ -32,6 +44,17 @@ type ledgerEntry struct {
 	shard  catalog.ShardKey
 	files  []fileName
 	logged loggedSegments
+	lost   bool
+	drop   drop
+	slot   catalog.Slot
+	dots   dot.Set
+}
+
+// drop is up to where a shard was dropped: what the log holds of it before cut, and
+// its files up to sequence, do not count.
+type drop struct {
+	cut      cut
+	sequence uint64
 }
 
 // loggedSegments says which segments of the log must be there: those in live,
@@ -57,12 +80,10 @@ func (n fileName) compare(o fileName) int {
 }
 
 func (e ledgerEntry) encode() []byte {
-	b := []byte{ledgerVersion, e.kind}
+	b := []byte{ledgerVersionOf(e.kind), e.kind}
 	switch e.kind {
 	case ledgerShard:
-		b = binary.AppendUvarint(b, uint64(e.shard.Project))
-		b = binary.AppendVarint(b, int64(e.shard.Day))
-		b = binary.AppendUvarint(b, uint64(e.shard.Bucket))
+		b = e.appendShard(b)
 		b = binary.AppendUvarint(b, uint64(len(e.files)))
 		last := uint64(0)
 		for _, f := range e.files {
@@ -78,8 +99,36 @@ func (e ledgerEntry) encode() []byte {
 			b = binary.AppendUvarint(b, id-last)
 			last = id
 		}
+	case ledgerLost:
+		if e.lost {
+			return append(b, 1)
+		}
+		return append(b, 0)
+	case ledgerDropped:
+		b = e.appendShard(b)
+		b = binary.AppendUvarint(b, e.drop.cut.segment)
+		b = binary.AppendUvarint(b, uint64(e.drop.cut.offset))
+		b = binary.AppendUvarint(b, e.drop.sequence)
+	case ledgerVoid:
+		b = binary.AppendUvarint(b, uint64(e.slot.Project))
+		b = binary.AppendUvarint(b, uint64(e.slot.Bucket))
+		b = e.dots.Append(b)
 	}
 	return b
+}
+
+func (e *ledgerEntry) appendShard(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(e.shard.Project))
+	b = binary.AppendVarint(b, int64(e.shard.Day))
+	return binary.AppendUvarint(b, uint64(e.shard.Bucket))
+}
+
+// ledgerVersionOf is the version in which a kind came up.
+func ledgerVersionOf(kind byte) byte {
+	if kind >= ledgerLost {
+		return 2
+	}
+	return 1
 }
 
 // decodeLedgerEntry is the inverse of encode. It gives ErrDamaged, or
@@ -91,17 +140,25 @@ func decodeLedgerEntry(b []byte) (e ledgerEntry, err error) {
 	if b[0] > ledgerVersion {
 		return e, fmt.Errorf("ledger entry of version %d, this arbor knows %d: %w", b[0], ledgerVersion, event.ErrVersion)
 	}
-	d := ledgerDecoder{b: b[2:], bad: b[0] == 0}
+	d := ledgerDecoder{b: b[2:], bad: b[0] == 0 || b[0] < ledgerVersionOf(b[1])}
 	switch e.kind = b[1]; e.kind {
 	case ledgerBegin:
 	case ledgerShard:
-		e.shard.Project = catalog.ProjectID(d.number(1<<32 - 1))
-		e.shard.Day = catalog.Day(d.signed(-1<<31, 1<<31-1))
-		e.shard.Bucket = uint16(d.number(1<<16 - 1))
+		e.shard = d.shard()
 		e.files = d.files()
 	case ledgerLog:
 		e.logged.next = d.number(1<<64 - 1)
 		e.logged.live = d.ids()
+	case ledgerLost:
+		e.lost = d.number(1) == 1
+	case ledgerDropped:
+		e.shard = d.shard()
+		e.drop.cut = cut{d.number(1<<64 - 1), int64(d.number(1<<63 - 1))}
+		e.drop.sequence = d.number(1<<64 - 1)
+	case ledgerVoid:
+		e.slot.Project = catalog.ProjectID(d.number(1<<32 - 1))
+		e.slot.Bucket = uint16(d.number(1<<16 - 1))
+		e.dots = d.set()
 	default:
 		d.bad = true
 	}
@@ -115,6 +172,22 @@ func decodeLedgerEntry(b []byte) (e ledgerEntry, err error) {
 type ledgerDecoder struct {
 	b   []byte
 	bad bool
+}
+
+func (d *ledgerDecoder) shard() (k catalog.ShardKey) {
+	k.Project = catalog.ProjectID(d.number(1<<32 - 1))
+	k.Day = catalog.Day(d.signed(-1<<31, 1<<31-1))
+	k.Bucket = uint16(d.number(1<<16 - 1))
+	return k
+}
+
+func (d *ledgerDecoder) set() dot.Set {
+	if d.bad {
+		return dot.Set{}
+	}
+	s, rest, err := dot.DecodeSet(d.b)
+	d.b, d.bad = rest, err != nil
+	return s
 }
 
 func (d *ledgerDecoder) number(most uint64) uint64 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -20,6 +21,8 @@ type logRef struct {
 	// at is when the batch came, in microseconds; after a restart, when the
 	// engine was opened.
 	at int64
+	// dot is the batch's name; zero if it has none.
+	dot dot.Dot
 }
 
 func (r logRef) position() appendlog.Position {
@@ -47,21 +50,46 @@ func (c cut) covers(pos appendlog.Position) bool {
 	return cut{pos.Segment, pos.Offset}.before(c)
 }
 
-const cutVersion = 1
+// An indexed file says in indexfile.Meta.LogCut up to where the log is in it and
+// its elders, and which named batches' events are in it:
+//
+//	version   byte     1, or 2 if there are dots
+//	segment   8 bytes  big-endian
+//	offset    8 bytes  big-endian
+//	dots      a set    in version 2, as package dot has it
+const (
+	cutVersion      = 1
+	cutVersionNamed = 2
+	cutBytes        = 17
+)
 
-// encode is the form in indexfile.Meta.LogCut: version, segment, offset.
-func (c cut) encode() []byte {
+func encodeCut(c cut, dots *dot.Set) []byte {
 	b := []byte{cutVersion}
 	b = binary.BigEndian.AppendUint64(b, c.segment)
-	return binary.BigEndian.AppendUint64(b, uint64(c.offset))
+	b = binary.BigEndian.AppendUint64(b, uint64(c.offset))
+	if dots.IsEmpty() {
+		return b
+	}
+	b[0] = cutVersionNamed
+	return dots.Append(b)
 }
 
-func decodeCut(b []byte) (cut, error) {
-	if len(b) > 0 && b[0] > cutVersion {
-		return cut{}, fmt.Errorf("log cut of version %d, this arbor knows %d: %w", b[0], cutVersion, event.ErrVersion)
+func decodeCut(b []byte) (c cut, dots dot.Set, err error) {
+	if len(b) > 0 && b[0] > cutVersionNamed {
+		return cut{}, dot.Set{}, fmt.Errorf("log cut of version %d, this arbor knows %d: %w", b[0], cutVersionNamed, event.ErrVersion)
 	}
-	if len(b) != 17 || b[0] != cutVersion {
-		return cut{}, fmt.Errorf("log cut of %d bytes: %w", len(b), ErrDamaged)
+	if len(b) < cutBytes || b[0] == 0 {
+		return cut{}, dot.Set{}, fmt.Errorf("log cut of %d bytes: %w", len(b), ErrDamaged)
 	}
-	return cut{binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint64(b[9:]))}, nil
+	c = cut{binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint64(b[9:]))}
+	rest := b[cutBytes:]
+	if b[0] == cutVersionNamed {
+		if dots, rest, err = dot.DecodeSet(rest); err != nil {
+			return cut{}, dot.Set{}, fmt.Errorf("log cut: %w: %w", ErrDamaged, err)
+		}
+	}
+	if len(rest) > 0 {
+		return cut{}, dot.Set{}, fmt.Errorf("log cut of %d bytes: %w", len(b), ErrDamaged)
+	}
+	return c, dots, nil
 }

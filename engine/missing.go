@@ -104,6 +104,7 @@ func (e *Engine) reckonLog() error {
 	if err := e.missSegments(); err != nil {
 		return err
 	}
+	e.reckonDoubt()
 	err := e.ledger.agreeLog(e.segmentsBut(nil))
 	if err == nil {
 		err = e.ledger.opened()

@@ -7,12 +7,11 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -24,7 +23,7 @@ func (e *Engine) openShards(ctx context.Context) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				key, ok := parseShardKey(project, day, bucket)
+				key, ok := catalog.ParseShardKey(path.Join(project, day, bucket))
 				if !ok {
 					e.logger.Warn("not a shard's directory", "path", path.Join(e.shardsDir(), project, day, bucket))
 					return nil
@@ -54,14 +53,6 @@ func (e *Engine) walk(dir string, do func(name string) error) error {
 	return nil
 }
 
-func parseShardKey(project, day, bucket string) (k catalog.ShardKey, ok bool) {
-	p, err := strconv.ParseUint(project, 10, 32)
-	d, err2 := time.Parse(time.DateOnly, day)
-	b, err3 := strconv.ParseUint(bucket, 10, 16)
-	k = catalog.ShardKey{Project: catalog.ProjectID(p), Day: catalog.DayOf(d.UnixMicro()), Bucket: uint16(b)}
-	return k, errors.Join(err, err2, err3) == nil && k.String() == path.Join(project, day, bucket)
-}
-
 // openShard opens a shard's files. What a crash left half done is healed by
 // what the files say: one that another replaces goes to the trash, and one that
 // was never proven is removed. A file that cannot be read makes the shard fail,
@@ -73,9 +64,12 @@ func (e *Engine) openShard(s *shard) error {
 	}
 	opened := map[string]*file{}
 	damaged := map[string]error{}
+	dropped := e.ledger.dropped(s.key)
 	for _, name := range names {
 		n, ok := parseFileName(name)
 		switch {
+		case ok && n.sequence <= dropped.sequence:
+			s.addLitter(name)
 		case ok:
 			if f, err := openFile(e.fs, s.dir, n, s.key, e.kept); err == nil {
 				opened[name] = f
@@ -91,6 +85,10 @@ func (e *Engine) openShard(s *shard) error {
 		}
 	}
 	s.adopt(opened, damaged)
+	for _, f := range s.files() {
+		dots := f.dots()
+		e.holdings.addFile(s.key.Slot(), &dots)
+	}
 	for _, id := range s.nowFiles().marks.damaged {
 		e.alarmCollision(s.key, id)
 	}
@@ -190,15 +188,25 @@ func (e *Engine) openLog(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h, err := event.DecodeHeader(payload)
+		name, record, err := dot.CutName(payload)
+		if err != nil {
+			return fmt.Errorf("batch at byte %d of segment %d: %w", pos.Offset, pos.Segment, err)
+		}
+		h, err := event.DecodeHeader(record)
 		if err != nil {
 			return fmt.Errorf("batch at byte %d of segment %d: %w", pos.Offset, pos.Segment, err)
 		}
 		if err := e.belongs(h.Shard); err != nil {
 			return err
 		}
+		if e.ledger.dropped(h.Shard).cut.covers(pos) {
+			return nil
+		}
 		if !e.shard(h.Shard).covers(pos) {
-			e.publish(h, pos, now)
+			e.publish(h, name, pos, now)
+		}
+		if !name.IsZero() {
+			e.holdings.addLogged(h.Shard.Slot(), name, pos)
 		}
 		return nil
 	})
@@ -208,6 +216,7 @@ func (e *Engine) openLog(ctx context.Context) error {
 	e.log = log
 	for _, f := range log.Findings() {
 		if f.Damaged {
+			e.distrust(fmt.Sprintf("%s: damage at byte %d: %s", f.File, f.Offset, f.Reason))
 			e.alarms.raise(alarmLog, catalog.ShardKey{}, f.File, fmt.Sprintf("%d bytes from byte %d on: %s", f.Bytes, f.Offset, f.Reason))
 		}
 	}
@@ -277,6 +286,7 @@ func (e *Engine) compareCuts() error {
 func (e *Engine) logDamage(k catalog.ShardKey, file, what string) error {
 	e.alarms.raise(alarmLog, k, file, what)
 	if e.opts.OpenDamagedLog {
+		e.distrust(file + ": " + what)
 		return nil
 	}
 	return fmt.Errorf("%s: %s: %w", file, what, appendlog.ErrCorrupt)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"arbor/catalog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/exec"
 	"arbor/engine/indexfile"
@@ -53,6 +54,9 @@ func (b *build) reread(ctx context.Context) error {
 	if got != b.want {
 		return fmt.Errorf("%w: the file holds %s, its sources %s", ErrUnproven, got, b.want)
 	}
+	if err := b.proveDots(r.Meta().LogCut); err != nil {
+		return err
+	}
 	hidden, err := r.Duplicates()
 	if err != nil {
 		return err
@@ -60,6 +64,27 @@ func (b *build) reread(ctx context.Context) error {
 	slices.Sort(p.hidden)
 	if !slices.Equal(hidden, p.hidden) {
 		return fmt.Errorf("%w: the file lists %d duplicates, its rows hold %d or others", ErrUnproven, len(hidden), len(p.hidden))
+	}
+	return nil
+}
+
+// proveDots holds the dots that the file names against those of its sources, taken
+// anew.
+func (b *build) proveDots(logCut []byte) error {
+	upTo, dots, err := decodeCut(logCut)
+	if err != nil {
+		return err
+	}
+	var want dot.Set
+	for _, r := range b.refs {
+		want.Add(r.dot) // which does nothing for a batch without a name
+	}
+	for _, f := range b.sources {
+		of := f.dots()
+		want.AddSet(&of)
+	}
+	if !dots.Equal(&want) || upTo != b.cut() {
+		return fmt.Errorf("%w: the file names the batches %v up to %v, its sources %v up to %v", ErrUnproven, dots, upTo, want, b.cut())
 	}
 	return nil
 }

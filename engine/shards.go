@@ -191,7 +191,15 @@ func (e *Engine) purgeProjects(ctx context.Context, c *catalog.Catalog) error {
 
 func (e *Engine) purge(s *shard) error {
 	names := s.replacedBy(s.files()) // and what could not be moved the last time
-	e.settle(s.swapAll())
+	if err := e.keepDots(s.key.Slot()); err != nil {
+		return err
+	}
+	old := s.swapAll()
+	if err := e.keepDots(s.key.Slot()); err != nil { // of what came in between
+		s.addLitter(names...)
+		return err
+	}
+	e.settle(old)
 	err := e.trash.retire(s, names)
 	if err == nil {
 		e.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"arbor/catalog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 )
@@ -137,7 +138,11 @@ func (v *view) read(r logRef, buffer *[]byte, into *event.Batch) error {
 		return err
 	}
 	*buffer = b
-	return event.DecodeBatch(b, into)
+	_, record, err := dot.CutName(b)
+	if err != nil {
+		return err
+	}
+	return event.DecodeBatch(record, into)
 }
 
 // add makes the next batch's events and marks known.

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"testing"
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -83,15 +85,31 @@ func TestCut(t *testing.T) {
 			t.Errorf("batch at %d of segment %d is covered: %v", tt.offset, tt.segment, got)
 		}
 	}
-	back, err := decodeCut(c.encode())
-	if err != nil || back != c {
-		t.Errorf("%v came back as %v, %v", c, back, err)
+	for _, dots := range []dot.Set{{}, dot.Of(dot.Dot{Stream: dot.Stream{7}, Seq: 5}, dot.Dot{Stream: dot.Stream{8}, Seq: 1})} {
+		b := encodeCut(c, &dots)
+		back, also, err := decodeCut(b)
+		if err != nil || back != c || !also.Equal(&dots) {
+			t.Errorf("%v with %v came back as %v with %v, %v", c, dots, back, also, err)
+		}
+		for i := range b {
+			if _, _, err := decodeCut(b[:i]); err == nil {
+				t.Errorf("a cut that is cut at %d decodes", i)
+			}
+		}
+		if _, _, err := decodeCut(append(b, 0)); err == nil {
+			t.Error("a cut with a byte too many decodes")
+		}
 	}
-	if _, err := decodeCut([]byte{cutVersion + 1}); !errors.Is(err, event.ErrVersion) {
+	if _, _, err := decodeCut([]byte{cutVersionNamed + 1}); !errors.Is(err, event.ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
-	if _, err := decodeCut(c.encode()[1:]); err == nil {
-		t.Error("a cut that is cut short decodes")
+	dots := dot.Of(dot.Dot{Stream: dot.Stream{7}, Seq: 5})
+	const plain, named = "0100000000000000070000000000000096", "0200000000000000070000000000000096" + "0101" + "07000000000000000000000000000000" + "010400"
+	if got := hex.EncodeToString(encodeCut(c, &dot.Set{})); got != plain {
+		t.Errorf("version 1 is %s, was %s", got, plain)
+	}
+	if got := hex.EncodeToString(encodeCut(c, &dots)); got != named {
+		t.Errorf("version 2 is %s, was %s", got, named)
 	}
 }
 

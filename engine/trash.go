@@ -138,6 +138,9 @@ func (t *trash) remove(name string) error {
 			return fmt.Errorf("empty the trash: %w", err)
 		}
 		for _, s := range segments {
+			if strings.HasSuffix(name, logTrash) {
+				e.holdings.leftTrash(s)
+			}
 			if err := e.fs.Remove(path.Join(at, s)); err != nil {
 				return fmt.Errorf("empty the trash: %w", err)
 			}

@@ -3,6 +3,7 @@ package appendlog
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"runtime"
 	"slices"
@@ -27,6 +28,7 @@ import (
 // request is what a caller waits for: an append, or a rotation.
 type request struct {
 	payloads [][]byte
+	heads    [][]byte // what stands before the payloads; nil for nothing
 	sums     []uint32
 	bytes    int64
 
@@ -43,24 +45,34 @@ type request struct {
 	err       error
 }
 
-func newRequest(payloads [][]byte, maxFrameBytes int) (*request, error) {
-	r := &request{payloads: payloads, bytes: groupOverhead, done: make(chan struct{}),
+func newRequest(heads, payloads [][]byte, maxFrameBytes int) (*request, error) {
+	r := &request{payloads: payloads, heads: heads, bytes: groupOverhead, done: make(chan struct{}),
 		sums: make([]uint32, len(payloads)), positions: make([]Position, len(payloads))}
 	for i, p := range payloads {
-		if len(p) > maxFrameBytes {
-			return nil, fmt.Errorf("payload %d has %d bytes, and %d is the limit: %w", i, len(p), maxFrameBytes, ErrTooLarge)
+		length := len(r.head(i)) + len(p)
+		if length > maxFrameBytes {
+			return nil, fmt.Errorf("payload %d has %d bytes, and %d is the limit: %w", i, length, maxFrameBytes, ErrTooLarge)
 		}
-		if r.bytes += frameHeaderSize + int64(len(p)); r.bytes > MaxAppendBytes {
+		if r.bytes += frameHeaderSize + int64(length); r.bytes > MaxAppendBytes {
 			return nil, fmt.Errorf("%d payloads have more than %d bytes together, which is the limit of one append: %w",
 				len(payloads), MaxAppendBytes, ErrTooLarge)
 		}
 	}
 	// Before any lock: callers do this beside each other.
 	for i, p := range payloads {
-		r.sums[i] = checksum(p)
-		r.positions[i].Length = int32(len(p))
+		head := r.head(i)
+		r.sums[i] = crc32.Update(checksum(head), castagnoli, p)
+		r.positions[i].Length = int32(len(head) + len(p))
 	}
 	return r, nil
+}
+
+// head is what stands before a payload.
+func (r *request) head(i int) []byte {
+	if r.heads == nil {
+		return nil
+	}
+	return r.heads[i]
 }
 
 func newRotation(force bool) *request {

@@ -59,7 +59,7 @@ func (img image) disk(t testing.TB) *vfs.Mem {
 
 func mustRequest(t testing.TB, texts ...string) *request {
 	t.Helper()
-	r, err := newRequest(payloads(texts...), DefaultMaxFrameBytes)
+	r, err := newRequest(nil, payloads(texts...), DefaultMaxFrameBytes)
 	must(t, err)
 	return r
 }

@@ -140,9 +140,10 @@ func layGroup(b []byte, requests []*request) []byte {
 	frames := 0
 	for _, r := range requests {
 		for i, p := range r.payloads {
-			b = binary.LittleEndian.AppendUint32(b, uint32(len(p)))
+			head := r.head(i)
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(head)+len(p)))
 			b = binary.LittleEndian.AppendUint32(b, r.sums[i])
-			b = append(b, p...)
+			b = append(append(b, head...), p...)
 		}
 		frames += len(r.payloads)
 	}

@@ -204,10 +204,19 @@ func (l *Log) closeFiles() error {
 // The context bounds the waiting, not the truth: once a leader has taken the
 // payloads they will be written. They may be reused when Append returns.
 func (l *Log) Append(ctx context.Context, payloads [][]byte) ([]Position, error) {
+	return l.AppendHeaded(ctx, nil, payloads)
+}
+
+// AppendHeaded is Append for payloads in two pieces: each is one of heads and one of
+// payloads, put together.
+func (l *Log) AppendHeaded(ctx context.Context, heads, payloads [][]byte) ([]Position, error) {
+	if heads != nil && len(heads) != len(payloads) {
+		return nil, fmt.Errorf("append to log: %d heads for %d payloads", len(heads), len(payloads))
+	}
 	if len(payloads) == 0 {
 		return nil, ctx.Err()
 	}
-	r, err := newRequest(payloads, l.opts.MaxFrameBytes)
+	r, err := newRequest(heads, payloads, l.opts.MaxFrameBytes)
 	if err != nil {
 		return nil, err
 	}

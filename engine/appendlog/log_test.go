@@ -147,3 +147,35 @@ func TestAppendAndReopen(t *testing.T) {
 		must(t, l.Close())
 	}
 }
+
+// TestHeadsStandBeforePayloads: a payload in two pieces is one.
+func TestHeadsStandBeforePayloads(t *testing.T) {
+	fs := vfs.NewMem()
+	l, _ := open(t, options(fs))
+	pos, err := l.AppendHeaded(context.Background(), payloads("head-", "", "x"), payloads("one", "two", ""))
+	must(t, err)
+	for i, want := range []string{"head-one", "two", "x"} {
+		got, err := l.ReadAt(pos[i], nil)
+		must(t, err)
+		if string(got) != want {
+			t.Errorf("payload %d is %q, want %q", i, got, want)
+		}
+	}
+	if _, err := l.AppendHeaded(context.Background(), payloads("head"), payloads("one", "two")); err == nil {
+		t.Error("one head for two payloads was taken")
+	}
+	must(t, l.Close())
+	l, c := open(t, options(fs))
+	defer l.Close()
+	wantContent(t, c, []string{"head-one", "two", "x"}, pos)
+
+	longest := make([]byte, 8)
+	opts := options(fs)
+	opts.Dir, opts.MaxFrameBytes = "other", 10
+	other, _ := open(t, opts)
+	defer other.Close()
+	_, err = other.AppendHeaded(context.Background(), payloads("ab"), [][]byte{longest})
+	must(t, err)
+	_, err = other.AppendHeaded(context.Background(), payloads("abc"), [][]byte{longest})
+	wantErr(t, err, ErrTooLarge)
+}

@@ -292,13 +292,13 @@ func TestLimits(t *testing.T) {
 	part := make([]byte, (MaxAppendBytes-groupOverhead)/4-frameHeaderSize)
 	rest := make([]byte, (MaxAppendBytes-groupOverhead)%4)
 	all := [][]byte{part, part, part, slices.Concat(part, rest)}
-	r, err := newRequest(all, MaxAppendBytes)
+	r, err := newRequest(nil, all, MaxAppendBytes)
 	must(t, err)
 	if r.bytes != MaxAppendBytes {
 		t.Fatalf("%d bytes, want %d", r.bytes, MaxAppendBytes)
 	}
 	all[3] = append(all[3], 0)
-	_, err = newRequest(all, MaxAppendBytes)
+	_, err = newRequest(nil, all, MaxAppendBytes)
 	wantErr(t, err, ErrTooLarge)
 
 	for _, bad := range []Options{

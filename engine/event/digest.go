@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"arbor/catalog"
 	"github.com/zeebo/xxh3"
 )
 
@@ -92,4 +93,11 @@ func ParseDigest(s string) (Digest, error) {
 		return Digest{}, fmt.Errorf("digest %q: %w: want a count, a colon and 32 hexadecimal digits", s, ErrInvalid)
 	}
 	return Digest{Count: n, Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}, nil
+}
+
+// AddID adds what an ingest id stands for.
+func (d *Digest) AddID(id catalog.IngestID) {
+	var buf hashBuffer
+	b, _ := id.AppendBinary(buf[:0])
+	d.add(xxh3.Hash128(b))
 }

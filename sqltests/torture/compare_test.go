@@ -46,6 +46,11 @@ func (r *run) compare(rng *rand.Rand) error {
 			return err
 		}
 	}
+	if m, ok := r.subject.(*member); ok {
+		if err := m.compareNames(r.ctx, r.model); err != nil {
+			return err
+		}
+	}
 	for table, key := range map[string]string{"balance": balanceColumns, "digests": digestColumns} {
 		if err := r.compareTable(table, key); err != nil {
 			return err

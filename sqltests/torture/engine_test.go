@@ -28,6 +28,7 @@ type member struct {
 	disk     *vfs.Mem // nil for the machine's
 	faulty   *vfs.Faulty
 	options  engine.Options
+	names    givenNames
 	// opens counts how often the member was opened.
 	opens int
 	// fired is set once an operation has failed, failed if that was since the
