@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"sqltests":               {"*"},
 	"sqltests/bench":         {"*"},
 	"sqltests/clients":       {"*"},
+	"sqltests/members":       {"*"},
 	"sqltests/server":        {},
 	"sqltests/stack":         {"*"},
 	"sqltests/oracle":        {"catalog", "engine/event", "engine/exec"},

@@ -327,7 +327,7 @@ var ownErrors = []struct {
 	{ErrIdempotencyKey, 1210, stateGeneral, ""},
 	{cluster.ErrTooLarge, mysql.ERNetPacketTooLarge, "08S01", ""},
 	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},
-	{cluster.ErrIncomplete, mysql.ERUnknownError, stateGeneral, ""},
+	{cluster.ErrIncomplete, 1030, stateGeneral, ""},
 	{cluster.ErrUnavailable, 1030, stateGeneral,
 		"Got error from storage engine: it is unavailable. What was sent may or may not have been stored; sending it again is right"},
 }

@@ -211,6 +211,7 @@ type queryError struct {
 // the statement's own fault, 400.
 var sqlStatuses = map[uint16]int{
 	1040: http.StatusTooManyRequests,     // too many connections
+	1030: http.StatusServiceUnavailable,  // too few members answer, or the disk does not
 	1044: http.StatusForbidden,           // no access to the database
 	1045: http.StatusUnauthorized,        // wrong user or password
 	1053: http.StatusServiceUnavailable,  // the server goes down

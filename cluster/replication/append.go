@@ -15,9 +15,11 @@ type writing struct {
 
 func (w *writing) end(err error) { w.done <- err }
 
-// Append makes records durable on quorums of their buckets' replicas. The records
-// are the driver's until they are, which may be later than ctx's end. After an error
-// they may or may not be stored, and appending them again is right:
+// Append makes records durable on quorums of their buckets' replicas. The records are
+// the caller's again when it returns, although slower replicas, and those that are
+// asked again, may get them later: the driver has copies of those that other members
+// have a part in. After an error they may or may not be stored, and appending them
+// again is right:
 //
 //   - protocol.ErrNoQuorum: too few replicas have them after ten seconds, or disks
 //     are full;
@@ -33,6 +35,10 @@ func (d *Driver) Append(ctx context.Context, items []protocol.Item) error {
 			return fmt.Errorf("%w: it has %d bytes, at most %d are possible", ErrTooLarge, n, maxRecordBytes)
 		}
 		w.bytes += len(items[i].Record)
+	}
+	alone := d.aloneFor(items)
+	if !alone {
+		items = copied(items, w.bytes)
 	}
 	var out outcome
 	var refused error
@@ -67,14 +73,40 @@ func (d *Driver) Append(ctx context.Context, items []protocol.Item) error {
 		return err
 	default:
 	}
+	gone := ctx.Done()
+	if alone {
+		gone = nil // a change of the replicas came in between, and the records are the caller's
+	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-ctx.Done():
+	case <-gone:
 		return ctx.Err()
 	case <-d.ctx.Done():
 		return ErrClosed
 	}
+}
+
+// aloneFor is Alone for the buckets of items.
+func (d *Driver) aloneFor(items []protocol.Item) bool {
+	set := d.alone.Load()
+	for i := range items {
+		if b := items[i].Bucket; set[b/64]&(1<<(b%64)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// copied are the items with records of their own.
+func copied(items []protocol.Item, bytes int) []protocol.Item {
+	own, slab := make([]protocol.Item, len(items)), make([]byte, 0, bytes)
+	for i, item := range items {
+		from := len(slab)
+		slab = append(slab, item.Record...)
+		own[i] = protocol.Item{Bucket: item.Bucket, Record: slab[from:len(slab):len(slab)]}
+	}
+	return own
 }
 
 // maxRecordBytes leaves room for what stands around a record.

@@ -402,3 +402,29 @@ func (c *checker) ask(t *testing.T, d *Driver) map[string]bool {
 	}
 	return seen
 }
+
+// TestRecordsAreTheCallersAgain: who appended writes something else to the same memory,
+// while a slow disk has not stored it yet.
+func TestRecordsAreTheCallersAgain(t *testing.T) {
+	w := newWorld(t, 3, 1, 0, 1, 2, 3)
+	release := w.disks[1].hang()
+	record := []byte("what was said")
+	if err := w.drivers[1].Append(t.Context(), []protocol.Item{{Bucket: 0, Record: record}}); err != nil {
+		t.Fatal(err)
+	}
+	copy(record, "something else")
+	release()
+	for i := 1; i <= 3; i++ {
+		until(t, "all disks have it", func() bool {
+			w.disks[i].mu.Lock()
+			defer w.disks[i].mu.Unlock()
+			for _, got := range w.disks[i].batches[0] {
+				if got != "what was said" {
+					t.Fatalf("disk %d has %q", i, got)
+				}
+				return true
+			}
+			return false
+		})
+	}
+}

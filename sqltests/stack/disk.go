@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"arbor/cluster/protocol"
@@ -78,7 +79,7 @@ func (d *Disk) Append(ctx context.Context, bucket protocol.Bucket, batches []pro
 	}
 	for i, b := range batches {
 		if outcomes[i] == protocol.Stored {
-			d.batches[bucket][b.Dot] = b.Record
+			d.batches[bucket][b.Dot] = slices.Clone(b.Record) // which is the caller's
 		}
 	}
 	return outcomes, nil

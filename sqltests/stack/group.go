@@ -2,10 +2,8 @@ package stack
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -115,7 +113,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	o := cluster.MembersOptions{Member: m.ID, Generation: 1, Engine: m.Engine, Storage: m.Disk, Ledger: m.Disk, Logger: m.log,
 		Synced:  func(s protocol.Synced) { g.mu.Lock(); defer g.mu.Unlock(); g.mover.Synced(s) },
 		Broken:  func(err error) { m.Broken.Store(&err) },
-		Present: func() (all []protocol.MemberID) { return g.ids() },
+		Present: func() (all []protocol.MemberID) { return g.IDs() },
 	}
 	if g.o.Far {
 		o.Prefer = func(id protocol.MemberID) int {
@@ -165,7 +163,8 @@ func (m *GroupMember) listen(t testing.TB) {
 	m.Parts.Start(peers)
 }
 
-func (g *Group) ids() (ids []protocol.MemberID) {
+// IDs are all members'.
+func (g *Group) IDs() (ids []protocol.MemberID) {
 	for _, m := range g.Members {
 		ids = append(ids, m.ID)
 	}
@@ -296,12 +295,4 @@ func (g *Group) announce() {
 			m.Parts.Learn(p)
 		}
 	}
-}
-
-// Import posts JSON to /import of the member and says what became of it.
-func (m *GroupMember) Import(token, body string) error {
-	if w := m.Do(http.MethodPost, "/import", token, body); w.Code != http.StatusOK {
-		return fmt.Errorf("import: %d %s", w.Code, w.Body)
-	}
-	return nil
 }

@@ -107,6 +107,9 @@ func (s *Stack) Purge(t testing.TB, want int) {
 	}
 }
 
+// Handler answers HTTP requests.
+func (s *Stack) Handler() http.Handler { return s.handler }
+
 // Do sends an HTTP request as root from loopback.
 func (s *Stack) Do(method, target, user, body string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
