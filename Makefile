@@ -7,6 +7,7 @@ export CGO_ENABLED  := 0
 # -mod=readonly is Go's default; a change of dependencies is a change of go.mod.
 FUZZTIME  ?= 3s
 HISTORIES ?= 10000
+FAULTS    ?= 1000
 BENCH     ?= .
 COUNT     ?= 5
 
@@ -54,6 +55,8 @@ fuzz:
 # torture is the long form of what test runs briefly.
 torture:
 	go test ./cluster/protocol -run 'Simulation' -timeout 8h -count 1 -args -seeds=$(HISTORIES)
+	go test ./cluster/replication -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
+	go test ./sqltests/members -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
 
 bench:

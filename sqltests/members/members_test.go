@@ -52,6 +52,7 @@ func TestReadYourWritesThroughAnyGateway(t *testing.T) {
 
 // TestDeathInTheMiddleOfAnAnswer: the member that scans dies after its first piece.
 func TestDeathInTheMiddleOfAnAnswer(t *testing.T) {
+	t.Parallel()
 	for _, question := range []string{
 		"SELECT insert_id, n FROM shop.events ORDER BY n, insert_id",
 		"SELECT insert_id, COUNT(*), MAX(n) FROM shop.events GROUP BY insert_id ORDER BY MAX(n)",
@@ -98,6 +99,7 @@ func TestDeathInTheMiddleOfAnAnswer(t *testing.T) {
 // TestWhoIsAwayIsNamed: tables about members have a row for one that is away, and what
 // cannot be complete is not answered.
 func TestWhoIsAwayIsNamed(t *testing.T) {
+	t.Parallel()
 	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3})
 	first := g.Members[0]
 	token := first.Project(t, "shop")

@@ -23,6 +23,7 @@ var rounds = flag.Int("rounds", 4, "how many faults")
 // question is in its answer, what was never sent is not, and nothing is there twice,
 // also without dedupe.
 func TestEventsCountOnce(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		members int
 		loss    float64

@@ -71,7 +71,7 @@ func NewGroup(t testing.TB, o GroupOptions) *Group {
 	}
 	for i := range o.Members {
 		id := protocol.MemberID{0: byte(i + 1), 15: byte(i + 1)}
-		g.Members = append(g.Members, &GroupMember{group: g, ID: id, Disk: NewDisk(), Stack: Stack{FS: vfs.NewMem(), now: Start, log: slog.New(slog.DiscardHandler)}})
+		g.Members = append(g.Members, &GroupMember{group: g, ID: id, Disk: &Disk{}, Stack: Stack{FS: vfs.NewMem(), now: Start, log: slog.New(slog.DiscardHandler)}})
 	}
 	g.placement.Configs = make([]protocol.Config, protocol.Buckets)
 	for b, replicas := range protocol.Assign(g.nodes(), protocol.Buckets, o.Replicas) {
@@ -109,7 +109,9 @@ func (m *GroupMember) Open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Disk.engine = m.Engine
+	if m.Disk.Replicas, err = cluster.OpenReplicas(m.Engine, m.FS, "data/replicas"); err != nil {
+		t.Fatal(err)
+	}
 	o := cluster.MembersOptions{Member: m.ID, Generation: 1, Engine: m.Engine, Storage: m.Disk, Ledger: m.Disk, Logger: m.log,
 		Synced:  func(s protocol.Synced) { g.mu.Lock(); defer g.mu.Unlock(); g.mover.Synced(s) },
 		Broken:  func(err error) { m.Broken.Store(&err) },
@@ -177,7 +179,7 @@ func (m *GroupMember) Close(t testing.TB) {
 	if m.Engine == nil {
 		return
 	}
-	for _, c := range []func() error{m.Gateway.Close, m.Cluster.Close, m.node.Close, m.Parts.Close, m.Engine.Close} {
+	for _, c := range []func() error{m.Gateway.Close, m.Cluster.Close, m.node.Close, m.Parts.Close, m.Disk.Close, m.Engine.Close} {
 		if err := c(); err != nil {
 			t.Error(err)
 		}
@@ -192,7 +194,7 @@ func (m *GroupMember) Kill(t testing.TB) {
 	if m.Engine == nil {
 		return
 	}
-	for _, c := range []func() error{m.node.Close, m.Parts.Close, m.Gateway.Close, m.Cluster.Close, m.Engine.Close} {
+	for _, c := range []func() error{m.node.Close, m.Parts.Close, m.Gateway.Close, m.Cluster.Close, m.Disk.Close, m.Engine.Close} {
 		if err := c(); err != nil {
 			t.Error(err)
 		}
