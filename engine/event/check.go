@@ -104,10 +104,16 @@ func checkFields(e *Event) error {
 }
 
 func checkSize(e *Event) error {
-	if n := CanonicalSize(e); n > MaxEventBytes {
-		return overLimit("properties", n, MaxEventBytes, "bytes in the whole event", "send less in one event")
+	n := CanonicalSize(e)
+	if n <= MaxEventBytes {
+		return nil
 	}
-	return nil
+	for i := range e.Properties {
+		if p := &e.Properties[i]; len(p.Value.Text) > MaxEventBytes/2 {
+			return overLimit(p.Name, n, MaxEventBytes, "bytes in the whole event, most of them here", "send less in one event")
+		}
+	}
+	return overLimit("properties", n, MaxEventBytes, "bytes in the whole event", "send less in one event")
 }
 
 func longName(name string) error {

@@ -36,9 +36,13 @@ func TestCheckLimits(t *testing.T) {
 				e.Properties = append(e.Properties, Property{Name: string([]byte{'a' + byte(i>>4), 'a' + byte(i&15)})})
 			}
 		}},
-		"MaxEventBytes": {MaxEventBytes, "properties", func(e *Event, n int) {
+		"MaxEventBytes": {MaxEventBytes, "text", func(e *Event, n int) {
 			e.Properties = []Property{{Name: "text", Value: catalog.String("")}}
 			e.Properties[0].Value.Text = x(n - CanonicalSize(e))
+		}},
+		"MaxEventBytes in two": {MaxEventBytes, "properties", func(e *Event, n int) {
+			e.Properties = []Property{{Name: "a", Value: catalog.String(x(MaxEventBytes / 2))}, {Name: "b", Value: catalog.String("")}}
+			e.Properties[1].Value.Text = x(n - CanonicalSize(e))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
