@@ -8,6 +8,7 @@ export CGO_ENABLED  := 0
 FUZZTIME  ?= 3s
 HISTORIES ?= 10000
 FAULTS    ?= 1000
+MIXED     ?= 1h
 BENCH     ?= .
 COUNT     ?= 5
 
@@ -58,6 +59,7 @@ torture:
 	go test ./cluster/replication -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/members -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
+	go test ./sqltests/load -run MixedLoad -timeout 3h -count 1 -v -args -duration=$(MIXED) -events=0
 
 bench:
 	go test ./... -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT)

@@ -45,6 +45,7 @@ const (
 	codeSecureTransport     = 3159
 	codeCapacity            = 3170
 	codeTimeout             = 3024
+	codeLockWait            = 1205
 	codeIncompleteRollback  = 1196
 	codeTooManyStatements   = 1461
 	codeUnknownThread       = 1094
@@ -63,6 +64,9 @@ var (
 	errInterrupted        = mysql.NewSQLError(mysql.ERQueryInterrupted, stateStopped, "Query execution was interrupted")
 	errTimeout            = mysql.NewSQLError(codeTimeout, stateGeneral,
 		"Query execution was interrupted, maximum statement execution time exceeded")
+	// errStalled is what programs take for a reason to send a statement again.
+	errStalled = mysql.NewSQLError(codeLockWait, stateGeneral,
+		"Lock wait timeout exceeded; try restarting transaction: the storage takes too long. The rows may or may not have been stored; sending them again is right")
 	errShutdown   = mysql.NewSQLError(mysql.ERServerShutdown, "08S01", "Server shutdown in progress")
 	errEmptyQuery = mysql.NewSQLError(mysql.EREmptyQuery, stateSyntax, "Query was empty")
 	errClientGone = errors.New("the client went away")
@@ -295,6 +299,8 @@ func ownError(err error, log func(id string, err error)) *mysql.SQLError {
 	switch {
 	case errors.Is(err, sqlparser.ErrEmpty):
 		return errEmptyQuery
+	case errors.Is(err, errStorage) && errors.Is(err, context.DeadlineExceeded):
+		return errStalled
 	case errors.Is(err, context.DeadlineExceeded):
 		return errTimeout
 	case errors.Is(err, context.Canceled), errors.Is(err, errClientGone):
@@ -324,6 +330,7 @@ var ownErrors = []struct {
 	text  string
 }{
 	{ErrRefused, 1210, stateGeneral, ""},
+	{ErrBusy, codeLockWait, stateGeneral, ""},
 	{ErrIdempotencyKey, 1210, stateGeneral, ""},
 	{cluster.ErrTooLarge, mysql.ERNetPacketTooLarge, "08S01", ""},
 	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},

@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"sync"
 	"time"
@@ -22,8 +23,14 @@ type Gateway struct {
 	stamper *Stamper
 	metrics *metrics
 	bodies  budget
-	pipes   pipes
-	readers readers
+	// changing is held by the change of the catalog that an ingest has begun, and
+	// changes are those that have not ended.
+	changing chan struct{}
+	changes  sync.WaitGroup
+	// storeTimeout is how long events may take to be durable.
+	storeTimeout time.Duration
+	pipes        pipes
+	readers      readers
 	// collections are those of HTTP requests that have ended, kept for their buffers.
 	collections sync.Pool
 	// intakes are those of Ingest that have ended.
@@ -45,8 +52,11 @@ type Options struct {
 	// Now is the clock that stamps events; nil means time.Now.
 	Now func() time.Time
 	// MaxInflightBytes bounds the memory that HTTP requests being read and decoded
-	// take together; 0 means DefaultMaxInflightBytes.
+	// take together with the rows of INSERTs; 0 means DefaultMaxInflightBytes.
 	MaxInflightBytes int64
+	// StoreTimeout bounds the wait for events to be durable; 0 means
+	// DefaultStoreTimeout.
+	StoreTimeout time.Duration
 	// EdgeKey is what the stamps of requests that come through a siphon are checked
 	// with; nil means that stamps of others are not taken.
 	EdgeKey []byte
@@ -70,6 +80,8 @@ func New(o Options) *Gateway {
 	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
+	g.changing = make(chan struct{}, 1)
+	g.storeTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
 	g.metrics = newMetrics(g)
 	return g
 }
@@ -89,6 +101,7 @@ func (g *Gateway) stampAfterTruncations() {
 // contexts.
 func (g *Gateway) Close() error {
 	g.pipes.close()
+	g.changes.Wait()
 	return nil
 }
 

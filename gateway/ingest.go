@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -138,8 +139,12 @@ func (g *Gateway) observe(ctx context.Context, project *catalog.Project, seen *s
 	if err != nil {
 		return err
 	}
-	for some := range slices.Chunk(seen.needs(project), catalog.MaxObserved) {
-		c, err := g.cluster.Change(ctx, catalog.Observe{Project: project.ID, Properties: some})
+	needed := seen.needs(project)
+	for i := range needed { // the change may outlive the request that they are of
+		needed[i].Name = strings.Clone(needed[i].Name)
+	}
+	for some := range slices.Chunk(needed, catalog.MaxObserved) {
+		c, err := g.changeWithin(ctx, catalog.Observe{Project: project.ID, Properties: some})
 		if err != nil {
 			return fmt.Errorf("add columns to project %s: %w", project.Name, err)
 		}
@@ -148,6 +153,30 @@ func (g *Gateway) observe(ctx context.Context, project *catalog.Project, seen *s
 		}
 	}
 	return nil
+}
+
+// changeWithin changes the catalog, and waits for that no longer than ctx: the disk
+// may stall. One change at a time may be left behind so; the others wait for it.
+func (g *Gateway) changeWithin(ctx context.Context, change catalog.Change) (*catalog.Catalog, error) {
+	select {
+	case g.changing <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errStorage, ctx.Err())
+	}
+	var c *catalog.Catalog
+	var err error
+	done := make(chan struct{})
+	g.changes.Go(func() { // ends when the change has been written; Close waits for it
+		defer func() { <-g.changing }()
+		defer close(done)
+		c, err = g.cluster.Change(context.WithoutCancel(ctx), change)
+	})
+	select {
+	case <-done:
+		return c, err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errStorage, ctx.Err())
+	}
 }
 
 // live is the project as a catalog has it; a dropped one takes no events.

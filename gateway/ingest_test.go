@@ -88,7 +88,7 @@ func TestIngestRefusesRecordByRecord(t *testing.T) {
 		{"properties past the limit", anEvent("e", "u", "i", many...), "properties"},
 		{"name of a property at the limit", anEvent("e", "u", "i", event.Property{Name: long[:event.MaxPropertyName]}), ""},
 		{"name of a property past the limit", anEvent("e", "u", "i", event.Property{Name: long[:event.MaxPropertyName+1]}), "properties." + long[:80] + "…"},
-		{"too large", anEvent("e", "u", "i", event.Property{Name: "p", Value: catalog.String(strings.Repeat("x", event.MaxEventBytes))}), "properties"},
+		{"too large", anEvent("e", "u", "i", event.Property{Name: "p", Value: catalog.String(strings.Repeat("x", event.MaxEventBytes))}), "properties.p"},
 		{"not UTF-8", anEvent("e", "u", "i", event.Property{Name: "p", Value: catalog.String("\xff")}), "properties.p"},
 		{"no insert id", anEvent("e", "u", ""), ""},
 		{"48 hours ahead", justNotLate, ""},

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -54,6 +56,7 @@ type insertion struct {
 	load                         *fileLoad    // nil but for LOAD DATA
 	direct                       *intake      // takes the rows of a LOAD DATA as they come, but for REPLACE
 	count                        int          // of events since the last store
+	loan                         loan         // what they take of the memory for requests
 	values                       []literalValue
 	order                        []int              // of columns, by their properties' names
 	arena                        []catalog.Property // of the events' properties
@@ -79,6 +82,8 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 	}
 	in := &insertion{gateway: g, project: t.project, ignore: n.Ignore, replace: n.IsReplace}
 	in.options = IngestOptions{ID: g.stamper.Stamp(), Atomic: true, IdempotencyKey: sessionString(ctx, variableIdempotencyKey)}
+	in.loan.budget = &g.bodies
+	defer in.loan.end()
 	source, err := in.bind(ctx, n, t)
 	if err != nil {
 		return nil, err
@@ -205,6 +210,9 @@ func (in *insertion) keep(ctx *sql.Context, e event.Event, err error) error {
 	}
 	in.count++
 	in.bytes += roughSize(&e)
+	if err := in.borrow(ctx); err != nil {
+		return err
+	}
 	if in.direct != nil {
 		return in.direct.add(in.direct.part(in.project), &e, uint32(in.row-1), 0)
 	}
@@ -366,10 +374,12 @@ func (in *insertion) store(ctx *sql.Context) error {
 	markWritten(ctx)
 	var done Ingested
 	var err error
+	bounded, cancel := context.WithTimeout(ctx, in.gateway.storeTimeout)
+	defer cancel()
 	if in.direct != nil {
-		done, err = in.direct.store(ctx)
+		done, err = in.direct.store(bounded)
 	} else {
-		done, err = in.gateway.Ingest(ctx, in.project, in.events, options)
+		done, err = in.gateway.Ingest(bounded, in.project, in.events, options)
 	}
 	if err != nil {
 		return in.ingestError(err, done)
@@ -387,7 +397,30 @@ func (in *insertion) store(ctx *sql.Context) error {
 		in.uncounted = true
 	}
 	in.duplicates += duplicates
+	in.loan.end()
 	return nil
+}
+
+// borrow pays for the rows since the last store, by steps: they are held twice, as
+// events and as records. A statement that is stored in parts waits for its turn;
+// another is refused, and may be sent again.
+func (in *insertion) borrow(ctx *sql.Context) error {
+	const step, every = 64 << 10, 20 * time.Millisecond
+	more := 2*in.bytes - int(in.loan.bytes)
+	if more <= 0 {
+		return nil
+	}
+	more = (more + step - 1) / step * step
+	err := in.loan.grow(more)
+	for waited := time.Duration(0); err != nil && !in.whole && waited < in.gateway.storeTimeout; waited += every {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+		err = in.loan.grow(more)
+	}
+	return err
 }
 
 // ingestError is the error of an Ingest, which has checked what was checked here

@@ -45,8 +45,9 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
 	idleTimeout       = time.Minute
-	// storeTimeout bounds the wait for the events of a request to be durable.
-	storeTimeout = 30 * time.Second
+	// DefaultStoreTimeout bounds the wait for the events of a request, or of a part
+	// of a statement, to be durable.
+	DefaultStoreTimeout = 30 * time.Second
 	// writeTimeout bounds each write of an answer.
 	writeTimeout = 30 * time.Second
 	// busyRetryAfter and downRetryAfter are what Retry-After says, in seconds.
@@ -112,12 +113,14 @@ func readBody(dst []byte, r *http.Request, limit int, l *loan) ([]byte, error) {
 	}
 	dst = dst[:0]
 	if err := l.grow(cap(dst)); err != nil {
+		drain(r.Body)
 		return dst, err
 	}
 	for {
 		if len(dst) == cap(dst) {
 			size := bodySize(cap(dst), r.ContentLength, limit)
 			if err := l.grow(size - cap(dst)); err != nil {
+				drain(r.Body)
 				return dst, err
 			}
 			dst = append(make([]byte, 0, size), dst...)

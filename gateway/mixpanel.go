@@ -233,7 +233,7 @@ func checkEncoding(declared string, body []byte) error {
 
 // store makes what was taken in durable, all of it together.
 func (c *collection) store(ctx context.Context) (Ingested, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.intake.gateway.storeTimeout)
 	defer cancel()
 	return c.intake.store(ctx)
 }

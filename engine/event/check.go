@@ -110,7 +110,7 @@ func checkSize(e *Event) error {
 	}
 	for i := range e.Properties {
 		if p := &e.Properties[i]; len(p.Value.Text) > MaxEventBytes/2 {
-			return overLimit(p.Name, n, MaxEventBytes, "bytes in the whole event, most of them here", "send less in one event")
+			return overLimit(p.Name, n, MaxEventBytes, "bytes in the whole event", "it is most of them; send less in one event")
 		}
 	}
 	return overLimit("properties", n, MaxEventBytes, "bytes in the whole event", "send less in one event")
