@@ -26,6 +26,7 @@ const (
 
 type importOptions struct {
 	server, project, token, user, password string
+	format                                 string
 	stateDir                               string
 	connections                            int
 	quiet, restart                         bool
@@ -37,8 +38,9 @@ func newImport() *cobra.Command {
 		Use:   "import FILE…",
 		Short: "Send files of events to a running server",
 		Long: `Send files of events to a running server: one JSON event a line, as SDKs send
-them and as Mixpanel exports them ({"event": …, "properties": {…}}); gzip and zstd
-files are read as they are, and - is standard input.
+them and as Mixpanel exports them ({"event": …, "properties": {…}}), or, with
+--format, as Amplitude and PostHog export them; gzip and zstd files are read as
+they are, and - is standard input.
 
 Several requests are under way at once, so events of one file may be stored in
 another order than they have there, and which of several copies counts may
@@ -55,6 +57,7 @@ file.`,
 	f.StringVar(&o.server, "server", "http://127.0.0.1:8080", "`URL` of the server")
 	f.StringVar(&o.project, "project", "", "`name` of the project; made if there is none")
 	f.StringVar(&o.token, "token", "", "the project's `token` or secret, instead of --project")
+	f.StringVar(&o.format, "format", "events", "what the lines are, a `format` of: "+importFormatNames())
 	f.StringVar(&o.user, "user", "root", "SQL `user` that looks the project up")
 	f.StringVar(&o.password, "password", "", "the SQL user's `password`")
 	f.IntVar(&o.connections, "connections", max(2, runtime.NumCPU()), "requests under way at once")
@@ -68,7 +71,12 @@ func importFiles(ctx context.Context, o importOptions, files []string) error {
 	if o.connections < 1 || o.connections > importConnections {
 		return fmt.Errorf("--connections %d; from 1 to %d can be", o.connections, importConnections)
 	}
+	format, err := formatNamed(o.format)
+	if err != nil {
+		return err
+	}
 	im := newImporter(o)
+	im.format = format
 	if im.token == "" {
 		if o.project == "" {
 			return errors.New("say where the events go: --project NAME or --token TOKEN")

@@ -31,6 +31,7 @@ type importer struct {
 	client        *http.Client
 	// compress is set where the way to the server is longer than through memory.
 	compress        bool
+	format          importFormat // nil where lines are events as /import takes them
 	encoders        sync.Pool
 	stored, refused atomic.Int64
 }
@@ -78,10 +79,14 @@ type importReply struct {
 // harmless: its events have the same insert ids.
 func (im *importer) send(ctx context.Context, b *importBatch) error {
 	key := fmt.Sprintf("import-%d-%016x", b.first, xxh3.Hash(b.lines))
-	body := b.lines
+	lines := b.lines
+	if im.format != nil {
+		lines = convertLines(b.lines, im.format)
+	}
+	body := lines
 	if im.compress {
 		z := im.encoders.Get().(*zstd.Encoder)
-		body = z.EncodeAll(b.lines, nil)
+		body = z.EncodeAll(lines, nil)
 		im.encoders.Put(z)
 	}
 	for attempt := 1; ; attempt++ {

@@ -43,6 +43,7 @@ var rooms = map[string][]string{
 	"sqltests/server":        {},
 	"sqltests/stack":         {"*"},
 	"sqltests/oracle":        {"catalog", "engine/event", "engine/exec"},
+	"sqltests/load":          {"*"},
 	"sqltests/torture":       {"*"},
 	"sqltests/whole":         {"*"},
 	"sqltests/bench/dataset": {"catalog", "engine/event"},
