@@ -87,25 +87,32 @@ func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index 
 	if n == 0 || times.width > 56 {
 		return nil
 	}
-	table, rowCodes = orderRequests(table, rowCodes, index, times)
-	starts, places := requestStarts(table, rowCodes, index)
+	sizes := requestSizes(len(table), rowCodes, index)
+	order := orderRequests(sizes, rowCodes, times)
+	places := uint64(0)
+	starts := make([]uint32, len(table)) // by the codes of rows
+	ordered := make([]request, len(table))
+	for k, code := range order {
+		starts[code] = uint32(min(places, math.MaxUint32))
+		ordered[k] = table[code]
+		places += uint64(sizes[code].places)
+	}
 	if places > math.MaxInt32 {
 		return nil
 	}
-	arrival := make([]uint32, n)
-	for i, code := range rowCodes {
-		arrival[i] = starts[code] + index(i)
-	}
+	arrival := func(i int) uint32 { return starts[rowCodes[i]] + index(i) }
 	a := arrivalsInfo{}
 	for most>>a.shift > uint64(n/stretchRows) {
 		a.shift++
 	}
-	knots := findKnots(arrival, times, a.shift, int(most>>a.shift)+1)
-	differs := make([]uint64, n)
+	knots := findKnots(n, arrival, times, a.shift, int(most>>a.shift)+1)
+	differ := func(i int) uint64 { return zigzag(int64(arrival(i)) - expected(knots, a.shift, times.at(i))) }
+	differs := make([]uint32, n) // what is greater counts as the greatest: it is late
 	var lengths [65]int
 	for i := range differs {
-		differs[i] = zigzag(int64(arrival[i]) - expected(knots, a.shift, times.at(i)))
-		lengths[bits.Len64(differs[i]+1)]++ // all ones are taken
+		d := differ(i)
+		differs[i] = uint32(min(d, math.MaxUint32))
+		lengths[bits.Len64(d+1)]++ // all ones are taken
 	}
 	const lateBits = 26 // about what a late row takes
 	best := int64(math.MaxInt64)
@@ -124,13 +131,13 @@ func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index 
 	var lateRows, lateBy []byte
 	a.late = 0
 	last := 0
+	ones := uint64(1)<<a.width - 1
 	for i, d := range differs {
-		if d+1 < 1<<a.width {
+		if uint64(d) < ones {
 			continue
 		}
 		a.late++
-		lateBy = binary.AppendUvarint(lateBy, d)
-		differs[i] = 1<<a.width - 1
+		lateBy = binary.AppendUvarint(lateBy, differ(i))
 		lateRows, last = binary.AppendUvarint(lateRows, uint64(i-last)), i
 	}
 	info.arrivals, info.requests = &a, len(table)
@@ -146,81 +153,72 @@ func encodeArrivals(info *ingestInfo, table []request, rowCodes []uint32, index 
 	slices.Sort(info.edges)
 	info.edges = slices.Compact(info.edges)
 	return []part{
-		{kind: partRequests, bytes: appendRequests(nil, table, starts, places, info.edges), cold: true},
+		{kind: partRequests, bytes: appendRequests(nil, ordered, func(k int) uint64 { return uint64(sizes[order[k]].places) }, info.edges), cold: true},
 		{kind: partKnots, bytes: knotBytes, cold: true},
-		{kind: partDiffers, bytes: pack(n, a.width, func(i int) uint64 { return differs[i] })},
+		packPart(partDiffers, n, a.width, func(i int) uint64 { return min(uint64(differs[i]), ones) }),
 		{kind: partLateRows, bytes: lateRows, cold: true},
 		{kind: partLate, bytes: lateBy, cold: true},
 	}
 }
 
+// requestSize is how many rows of a request are in the file, and how many places
+// it has among all.
+type requestSize struct{ rows, places uint32 }
+
+func requestSizes(requests int, rowCodes []uint32, index func(i int) uint32) []requestSize {
+	sizes := make([]requestSize, requests)
+	for i, code := range rowCodes {
+		s := &sizes[code]
+		s.rows++
+		s.places = max(s.places, index(i)+1)
+	}
+	return sizes
+}
+
 // orderRequests gives the requests in the order of their events: many come at once, and
 // when each was stamped is nearly chance. Those with few rows for their places, since
 // most of their events are in other files, come last.
-func orderRequests(table []request, rowCodes []uint32, index func(i int) uint32, times *packed) ([]request, []uint32) {
-	type place struct {
-		request    uint32
-		rows, size uint32
-		some       []uint64 // of its rows' times
-		middle     uint64
+func orderRequests(sizes []requestSize, rowCodes []uint32, times *packed) []uint32 {
+	froms := make([]int, len(sizes)+1) // where the times of each one's first rows are
+	for k, s := range sizes {
+		froms[k+1] = froms[k] + min(int(s.rows), stretchSample)
 	}
-	places := make([]place, len(table))
+	some := make([]uint64, froms[len(sizes)])
+	counts := make([]uint8, len(sizes))
 	for i, code := range rowCodes {
-		p := &places[code]
-		p.size = max(p.size, index(i)+1)
-		if p.rows++; len(p.some) < stretchSample {
-			p.some = append(p.some, times.at(i))
+		if c := counts[code]; c < stretchSample {
+			some[froms[code]+int(c)] = times.at(i)
+			counts[code]++
 		}
 	}
-	for k := range places {
-		p := &places[k]
-		p.request = uint32(k)
-		slices.Sort(p.some)
-		p.middle = p.some[len(p.some)/2]
+	middles := make([]uint64, len(sizes))
+	order := make([]uint32, len(sizes))
+	for k := range sizes {
+		of := some[froms[k]:froms[k+1]]
+		slices.Sort(of)
+		order[k], middles[k] = uint32(k), of[len(of)/2]
 	}
-	few := func(p *place) int {
-		if p.rows < p.size/4 {
+	few := func(k uint32) int {
+		if s := sizes[k]; s.rows < s.places/4 {
 			return 1
 		}
 		return 0
 	}
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(few(&a), few(&b)), cmp.Compare(a.middle, b.middle), cmp.Compare(a.request, b.request))
+	slices.SortFunc(order, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(few(a), few(b)), cmp.Compare(middles[a], middles[b]), cmp.Compare(a, b))
 	})
-	ordered, to := make([]request, len(table)), make([]uint32, len(table))
-	for k := range places {
-		ordered[k], to[places[k].request] = table[places[k].request], uint32(k)
-	}
-	codes := make([]uint32, len(rowCodes))
-	for i, code := range rowCodes {
-		codes[i] = to[code]
-	}
-	return ordered, codes
-}
-
-// requestStarts are the places before each request, and how many there are.
-func requestStarts(table []request, rowCodes []uint32, index func(i int) uint32) (starts []uint32, places uint64) {
-	sizes := make([]uint64, len(table))
-	for i, code := range rowCodes {
-		sizes[code] = max(sizes[code], uint64(index(i))+1)
-	}
-	starts = make([]uint32, len(table))
-	for k, size := range sizes {
-		starts[k] = uint32(min(places, math.MaxUint32))
-		places += size
-	}
-	return starts, places
+	return order
 }
 
 // findKnots finds the middle arrival of each stretch of time, among some of its
 // rows; a stretch without rows has that of the one before.
-func findKnots(arrival []uint32, times *packed, shift uint8, stretches int) []uint32 {
+func findKnots(rows int, arrival func(i int) uint32, times *packed, shift uint8, stretches int) []uint32 {
 	samples := make([][stretchSample]uint32, stretches)
 	counts := make([]uint8, stretches)
-	for i, at := range arrival {
+	for i := range rows {
 		k := times.at(i) >> shift
 		if c := counts[k]; c < stretchSample {
-			samples[k][c] = at
+			samples[k][c] = arrival(i)
 			counts[k]++
 		}
 	}
@@ -239,7 +237,7 @@ func findKnots(arrival []uint32, times *packed, shift uint8, stretches int) []ui
 
 // appendRequests encodes the table: all times, each less the one before, all
 // numbers of edges, how many places each request has.
-func appendRequests(b []byte, table []request, starts []uint32, places uint64, edges []uint32) []byte {
+func appendRequests(b []byte, table []request, places func(k int) uint64, edges []uint32) []byte {
 	last := uint64(0)
 	for _, r := range table {
 		b, last = binary.AppendVarint(b, int64(r.time-last)), r.time
@@ -249,11 +247,7 @@ func appendRequests(b []byte, table []request, starts []uint32, places uint64, e
 		b = binary.AppendUvarint(b, uint64(number))
 	}
 	for k := range table {
-		end := places
-		if k+1 < len(table) {
-			end = uint64(starts[k+1])
-		}
-		b = binary.AppendUvarint(b, end-uint64(starts[k]))
+		b = binary.AppendUvarint(b, places(k))
 	}
 	return b
 }

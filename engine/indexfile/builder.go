@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"arbor/catalog"
+	"arbor/engine/vfs"
 )
 
 // BuilderOptions say how a file is built.
@@ -17,14 +18,21 @@ type BuilderOptions struct {
 	// Short encodes columns that are so short that it does not pay: tests do, so
 	// that few rows show what many are like.
 	Short bool
+	// Memory is about what the rows may take in memory, 0 for no limit. What is
+	// over is put aside in a file of the name Aside, which is there until Close.
+	// The file that is written is the same.
+	Memory int64
+	FS     vfs.FS
+	Aside  string
 }
 
 // Builder collects rows by column and writes them as a file. It is for one
-// goroutine. It holds what the file will hold, distinct values once: its memory
-// is bounded by the file's columns.
+// goroutine. It holds what the file will hold, distinct values once, or what its
+// limit allows of it; see limit.go. It must be closed.
 type Builder struct {
-	times       []int64
-	ids         []catalog.IngestID
+	times       pages[int64]
+	ids         pages[catalog.IngestID]
+	last        Row // but for its distinct id, which users has
 	inserts     insertBuilder
 	users       userBuilder
 	events      valueBuilder
@@ -32,9 +40,11 @@ type Builder struct {
 	properties  map[string]*valueBuilder
 	expected    int // rows
 	maxColumns  int // of properties; the others go to others
+	maxEntries  int // of a property's dictionary
 	version     uint32
 	small       int // see coder
 	others      valueBuilder
+	limit       limit
 	// found are the columns of the row at hand, nil for those without one, which
 	// are in otherText.
 	found     []*valueBuilder
@@ -47,41 +57,55 @@ type Builder struct {
 func NewBuilder(o BuilderOptions) *Builder {
 	n := min(max(o.Rows, 0), MaxRows)
 	b := &Builder{
-		times:      make([]int64, 0, n),
-		ids:        make([]catalog.IngestID, 0, n),
 		properties: map[string]*valueBuilder{},
-		expected:   n,
 		maxColumns: MaxColumns,
+		maxEntries: maxDictionaryEntries,
 		version:    o.Version,
 		small:      maxPooled,
+		limit:      limit{bytes: o.Memory, scratch: scratch{fs: o.FS, path: o.Aside}},
 	}
+	if o.Memory > 0 {
+		n = min(n, int(o.Memory/rowBytes))
+	}
+	b.expected = n
+	b.times.tail = make([]int64, 0, n)
+	b.ids.tail = make([]catalog.IngestID, 0, n)
 	if b.version == 0 {
 		b.version = Version
 	}
 	if o.Short {
 		b.small = 0
 	}
-	b.inserts.packed = make([][16]byte, 0, n)
-	b.inserts.forms = make([]Form, 0, n)
-	b.events.codes = make([]uint32, 0, n)
+	b.inserts.packed.tail = make([][16]byte, 0, n)
+	b.inserts.forms.tail = make([]Form, 0, n)
+	b.events.codes.tail = make([]uint32, 0, n)
+	for c := range b.columns {
+		c.most = maxDictionaryEntries
+	}
 	b.users.init()
 	return b
 }
 
 // Rows is the number of rows added.
-func (b *Builder) Rows() int { return len(b.times) }
+func (b *Builder) Rows() int { return b.times.len() }
 
 // Add takes the next row, which must come after the last one in the order of
 // Row.Compare; equal rows may follow each other. Its bytes are copied. After an
-// error the row is not in, and the Builder may go on.
+// error of the row itself it is not in, and the Builder may go on.
 func (b *Builder) Add(r *Row) error {
-	if err := b.check(r); err != nil {
+	sameUser, err := b.check(r)
+	if err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
 	}
-	row := uint32(len(b.times))
-	b.users.add(r.DistinctID)
-	b.times = append(b.times, r.Time)
-	b.ids = append(b.ids, r.ID)
+	row := uint32(b.Rows())
+	if sameUser {
+		b.users.again()
+	} else {
+		b.users.add(r.DistinctID)
+	}
+	b.times.add(r.Time)
+	b.ids.add(r.ID)
+	b.last.Time, b.last.ID = r.Time, r.ID
 	b.inserts.add(r.InsertID)
 	b.events.add(row, catalog.String(r.Name))
 	if r.ServerTime {
@@ -95,7 +119,7 @@ func (b *Builder) Add(r *Row) error {
 	if len(b.otherText) > 0 {
 		b.others.add(row, catalog.String(text(b.otherText)))
 	}
-	return nil
+	return b.keepLimit()
 }
 
 // find puts the columns of a row's properties into found. Rows are much alike,
@@ -126,6 +150,7 @@ func (b *Builder) find(r *Row) error {
 			return fmt.Errorf("property %q: %d bytes, at most %d: %w", p.Name, len(p.Value.Text), MaxTextBytes, ErrLimit)
 		}
 		b.found = append(b.found, c)
+		b.limit.came += int64(len(p.Value.Text))
 		if c != nil {
 			guess = &c.next
 		} else {
@@ -150,27 +175,33 @@ func (b *Builder) property(name string) (*valueBuilder, error) {
 	if len(b.properties) >= b.maxColumns {
 		return nil, nil
 	}
-	c := &valueBuilder{name: strings.Clone(name), expected: b.expected}
+	c := &valueBuilder{name: strings.Clone(name), expected: b.expected, most: b.maxEntries}
 	b.properties[c.name] = c
 	return c, nil
 }
 
-// check says what is wrong with the next row, and finds its columns.
-func (b *Builder) check(r *Row) error {
+// check says what is wrong with the next row, finds its columns, and says whether
+// it is of the same user as the last.
+func (b *Builder) check(r *Row) (sameUser bool, err error) {
 	for _, s := range [...]string{r.Name, r.DistinctID, r.InsertID} {
 		if len(s) > MaxTextBytes {
-			return fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
+			return false, fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
 		}
 	}
-	n := len(b.times)
+	n := b.Rows()
 	if n == MaxRows {
-		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
+		return false, fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
 	}
 	if n > 0 {
-		last := Row{ID: b.ids[n-1], Time: b.times[n-1], DistinctID: text(b.users.last)}
-		if last.Compare(r) > 0 {
-			return fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, last.DistinctID, last.Time, ErrOrder)
+		last := Row{ID: b.last.ID, Time: b.last.Time}
+		user := text(b.users.last)
+		sameUser = user == r.DistinctID
+		switch {
+		case !sameUser && user < r.DistinctID, sameUser && last.compareTime(r) <= 0:
+		default:
+			return false, fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, user, last.Time, ErrOrder)
 		}
 	}
-	return b.find(r)
+	b.limit.came += int64(len(r.DistinctID) + len(r.InsertID))
+	return sameUser, b.find(r)
 }

@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"encoding/binary"
+	"io"
 	"sort"
 
 	"github.com/klauspost/compress/zstd"
@@ -61,7 +62,12 @@ func splitTail(packed *[16]byte, s string) tail {
 
 // chunkWriter makes chunks of texts.
 type chunkWriter struct {
-	bytes []byte // chunks done
+	// to takes the chunks as they are done; nil leaves them in bytes.
+	to    io.Writer
+	err   error // of to
+	bytes []byte
+	past  []extent // chunks before bytes, that were put aside
+	done  uint64   // bytes written or put aside
 	index []byte
 	size  int // a chunk is cut at this many bytes of text
 	slots int // added so far
@@ -103,8 +109,49 @@ func (w *chunkWriter) flush() {
 	w.bytes, _ = compress(w.encoder, w.bytes, w.heads)
 	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(w.first))
 	w.index = binary.LittleEndian.AppendUint32(w.index, uint32(len(w.heads)))
-	w.index = binary.LittleEndian.AppendUint64(w.index, uint64(len(w.bytes)))
+	w.index = binary.LittleEndian.AppendUint64(w.index, w.done+uint64(len(w.bytes)))
 	w.heads, w.texts, w.first, w.long = w.heads[:0], w.texts[:0], w.slots, 0
+	if w.to != nil && w.err == nil {
+		_, w.err = w.to.Write(w.bytes)
+		w.drop()
+	}
+}
+
+// drop lets go of chunks that are elsewhere.
+func (w *chunkWriter) drop() {
+	w.done += uint64(len(w.bytes))
+	w.bytes = w.bytes[:0]
+}
+
+// spill puts the chunks aside that are done.
+func (w *chunkWriter) spill(s *scratch) error {
+	e, err := s.put(w.bytes)
+	if err != nil {
+		return err
+	}
+	w.past = append(w.past, e)
+	w.drop()
+	return nil
+}
+
+// part is the chunks, those that were put aside first.
+func (w *chunkWriter) part(s *scratch) part {
+	if len(w.past) == 0 {
+		return part{kind: partChunks, bytes: w.bytes}
+	}
+	return part{kind: partChunks, write: func(to io.Writer) error {
+		for _, e := range w.past {
+			b, err := s.get(e)
+			if err != nil {
+				return err
+			}
+			if _, err := to.Write(b); err != nil {
+				return err
+			}
+		}
+		_, err := to.Write(w.bytes)
+		return err
+	}}
 }
 
 // chunks reads them.

@@ -18,15 +18,18 @@ type coder struct {
 func (b *valueBuilder) runs(users []uint32) (runs int, byUser bool) {
 	byUser = users != nil
 	last, user, of := ^uint32(0), 0, -1
-	for i, code := range b.codes {
-		changed := code != last
+	r := b.reader()
+	for i := range b.values() {
+		code := r.code(i)
+		changed := r.changes(i, last, code)
+		last = code
 		if changed {
-			runs, last = runs+1, code
+			runs++
 		}
 		if !byUser {
 			continue
 		}
-		for row := uint32(b.row(i)); users[user] <= row; {
+		for row := uint32(r.row(i)); users[user] <= row; {
 			user++
 		}
 		if user != of {
@@ -98,38 +101,40 @@ func (k *coder) choose(info *columnInfo, values int, same repeated) int64 {
 // encode gives the parts of a column's numbers, which at gives by the place of the
 // value in the builder.
 func (k *coder) encode(info *columnInfo, b *valueBuilder, kind partKind, at func(i int) uint64) []part {
-	values := len(b.codes)
+	values := b.values()
+	r := b.reader()
 	if info.coding == codingWhole {
-		c := codes{width: info.width, bytes: make([]byte, info.slots*int(info.width))}
-		for i := range values {
-			c.put(b.slot(info, i), uint32(at(i)))
-		}
-		return []part{{kind: kind, bytes: c.bytes}}
+		width := info.width
+		return []part{slotsPart(kind, info.slots, int(width), values, func(i int) int { return r.slot(info, i) }, func(piece []byte, slot, i int) {
+			c := codes{width: width, bytes: piece}
+			c.put(slot, uint32(at(i)))
+		})}
 	}
 	switch info.coding {
 	case codingRanked:
-		return []part{{kind: kind, bytes: pack(values, info.bits, at)}}
+		return []part{packPart(kind, values, info.bits, at)}
 	case codingUsers:
 		// A user without a value has the first number there is: none is asked for.
 		i := 0
-		numbers := pack(len(k.users), info.bits, func(user int) uint64 {
+		return []part{packPart(kind, len(k.users), info.bits, func(user int) uint64 {
 			n := uint64(0)
-			for ; i < values && b.row(i) < int(k.users[user]); i++ {
+			for ; i < values && r.row(i) < int(k.users[user]); i++ {
 				n = at(i)
 			}
 			return n
-		})
-		return []part{{kind: kind, bytes: numbers}}
+		})}
 	case codingRuns:
 		var lengths []byte
 		numbers := make([]uint64, 0, info.runs)
-		start := 0
-		for i, code := range b.codes {
-			if i > 0 && code == b.codes[i-1] {
+		start, last := 0, uint32(0)
+		for i := range values {
+			code := r.code(i)
+			changed := r.changes(i, last, code)
+			if last = code; !changed {
 				continue
 			}
 			if i > 0 {
-				slot := b.slot(info, i)
+				slot := r.slot(info, i)
 				lengths = binary.AppendUvarint(lengths, uint64(slot-start))
 				start = slot
 			}
@@ -137,16 +142,16 @@ func (k *coder) encode(info *columnInfo, b *valueBuilder, kind partKind, at func
 		}
 		lengths = binary.AppendUvarint(lengths, uint64(info.slots-start))
 		return []part{
-			{kind: kind, bytes: pack(len(numbers), info.bits, func(i int) uint64 { return numbers[i] })},
+			packPart(kind, len(numbers), info.bits, func(i int) uint64 { return numbers[i] }),
 			{kind: partRunEnds, bytes: lengths, cold: true},
 		}
 	}
 	i := 0
-	return []part{{kind: kind, bytes: pack(info.slots, info.bits, func(slot int) uint64 {
-		if i == values || b.slot(info, i) != slot {
+	return []part{packPart(kind, info.slots, info.bits, func(slot int) uint64 {
+		if i == values || r.slot(info, i) != slot {
 			return 0
 		}
 		i++
 		return at(i - 1)
-	})}}
+	})}
 }

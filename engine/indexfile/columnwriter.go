@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"encoding/binary"
+	"io"
 	"math"
 
 	"arbor/catalog"
@@ -10,7 +11,7 @@ import (
 // column chooses how to store a column's values, and encodes them.
 func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 	info := columnInfo{name: b.name, kinds: b.kinds}
-	if len(b.codes) == 0 {
+	if b.values() == 0 {
 		info.placement = placeSparse
 		return info, nil
 	}
@@ -19,8 +20,9 @@ func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 	switch info.placement {
 	case placeBitmap:
 		bits := make([]byte, bitmapLen(k.rows))
-		for i := range b.codes {
-			bitSet(bits, b.row(i))
+		r := b.reader()
+		for i := range b.values() {
+			bitSet(bits, r.row(i))
 		}
 		parts = append(parts, part{kind: partPresence, bytes: bits})
 	case placeSparse:
@@ -39,17 +41,18 @@ func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 
 // ordinals lists the rows that have a value.
 func (k *coder) ordinals(b *valueBuilder) []byte {
+	r := b.reader()
 	if k.version == 1 {
-		ordinals := make([]uint32, len(b.codes))
+		ordinals := make([]uint32, b.values())
 		for i := range ordinals {
-			ordinals[i] = uint32(b.row(i))
+			ordinals[i] = uint32(r.row(i))
 		}
 		return raw(ordinals)
 	}
 	var out []byte
 	last := 0
-	for i := range b.codes {
-		row := b.row(i)
+	for i := range b.values() {
+		row := r.row(i)
 		out, last = binary.AppendUvarint(out, uint64(row-last)), row
 	}
 	return out
@@ -59,9 +62,8 @@ func (k *coder) ordinals(b *valueBuilder) []byte {
 // used: a dictionary is decoded whole and stays in memory while the file is open.
 const maxDictionaryTexts = 16 << 20
 
-// maxDictionaryEntries bounds a dictionary of numbers: turned into texts it must
-// not outgrow an array.
-const maxDictionaryEntries = 1 << 24
+// maxDictionaryEntries bounds a dictionary of numbers to as much.
+const maxDictionaryEntries = maxDictionaryTexts / 8
 
 // fewEntries is the number of entries up to which texts always have a
 // dictionary: the bytes that chunks might save are not worth decoding them.
@@ -70,7 +72,7 @@ const fewEntries = 1024
 // chooseLayout takes the layout with the fewest bytes, a dictionary if in doubt:
 // work on its values is done once per entry. Version 1 has its own ways.
 func (k *coder) chooseLayout(b *valueBuilder, info *columnInfo) {
-	entries, values := float64(len(b.entries)), float64(len(b.codes))
+	entries, values := float64(len(b.entries)), float64(b.values())
 	fixedKinds, texts, integers, numbers := true, false, true, true
 	for kind, n := range b.kinds {
 		if kind := catalog.Kind(kind); n > 0 {
@@ -95,9 +97,9 @@ func (k *coder) chooseLayout(b *valueBuilder, info *columnInfo) {
 		dictionary += 4 * entries
 	}
 	other := columnInfo{name: info.name, kinds: info.kinds}
-	tooMany := len(b.entries) > maxDictionaryEntries
+	tooMany := b.tooMany()
 	switch {
-	case len(b.entries) <= 1:
+	case len(b.entries) <= 1 && !tooMany:
 		return
 	case integers:
 		least, greatest := b.integers()
@@ -109,11 +111,10 @@ func (k *coder) chooseLayout(b *valueBuilder, info *columnInfo) {
 				other.layout, other.scale, other.base, other.bits = layoutDecimals, scale, uint64(least), packedWidth(uint64(greatest)-uint64(least))
 			}
 		}
-	case len(b.entries) <= fewEntries && len(b.texts) <= maxDictionaryTexts:
+	case len(b.entries) <= fewEntries && !tooMany:
 		return
 	default:
 		other.layout = layoutChunks
-		tooMany = tooMany || len(b.texts) > maxDictionaryTexts
 	}
 	bytes := float64(k.settle(&other, b, same)) / 8
 	if other.layout == layoutChunks {
@@ -128,7 +129,7 @@ func (k *coder) chooseLayout(b *valueBuilder, info *columnInfo) {
 // slots' numbers take.
 func (k *coder) settle(info *columnInfo, b *valueBuilder, same repeated) int64 {
 	if k.version == 1 {
-		return k.settle1(info, len(b.codes))
+		return k.settle1(info, b.values())
 	}
 	switch info.layout {
 	case layoutNumbers, layoutChunks:
@@ -136,10 +137,10 @@ func (k *coder) settle(info *columnInfo, b *valueBuilder, same repeated) int64 {
 		if info.layout == layoutChunks {
 			width = 8
 		}
-		info.placement, info.slots = k.place1(len(b.codes), int64(width))
-		return int64(len(b.codes)) * int64(width)
+		info.placement, info.slots = k.place1(b.values(), int64(width))
+		return int64(b.values()) * int64(width)
 	}
-	return k.choose(info, len(b.codes), same)
+	return k.choose(info, b.values(), same)
 }
 
 // settle1 is settle as version 1 does: codes are whole and integers packed.
@@ -162,9 +163,11 @@ func (k *coder) settle1(info *columnInfo, values int) int64 {
 // integers are the least and the greatest of a column of integers.
 func (b *valueBuilder) integers() (least, greatest int64) {
 	least, greatest = math.MaxInt64, math.MinInt64
-	for i := range b.entries {
-		v := int64(b.entries[i].bits)
-		least, greatest = min(least, v), max(greatest, v)
+	for _, t := range b.tables() {
+		for i := range t.entries {
+			v := int64(t.entries[i].bits)
+			least, greatest = min(least, v), max(greatest, v)
+		}
 	}
 	return least, greatest
 }
@@ -182,29 +185,24 @@ func (k *coder) place1(values int, perSlot int64) (placement, int) {
 	return placeBitmap, k.rows
 }
 
-// slot is the slot of the i-th value.
-func (b *valueBuilder) slot(info *columnInfo, i int) int {
-	if info.placement == placeSparse {
-		return i
-	}
-	return b.row(i)
-}
-
 func (k *coder) encodeDictionary(b *valueBuilder, info *columnInfo) []part {
 	b.sort()
 	rows := k.rows
 	entries := appendDictionary(nil, len(b.entries), func(i int) catalog.Value { return b.value(uint32(i)) })
 	parts := []part{{kind: partDictionary, bytes: entries, cold: true}}
 	if info.width > 0 {
-		parts = append(parts, k.encode(info, b, partCodes, func(i int) uint64 { return uint64(b.codes[i]) })...)
+		r := b.reader()
+		parts = append(parts, k.encode(info, b, partCodes, func(i int) uint64 { return uint64(r.code(i)) })...)
 	}
 	if info.placement != placeSparse && rows > BlockRows && info.width > 0 {
 		zones := make([]uint32, 2*blocks(rows))
 		for i := range zones {
 			zones[i] = emptyZone * uint32(1-i&1)
 		}
-		for i, code := range b.codes {
-			z := zones[2*(b.row(i)/BlockRows):]
+		r := b.reader()
+		for i := range b.values() {
+			code := r.code(i)
+			z := zones[2*(r.row(i)/BlockRows):]
 			z[0], z[1] = min(z[0], code), max(z[1], code)
 		}
 		parts = append(parts, part{kind: partZones, bytes: raw(zones)})
@@ -218,26 +216,26 @@ const emptyZone = math.MaxUint32
 func (k *coder) encodeNumbers(b *valueBuilder, info *columnInfo) []part {
 	rows := k.rows
 	var parts []part
+	r := b.reader()
 	switch info.layout {
 	case layoutIntegers:
-		parts = k.encode(info, b, partNumbers, func(i int) uint64 { return b.entries[b.codes[i]].bits - info.base })
+		parts = k.encode(info, b, partNumbers, func(i int) uint64 { return r.bits(i) - info.base })
 	case layoutDecimals:
 		parts = k.encode(info, b, partNumbers, func(i int) uint64 {
-			n, _ := toDecimal(b.value(b.codes[i]), info.scale)
+			n, _ := toDecimal(r.of(i), info.scale)
 			return uint64(n) - info.base
 		})
 	default:
-		numbers := make([]uint64, info.slots)
-		for i, code := range b.codes {
-			numbers[b.slot(info, i)] = b.entries[code].bits
-		}
-		parts = append(parts, part{kind: partNumbers, bytes: raw(numbers)})
+		parts = append(parts, slotsPart(partNumbers, info.slots, 8, b.values(), func(i int) int { return r.slot(info, i) }, func(piece []byte, at, i int) {
+			binary.LittleEndian.PutUint64(piece[8*at:], r.bits(i))
+		}))
 	}
 	kind, uniform := info.uniform()
 	if !uniform {
 		kinds := make([]byte, info.slots)
-		for i, code := range b.codes {
-			kinds[b.slot(info, i)] = byte(b.entries[code].kind)
+		r := b.reader()
+		for i := range b.values() {
+			kinds[r.slot(info, i)] = byte(r.of(i).Kind)
 		}
 		parts = append(parts, part{kind: partKinds, bytes: kinds, cold: true})
 	}
@@ -257,12 +255,13 @@ func (b *valueBuilder) numberZones(kind catalog.Kind, rows int) []byte {
 	for i := 0; i < len(zones); i += 2 {
 		zones[i], zones[i+1] = emptyNumberZone(kind)
 	}
-	for i, code := range b.codes {
-		v := b.value(code)
+	r := b.reader()
+	for i := range b.values() {
+		v := r.of(i)
 		if kind == catalog.KindDouble && math.IsNaN(v.Double()) {
 			return nil
 		}
-		z := zones[2*(b.row(i)/BlockRows):]
+		z := zones[2*(r.row(i)/BlockRows):]
 		if lessNumber(v, z[0]) {
 			z[0] = v
 		}
@@ -293,29 +292,33 @@ func lessNumber(a, b catalog.Value) bool {
 }
 
 func (b *valueBuilder) encodeChunks(info *columnInfo) []part {
-	w := chunkWriter{size: chunkBytes, encoder: zstdEncoder()}
+	w := &chunkWriter{size: chunkBytes, encoder: zstdEncoder()}
 	_, uniform := info.uniform()
-	var cell []byte
-	add := func(code uint32) {
-		v := b.value(code)
-		if uniform {
-			w.add(v.Text)
-			return
+	return []part{{kind: partChunks, write: func(to io.Writer) error {
+		w.to = to
+		r := b.reader()
+		var cell []byte
+		for i := range b.values() {
+			for slot := r.slot(info, i); w.slots < slot; {
+				w.add("")
+			}
+			v := r.of(i)
+			if uniform {
+				w.add(v.Text)
+				continue
+			}
+			cell = appendCell(cell[:0], v)
+			w.add(text(cell))
 		}
-		cell = appendCell(cell[:0], v)
-		w.add(text(cell))
-	}
-	for i, code := range b.codes {
-		for w.slots < b.slot(info, i) {
+		for w.slots < info.slots {
 			w.add("")
 		}
-		add(code)
-	}
-	for w.slots < info.slots {
-		w.add("")
-	}
-	w.flush()
-	return []part{{kind: partChunks, bytes: w.bytes}, {kind: partChunkIndex, bytes: w.index}}
+		w.flush()
+		return w.err
+	}}, {kind: partChunkIndex, write: func(to io.Writer) error {
+		_, err := to.Write(w.index)
+		return err
+	}}}
 }
 
 // blocks is the number of blocks of a file with that many rows.

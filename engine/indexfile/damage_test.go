@@ -57,7 +57,7 @@ func TestEveryByteDamaged(t *testing.T) {
 	for name, file := range map[string]struct {
 		rows []Row
 		form fileForm
-	}{"short": {version1Rows(260), newest}, "coded": {version2Rows(130), fileForm{MaxColumns, Version, true}}} {
+	}{"short": {version1Rows(260), newest}, "coded": {version2Rows(130), fileForm{maxColumns: MaxColumns, version: Version, short: true}}} {
 		t.Run(name, func(t *testing.T) { everyByte(t, file.rows, file.form) })
 	}
 }
@@ -305,7 +305,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(fileBytes(f, nil, Meta{}))
 	f.Add(fileBytes(f, version1Rows(40), version1Meta()))
 	coded := vfs.NewMem()
-	writeForm(f, coded, "file", version2Rows(60), version1Meta(), fileForm{MaxColumns, Version, true})
+	writeForm(f, coded, "file", version2Rows(60), version1Meta(), fileForm{maxColumns: MaxColumns, version: Version, short: true})
 	f.Add(mapped(f, coded))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := openBytes(data)
@@ -321,7 +321,7 @@ func FuzzOpen(f *testing.F) {
 // FuzzResealed reads files that are wrong but whose checksums are right.
 func FuzzResealed(f *testing.F) {
 	seeds := [][]byte{fileBytes(f, version1Rows(40), fuzzMeta()), fileBytes(f, version1Rows(1200), fuzzMeta())}
-	for _, form := range []fileForm{{2, Version, false}, {MaxColumns, Version, true}, {2, 1, false}} {
+	for _, form := range []fileForm{{maxColumns: 2, version: Version}, {maxColumns: MaxColumns, version: Version, short: true}, {maxColumns: 2, version: 1}} {
 		fs := vfs.NewMem()
 		writeForm(f, fs, "file", version2Rows(120), fuzzMeta(), form)
 		seeds = append(seeds, mapped(f, fs))

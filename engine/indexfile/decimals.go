@@ -47,13 +47,16 @@ func fromDecimal(n int64, scale uint8) float64 { return float64(n) / powers[scal
 func (b *valueBuilder) decimals() (scale uint8, least, greatest int64, ok bool) {
 	for {
 		least, greatest, ok = math.MaxInt64, math.MinInt64, true
-		for i := range b.entries {
-			n, exact := toDecimal(b.value(uint32(i)), scale)
-			if !exact {
-				ok = false
-				break
+	entries:
+		for _, t := range b.tables() {
+			for i := range t.entries {
+				n, exact := toDecimal(t.value(uint32(i)), scale)
+				if !exact {
+					ok = false
+					break entries
+				}
+				least, greatest = min(least, n), max(greatest, n)
 			}
-			least, greatest = min(least, n), max(greatest, n)
 		}
 		if ok || scale == maxScale {
 			return scale, least, greatest, ok

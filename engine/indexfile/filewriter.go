@@ -10,6 +10,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"arbor/catalog"
 	"arbor/engine/vfs"
 )
 
@@ -56,20 +57,28 @@ type fileWriter struct {
 // parts writes the parts of a column.
 func (w *fileWriter) parts(column int, parts ...part) error {
 	for _, p := range parts {
-		if len(p.bytes) == 0 {
-			continue // what is missing is empty
+		var err error
+		switch {
+		case p.write != nil:
+			err = w.streamed(column, p)
+		case len(p.bytes) == 0: // what is missing is empty
+		case len(p.bytes) <= maxPooled:
+			w.pooled(p.kind, column, p.bytes)
+		default:
+			err = w.section(column, p)
 		}
-		if len(p.bytes) <= maxPooled {
-			w.pool = append(w.pool, make([]byte, align(int64(len(w.pool)), poolAlign)-int64(len(w.pool)))...)
-			w.pool = append(w.pool, p.bytes...)
-			w.footer.pooled = append(w.footer.pooled, pooledPart{kind: p.kind, column: column, raw: len(p.bytes)})
-			continue
-		}
-		if err := w.section(column, p); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pooled puts a short part into the pool.
+func (w *fileWriter) pooled(kind partKind, column int, b []byte) {
+	w.pool = append(w.pool, make([]byte, align(int64(len(w.pool)), poolAlign)-int64(len(w.pool)))...)
+	w.pool = append(w.pool, b...)
+	w.footer.pooled = append(w.footer.pooled, pooledPart{kind: kind, column: column, raw: len(b)})
 }
 
 // section writes a part by itself.
@@ -94,8 +103,14 @@ func (w *fileWriter) write(b []byte) error {
 	if _, err := w.w.Write(zeros[:padding]); err != nil {
 		return err
 	}
+	w.offset += padding
+	return w.append(b)
+}
+
+// append writes bytes right after those before.
+func (w *fileWriter) append(b []byte) error {
 	_, err := w.w.Write(b)
-	w.offset += padding + int64(len(b))
+	w.offset += int64(len(b))
 	return err
 }
 
@@ -177,16 +192,22 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	f.meta = *m
 	f.duplicates, f.groups, f.cross = len(m.Duplicates), len(m.Groups), len(m.Cross)
 
-	userColumn, userParts, runs := b.users.encode()
+	aside := &b.limit.scratch
+	userColumn, userParts, runs := b.users.encode(aside)
 	coder := &coder{version: b.version, rows: rows, small: b.small}
 	if b.version > 1 && rows > 0 {
 		coder.users = readRunLengths(&decoder{bytes: runs.bytes}, f.users, rows)
 	}
-	timeInfo, timeParts := encodeTimes(b.times)
-	ingestInfo, ingestParts := encodeIngestIDs(b.ids, timeInfo, timeParts, b.version)
-	b.times, b.ids = nil, nil
-	insertInfo, idParts, insertTexts := b.inserts.encode(b.version, m.Groups)
-	b.inserts = insertBuilder{}
+	if err := errors.Join(b.times.load(aside), b.ids.load(aside), b.inserts.load(aside)); err != nil {
+		return err
+	}
+	timeInfo, timeParts := encodeTimes(&b.times)
+	b.times = pages[int64]{}
+	ingestInfo, ingestParts := encodeIngestIDs(&b.ids, timeInfo, timeParts, b.version)
+	insertInfo, idParts, insertTexts, err := b.inserts.encode(b.version, m.Groups, &b.limit)
+	if err != nil {
+		return err
+	}
 	f.times, f.ingest, f.insert = timeInfo, ingestInfo, insertInfo
 	fileParts := slices.Concat(timeParts, []part{runs}, ingestParts, idParts, []part{
 		{kind: partDuplicates, bytes: appendDuplicates(nil, m.Duplicates), cold: true},
@@ -197,19 +218,28 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	if err := w.parts(columnFile, fileParts...); err != nil {
 		return err
 	}
+	b.ids, b.inserts = pages[catalog.IngestID]{}, insertBuilder{}
 	column := func(info columnInfo, parts []part) error {
 		f.columns = append(f.columns, info)
 		return w.parts(len(f.columns), parts...)
 	}
+	values := func(c *valueBuilder) error {
+		if err := c.load(aside); err != nil {
+			return err
+		}
+		err := column(coder.column(c))
+		*c = valueBuilder{} // it is written
+		return err
+	}
 	for _, c := range []*valueBuilder{&b.events, &b.serverTimes, insertTexts} {
-		if err := column(coder.column(c)); err != nil {
+		if err := values(c); err != nil {
 			return err
 		}
 	}
 	if err := column(userColumn, userParts); err != nil {
 		return err
 	}
-	if err := column(coder.column(&b.others)); err != nil {
+	if err := values(&b.others); err != nil {
 		return err
 	}
 	names := make([]string, 0, len(b.properties))
@@ -219,13 +249,12 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	slices.Sort(names)
 	for _, name := range names {
 		c := b.properties[name]
-		if len(c.codes) == 0 {
+		if c.values() == 0 {
 			continue // it was met only in a row that was refused
 		}
-		if err := column(coder.column(c)); err != nil {
+		if err := values(c); err != nil {
 			return err
 		}
-		delete(b.properties, name)
 	}
 	return w.finish()
 }

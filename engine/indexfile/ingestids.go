@@ -48,13 +48,15 @@ func (r request) hash() uint64 {
 }
 
 // encodeIngestIDs chooses between the forms. The times are those of the file.
-func encodeIngestIDs(ids []catalog.IngestID, times timesInfo, timeParts []part, version uint32) (ingestInfo, []part) {
-	if len(ids) == 0 {
+func encodeIngestIDs(ids *pages[catalog.IngestID], times timesInfo, timeParts []part, version uint32) (ingestInfo, []part) {
+	n, r := ids.len(), ids.reader()
+	if n == 0 {
 		return ingestInfo{}, nil
 	}
-	info := ingestInfo{least: ids[0], greatest: ids[0]}
+	info := ingestInfo{least: r.at(0), greatest: r.at(0)}
 	maxIndex := uint32(0)
-	for _, id := range ids {
+	for i := range n {
+		id := r.at(i)
 		if id.Compare(info.least) < 0 {
 			info.least = id
 		}
@@ -64,26 +66,27 @@ func encodeIngestIDs(ids []catalog.IngestID, times timesInfo, timeParts []part, 
 		maxIndex = max(maxIndex, id.Index)
 	}
 	info.indexWidth = packedWidth(uint64(maxIndex))
-	indexes := part{kind: partIndexes, bytes: pack(len(ids), info.indexWidth, func(i int) uint64 { return uint64(ids[i].Index) })}
+	index := func(i int) uint32 { return r.at(i).Index }
+	indexes := packPart(partIndexes, n, info.indexWidth, func(i int) uint64 { return uint64(index(i)) })
 	timeWidth := packedWidth(info.greatest.Time - info.least.Time)
 
 	// A request of the table takes 96 bits, a row of it a code.
-	limit := max(len(ids)*int(timeWidth)/96, 16)
+	limit := max(n*int(timeWidth)/96, 16)
 	wide := limit
 	if version > 1 {
-		wide = max(limit, len(ids)/arrivalRows)
+		wide = max(limit, n/arrivalRows)
 	}
 	table, rowCodes := internRequests(ids, wide)
 	if table != nil && version > 1 {
 		info := info
-		bits := int64(len(ids)) * int64(packedWidth(uint64(len(table)-1))+info.indexWidth)
+		bits := int64(n) * int64(packedWidth(uint64(len(table)-1))+info.indexWidth)
 		if len(table) > limit {
-			bits = int64(len(ids)) * int64(timeWidth+info.indexWidth)
+			bits = int64(n) * int64(timeWidth+info.indexWidth)
 		}
 		info.indexWidth = 0
 		column := packed{bytes: timeParts[0].bytes, width: times.width}
 		most := (uint64(times.greatest) - uint64(times.base)) / uint64(times.unit)
-		if parts := encodeArrivals(&info, table, rowCodes, func(i int) uint32 { return ids[i].Index }, &column, most, bits); parts != nil {
+		if parts := encodeArrivals(&info, table, rowCodes, index, &column, most, bits); parts != nil {
 			return info, parts
 		}
 	}
@@ -96,12 +99,13 @@ func encodeIngestIDs(ids []catalog.IngestID, times timesInfo, timeParts []part, 
 		}
 		return info, []part{
 			{kind: partRequests, bytes: slices.Concat(raw(requestTimes), raw(edges)), cold: true},
-			{kind: partRequestCodes, bytes: pack(len(ids), info.codeWidth, func(i int) uint64 { return uint64(rowCodes[i]) })},
+			packPart(partRequestCodes, n, info.codeWidth, func(i int) uint64 { return uint64(rowCodes[i]) }),
 			indexes,
 		}
 	}
 	edgeCodes := map[uint32]uint64{}
-	for _, id := range ids {
+	for i := range n {
+		id := r.at(i)
 		if _, ok := edgeCodes[id.Edge]; !ok {
 			edgeCodes[id.Edge] = 0
 			info.edges = append(info.edges, id.Edge)
@@ -114,18 +118,20 @@ func encodeIngestIDs(ids []catalog.IngestID, times timesInfo, timeParts []part, 
 	info.timeBase, info.timeWidth = info.least.Time, timeWidth
 	info.codeWidth = packedWidth(uint64(len(info.edges) - 1))
 	return info, []part{
-		{kind: partIngestTimes, bytes: pack(len(ids), timeWidth, func(i int) uint64 { return ids[i].Time - info.timeBase })},
-		{kind: partEdgeCodes, bytes: pack(len(ids), info.codeWidth, func(i int) uint64 { return edgeCodes[ids[i].Edge] })},
+		packPart(partIngestTimes, n, timeWidth, func(i int) uint64 { return r.at(i).Time - info.timeBase }),
+		packPart(partEdgeCodes, n, info.codeWidth, func(i int) uint64 { return edgeCodes[r.at(i).Edge] }),
 		indexes,
 	}
 }
 
 // internRequests gives the distinct requests in order and each row's code; nil
 // if there are more than limit.
-func internRequests(ids []catalog.IngestID, limit int) (table []request, rowCodes []uint32) {
-	rowCodes = make([]uint32, len(ids))
+func internRequests(ids *pages[catalog.IngestID], limit int) (table []request, rowCodes []uint32) {
+	rowCodes = make([]uint32, ids.len())
+	ir := ids.reader()
 	slots := make([]uint32, 64) // 1 + request by hash, 0 where free
-	for i, id := range ids {
+	for i := range rowCodes {
+		id := ir.at(i)
 		r := request{id.Time, id.Edge}
 		mask := uint64(len(slots) - 1)
 		at := r.hash() & mask

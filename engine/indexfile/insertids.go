@@ -2,7 +2,7 @@ package indexfile
 
 import (
 	"encoding/binary"
-	"unsafe"
+	"errors"
 
 	"arbor/catalog"
 )
@@ -15,20 +15,35 @@ import (
 
 // insertBuilder collects insert ids.
 type insertBuilder struct {
-	packed [][16]byte
-	forms  []Form
-	texts  []byte
-	ends   []uint64 // of the texts, one for each row in FormText
+	packed pages[[16]byte]
+	forms  pages[Form]
+	texts  pages[byte]
+	sizes  pages[uint32] // of the texts, one for each row in FormText
 }
 
 func (b *insertBuilder) add(id string) {
-	b.packed = append(b.packed, [16]byte{})
-	form := packID(&b.packed[len(b.packed)-1], id)
-	b.forms = append(b.forms, form)
+	var packed [16]byte
+	form := packID(&packed, id)
+	b.packed.add(packed)
+	b.forms.add(form)
 	if form == FormText {
-		b.texts = append(b.texts, id...)
-		b.ends = append(b.ends, uint64(len(b.texts)))
+		b.texts.tail = append(b.texts.tail, id...)
+		b.sizes.add(uint32(len(id)))
 	}
+}
+
+func (b *insertBuilder) rows() int { return b.forms.len() }
+
+func (b *insertBuilder) bytes() int64 {
+	return b.packed.bytes() + b.forms.bytes() + b.texts.bytes() + b.sizes.bytes()
+}
+
+func (b *insertBuilder) spill(s *scratch) error {
+	return errors.Join(b.packed.spill(s), b.forms.spill(s), b.texts.spill(s), b.sizes.spill(s))
+}
+
+func (b *insertBuilder) load(s *scratch) error {
+	return errors.Join(b.packed.load(s), b.forms.load(s), b.texts.load(s), b.sizes.load(s))
 }
 
 // insertInfo is what the footer says about insert ids.
@@ -38,76 +53,116 @@ type insertInfo struct {
 	repeats bool   // copies in groups have no packed id of their own
 }
 
-// encode gives the part of the packed ids and the column of the rest. Version 1 has
-// all bits of all ids.
-func (b *insertBuilder) encode(version uint32, groups []Group) (insertInfo, []part, *valueBuilder) {
+// form is the one that is packed.
+func (b *insertBuilder) form() Form {
 	var count [FormText + 1]int
-	for _, f := range b.forms {
-		count[f]++
+	forms := b.forms.reader()
+	for i := range b.rows() {
+		count[forms.at(i)]++
 	}
-	form := FormNone
 	for f := FormUUID; f <= FormHexUpper; f++ {
-		if 2*count[f] > len(b.forms) {
-			form = f
+		if 2*count[f] > b.rows() {
+			return f
 		}
 	}
-	shared := agreed(0)
-	if form != FormNone && version > 1 {
-		shared = b.agree(form)
+	return FormNone
+}
+
+// packedRows knows which rows' ids are packed.
+type packedRows struct {
+	insertInfo
+	forms  pageReader[Form]
+	packed pageReader[[16]byte]
+}
+
+func (b *insertBuilder) packedRows(info insertInfo) *packedRows {
+	return &packedRows{info, b.forms.reader(), b.packed.reader()}
+}
+
+func (p *packedRows) has(row int) bool {
+	if p.forms.at(row) != p.form || p.form == FormNone {
+		return false
 	}
-	rest := &valueBuilder{}
+	if p.shared == 0 {
+		return true
+	}
+	id := p.packed.at(row)
+	return agreedOf(&id) == p.shared
+}
+
+// id is what is packed for a row: zeros if it is not.
+func (p *packedRows) id(row int) (id [16]byte) {
+	if p.has(row) {
+		id = p.packed.at(row)
+	}
+	return id
+}
+
+// encode gives the part of the packed ids and the column of the rest, of which it
+// puts aside what is over the limit. Version 1 has all bits of all ids.
+func (b *insertBuilder) encode(version uint32, groups []Group, limit *limit) (insertInfo, []part, *valueBuilder, error) {
+	info := insertInfo{form: b.form()}
+	if info.form != FormNone && version > 1 {
+		info.shared = b.agree(info.form)
+	}
+	rest, err := b.rest(info, limit)
+	if err != nil || info.form == FormNone {
+		return info, nil, rest, err
+	}
+	rows := b.packedRows(info)
+	var repeats repeats
+	if version > 1 {
+		repeats = b.repeats(groups, rows)
+		info.repeats = repeats.len() > 0
+	}
+	row := -1
+	next := func(int) [16]byte {
+		for row++; repeats.first(row) != row; row++ {
+		}
+		return rows.id(row)
+	}
+	n := b.rows() - repeats.len()
+	if info.shared != 0 {
+		return info, []part{shortPart(n, next)}, rest, nil
+	}
+	return info, []part{slotsPart(partPackedIDs, n, 16, n, func(i int) int { return i }, func(piece []byte, at, i int) {
+		id := next(i)
+		copy(piece[16*at:], id[:])
+	})}, rest, nil
+}
+
+// rest are the ids that are not packed.
+func (b *insertBuilder) rest(info insertInfo, limit *limit) (*valueBuilder, error) {
+	rest := &valueBuilder{most: maxDictionaryEntries}
 	var buf [36]byte
-	textNumber, start := 0, uint64(0)
-	for i, f := range b.forms {
+	texts, sizes, packed := b.texts.reader(), b.sizes.reader(), b.packed.reader()
+	textNumber, start := 0, 0
+	rows := b.packedRows(info)
+	var long []byte
+	for i := range b.rows() {
+		if rows.has(i) {
+			continue
+		}
 		var v catalog.Value
-		switch f {
-		case form:
-			if form == FormNone {
-				break
-			}
-			if shared == 0 || agreedOf(&b.packed[i]) == shared {
-				continue
-			}
-			b.forms[i] = FormText // what is packed below leaves it out
-			v = catalog.String(text(appendID(buf[:0], f, &b.packed[i])))
+		switch f := rows.forms.at(i); f {
 		case FormNone:
 		case FormText:
-			end := b.ends[textNumber]
-			v = catalog.String(text(b.texts[start:end]))
-			textNumber, start = textNumber+1, end
+			size := int(sizes.at(textNumber))
+			long = texts.appendTo(long[:0], start, start+size)
+			v = catalog.String(text(long))
+			textNumber, start = textNumber+1, start+size
 		default:
-			v = catalog.String(text(appendID(buf[:0], f, &b.packed[i])))
+			id := packed.at(i)
+			v = catalog.String(text(appendID(buf[:0], f, &id)))
 		}
 		rest.add(uint32(i), v)
-	}
-	if form == FormNone {
-		return insertInfo{}, nil, rest
-	}
-	for i := range b.packed {
-		if b.forms[i] != form {
-			b.packed[i] = [16]byte{}
-		}
-	}
-	info := insertInfo{form: form, shared: shared}
-	if version > 1 {
-		repeats := b.repeats(groups, func(row int) bool { return b.forms[row] == form })
-		if info.repeats = repeats.len() > 0; info.repeats {
-			n := 0
-			for row, id := range b.packed {
-				if repeats.first(row) == row {
-					b.packed[n] = id
-					n++
-				}
+		if rest.values()%lookRows == 0 {
+			if err := limit.keep(rest); err != nil {
+				return nil, err
 			}
-			b.packed = b.packed[:n]
 		}
 	}
-	if shared != 0 {
-		return info, []part{{kind: partPackedIDs, bytes: shorten(b.packed)}}, rest
-	}
-	// Arrays follow each other without gaps, and there is one at least.
-	packed := unsafe.Slice(&b.packed[0][0], 16*len(b.packed))
-	return info, []part{{kind: partPackedIDs, bytes: packed}}, rest
+	return rest, nil
 }
 
 // insertIDs reads them.

@@ -57,7 +57,7 @@ func TestFormsAreMet(t *testing.T) {
 	met := map[string]int{}
 	for seed := range 60 {
 		r := rand.New(rand.NewPCG(uint64(seed), 5))
-		file := builtForm(t, randomShape(r, 50+r.IntN(400)*(1+seed%7)).make(r), Meta{}, fileForm{MaxColumns, Version, true})
+		file := builtForm(t, randomShape(r, 50+r.IntN(400)*(1+seed%7)).make(r), Meta{}, fileForm{maxColumns: MaxColumns, version: Version, short: true})
 		if file.footer.ingest.arrivals != nil {
 			met["arrivals"]++
 			if file.footer.ingest.arrivals.late > 0 {

@@ -45,15 +45,20 @@ func pack(n int, width uint8, at func(i int) uint64) []byte {
 	if len(out) == 0 {
 		return out
 	}
+	packInto(out, 0, n, width, at)
+	return out
+}
+
+// packInto packs the values [lo, hi) into zeros.
+func packInto(out []byte, lo, hi int, width uint8, at func(i int) uint64) {
 	bit := 0
-	for i := range n {
+	for i := lo; i < hi; i++ {
 		v := at(i)
 		p := out[bit>>3:]
 		shift := bit & 7
 		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|v<<shift)
 		bit += int(width)
 	}
-	return out
 }
 
 // at is value i.

@@ -1,5 +1,7 @@
 package indexfile
 
+import "io"
+
 // A part is an array that a reader uses as a whole: the codes of a column, its
 // dictionary, the ends of its runs. Long parts are sections of their own, short
 // ones share one section, the pool.
@@ -7,6 +9,8 @@ type part struct {
 	kind  partKind
 	bytes []byte
 	cold  bool // may be compressed: it is decoded before use
+	// write gives the bytes piece by piece, when the part is written, instead.
+	write func(io.Writer) error
 }
 
 type partKind uint8

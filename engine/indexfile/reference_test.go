@@ -33,12 +33,13 @@ type fileForm struct {
 	maxColumns int // of properties
 	version    uint32
 	short      bool // encodes the shortest columns, too
+	maxEntries int  // of a dictionary; 0 is the usual
 }
 
 var newest = fileForm{maxColumns: MaxColumns, version: Version}
 
 // forms are those that everything is tried with.
-var forms = []fileForm{newest, {MaxColumns, Version, true}, {MaxColumns, 1, false}}
+var forms = []fileForm{newest, {maxColumns: MaxColumns, version: Version, short: true}, {maxColumns: MaxColumns, version: 1}}
 
 // writeForm makes a file in a form.
 func writeForm(t testing.TB, fs vfs.FS, name string, rows []Row, m Meta, f fileForm) {

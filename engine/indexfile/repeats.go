@@ -73,15 +73,21 @@ func (r *repeats) slot(i int) int {
 }
 
 // repeats are those that the builder can leave out: all, or none.
-func (b *insertBuilder) repeats(groups []Group, packed func(row int) bool) repeats {
-	r, ok := findRepeats(groups, len(b.packed), packed)
-	if !ok {
+func (b *insertBuilder) repeats(groups []Group, packed *packedRows) repeats {
+	r, ok := findRepeats(groups, b.rows(), packed.has)
+	if !ok || r.len() == 0 {
 		return repeats{}
 	}
-	for row := range b.packed {
-		if b.packed[r.first(row)] != b.packed[row] {
+	ids := b.packed.reader()
+	n := 0
+	for row := range b.rows() {
+		if !bitGet(r.ranks.bitmap, row) {
+			continue
+		}
+		if packed.id(int(r.firsts[n])) != ids.at(row) {
 			return repeats{}
 		}
+		n++
 	}
 	return r
 }

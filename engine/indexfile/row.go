@@ -24,6 +24,11 @@ func (r *Row) Compare(o *Row) int {
 	if c := strings.Compare(r.DistinctID, o.DistinctID); c != 0 {
 		return c
 	}
+	return r.compareTime(o)
+}
+
+// compareTime is Compare for rows of one user.
+func (r *Row) compareTime(o *Row) int {
 	switch {
 	case r.Time < o.Time:
 		return -1

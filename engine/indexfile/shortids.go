@@ -1,6 +1,9 @@
 package indexfile
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"io"
+)
 
 // Six bits of a UUID are always the same: the four of its version, in byte 6, and
 // the two of its variant, in byte 8. Where all packed ids of a file agree in them
@@ -29,9 +32,11 @@ const mayDiffer = 32
 func (b *insertBuilder) agree(form Form) agreed {
 	var counts [2 * agreedAny]int
 	total := 0
-	for i, f := range b.forms {
-		if f == form {
-			counts[agreedOf(&b.packed[i])]++
+	forms, packed := b.forms.reader(), b.packed.reader()
+	for i := range b.rows() {
+		if forms.at(i) == form {
+			id := packed.at(i)
+			counts[agreedOf(&id)]++
 			total++
 		}
 	}
@@ -45,20 +50,39 @@ func (b *insertBuilder) agree(form Form) agreed {
 
 func shortLen(n int) int { return (n*shortBits+7)/8 + packedSpare }
 
-// shorten packs ids without the bits that they share.
-func shorten(ids [][16]byte) []byte {
-	out := make([]byte, shortLen(len(ids)))
-	for i := range ids {
-		hi, lo := binary.BigEndian.Uint64(ids[i][:]), binary.BigEndian.Uint64(ids[i][8:])
-		hi = hi>>16<<12 | hi&(1<<12-1)
-		lo &= 1<<62 - 1
-		at, shift := i*shortBits>>3, i*shortBits&7
-		first, second := hi|lo<<60, lo>>4
-		p := out[at : at+16]
-		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|first<<shift)
-		binary.LittleEndian.PutUint64(p[8:], first>>(64-shift)|second<<shift)
-	}
-	return out
+// shortPart packs ids without the bits that they share. A piece of a multiple of 4
+// ends with a byte.
+func shortPart(n int, next func(i int) [16]byte) part {
+	return part{kind: partPackedIDs, write: func(w io.Writer) error {
+		room := make([]byte, shortLen(min(n, pieceValues)))
+		for lo := 0; lo < n; lo += pieceValues {
+			hi := min(lo+pieceValues, n)
+			b := room[:shortLen(hi-lo)]
+			clear(b)
+			for i := range hi - lo {
+				shorten(b, i, next(lo+i))
+			}
+			if hi < n {
+				b = b[:len(b)-packedSpare]
+			}
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+// shorten puts an id in its place.
+func shorten(b []byte, i int, id [16]byte) {
+	hi, lo := binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(id[8:])
+	hi = hi>>16<<12 | hi&(1<<12-1)
+	lo &= 1<<62 - 1
+	at, shift := i*shortBits>>3, i*shortBits&7
+	first, second := hi|lo<<60, lo>>4
+	p := b[at : at+16]
+	binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|first<<shift)
+	binary.LittleEndian.PutUint64(p[8:], first>>(64-shift)|second<<shift)
 }
 
 // shortID is the i-th id, as two numbers.

@@ -23,13 +23,16 @@ type timesInfo struct {
 var timeUnits = [...]int64{catalog.Second, catalog.Millisecond, catalog.Microsecond}
 
 // encodeTimes chooses the largest unit that loses nothing.
-func encodeTimes(times []int64) (timesInfo, []part) {
-	if len(times) == 0 {
+func encodeTimes(times *pages[int64]) (timesInfo, []part) {
+	n := times.len()
+	r := times.reader()
+	if n == 0 {
 		return timesInfo{unit: catalog.Microsecond}, nil
 	}
-	info := timesInfo{least: times[0], greatest: times[0]}
+	info := timesInfo{least: r.at(0), greatest: r.at(0)}
 	unit := 0
-	for _, t := range times {
+	for i := range n {
+		t := r.at(i)
 		info.least, info.greatest = min(info.least, t), max(info.greatest, t)
 		for t%timeUnits[unit] != 0 {
 			unit++
@@ -38,15 +41,16 @@ func encodeTimes(times []int64) (timesInfo, []part) {
 	info.base, info.unit = info.least, timeUnits[unit]
 	// The difference may pass the greatest int64, not the greatest uint64.
 	info.width = packedWidth((uint64(info.greatest) - uint64(info.base)) / uint64(info.unit))
-	offsets := pack(len(times), info.width, func(i int) uint64 {
-		return (uint64(times[i]) - uint64(info.base)) / uint64(info.unit)
+	offsets := pack(n, info.width, func(i int) uint64 {
+		return (uint64(r.at(i)) - uint64(info.base)) / uint64(info.unit)
 	})
 	parts := []part{{kind: partTimes, bytes: offsets}}
-	if len(times) > BlockRows {
+	if n > BlockRows {
 		var zones []byte
-		for lo := 0; lo < len(times); lo += BlockRows {
-			least, greatest := times[lo], times[lo]
-			for _, t := range times[lo:min(lo+BlockRows, len(times))] {
+		for lo := 0; lo < n; lo += BlockRows {
+			least, greatest := r.at(lo), r.at(lo)
+			for i := lo; i < min(lo+BlockRows, n); i++ {
+				t := r.at(i)
 				least, greatest = min(least, t), max(greatest, t)
 			}
 			zones = binary.LittleEndian.AppendUint64(zones, uint64(least))

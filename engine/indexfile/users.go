@@ -28,12 +28,11 @@ type userBuilder struct {
 
 func (b *userBuilder) init() { b.chunks.size, b.chunks.encoder = userChunkBytes, zstdQuick() }
 
-// add takes the next row's user.
+// again takes another row of the last user.
+func (b *userBuilder) again() { b.run++ }
+
+// add takes the first row of the next user.
 func (b *userBuilder) add(distinctID string) {
-	if b.run > 0 && string(b.last) == distinctID {
-		b.run++
-		return
-	}
 	b.endRun()
 	b.last = append(b.last[:0], distinctID...)
 	b.run = 1
@@ -52,13 +51,13 @@ func (b *userBuilder) endRun() {
 }
 
 // encode gives the column and the file's part.
-func (b *userBuilder) encode() (columnInfo, []part, part) {
+func (b *userBuilder) encode(s *scratch) (columnInfo, []part, part) {
 	b.endRun()
 	b.chunks.flush()
 	info := columnInfo{placement: placeAll, layout: layoutChunks, slots: b.count}
 	info.kinds[catalog.KindString] = int32(b.count)
 	return info, []part{
-		{kind: partChunks, bytes: b.chunks.bytes},
+		b.chunks.part(s),
 		{kind: partChunkIndex, bytes: b.chunks.index},
 		{kind: partFirsts, bytes: appendTexts(nil, b.firsts), cold: true},
 	}, part{kind: partRunLengths, bytes: b.lengths, cold: true}

@@ -9,26 +9,37 @@ import (
 )
 
 // valueBuilder collects the values of one column while the file is built: each
-// distinct value once, and a code for each row that has one.
+// distinct value once, and a code for each row that has one. Both may be put
+// aside; see spilledvalues.go.
 type valueBuilder struct {
 	name string
 	// expected is about how many rows the file will have, 0 if that is not known.
 	expected int
-	// rows are the ordinals of the values; nil as long as every row has one.
-	rows  []uint32
-	codes []uint32
+	// most is how many entries a dictionary may have.
+	most  int
+	codes pages[uint32]
+	// dense is how many of the first rows have a value each; rows are the ordinals
+	// of the values after those.
+	dense int
+	rows  pages[uint32]
 	kinds [catalog.KindJSON + 1]int32 // values of each kind
 
-	entries []valueEntry
-	texts   []byte
-	table   []uint32 // 1 + entry by hash, 0 where free; its length is a power of two
-	last    uint32   // the code added last
+	valueTable
+	table []uint32 // 1 + entry by hash, 0 where free; its length is a power of two
+	last  uint32   // the code added last
 	// textBytes is the length of all values' texts, repeated ones repeatedly.
 	textBytes int64
+	aside     asideValues
 
 	// next is the column that followed this one in the row before: the guess
 	// that saves looking up a name.
 	next *valueBuilder
+}
+
+// valueTable are distinct values; their numbers are codes.
+type valueTable struct {
+	entries []valueEntry
+	texts   []byte
 }
 
 type valueEntry struct {
@@ -38,30 +49,29 @@ type valueEntry struct {
 	text, hash uint64 // where the text starts; the hash of all
 }
 
-// value is an entry; its text aliases the builder.
-func (b *valueBuilder) value(code uint32) catalog.Value {
-	e := &b.entries[code]
-	return catalog.Value{Kind: e.kind, Bits: e.bits, Text: text(b.texts[e.text : e.text+uint64(e.size)])}
+// value is an entry; its text aliases the table.
+func (t *valueTable) value(code uint32) catalog.Value {
+	e := &t.entries[code]
+	return catalog.Value{Kind: e.kind, Bits: e.bits, Text: text(t.texts[e.text : e.text+uint64(e.size)])}
 }
+
+// values is how many there are.
+func (b *valueBuilder) values() int { return b.codes.len() }
 
 // add takes the value of a row after all rows added so far.
 func (b *valueBuilder) add(row uint32, v catalog.Value) {
-	if n := len(b.codes); n == cap(b.codes) && n >= 1024 && n < b.expected && int(row) < 2*n {
-		b.codes = slices.Grow(b.codes, b.expected-n) // most rows have a value
+	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
+		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
 	}
-	if n := len(b.codes); b.rows != nil || int(row) != n {
-		if b.rows == nil {
-			b.rows = make([]uint32, n, n+1)
-			for i := range b.rows {
-				b.rows[i] = uint32(i)
-			}
-		}
-		b.rows = append(b.rows, row)
+	if int(row) == b.dense && b.codes.len() == b.dense {
+		b.dense++
+	} else {
+		b.rows.add(row)
 	}
 	code := b.code(v)
 	b.kinds[v.Kind]++
 	b.textBytes += int64(b.entries[code].size)
-	b.codes = append(b.codes, code)
+	b.codes.add(code)
 	b.last = code
 }
 
@@ -79,10 +89,14 @@ func (b *valueBuilder) code(v catalog.Value) uint32 {
 	if len(b.entries) > 0 && b.same(b.last, v) {
 		return b.last
 	}
+	return b.intern(v, hashValue(v))
+}
+
+// intern is code for a value of which the hash is known.
+func (b *valueBuilder) intern(v catalog.Value, hash uint64) uint32 {
 	if 4*len(b.entries) >= 3*len(b.table) {
 		b.grow()
 	}
-	hash := hashValue(v)
 	mask := uint64(len(b.table) - 1)
 	at := hash & mask
 	for ; b.table[at] != 0; at = (at + 1) & mask {
@@ -123,6 +137,15 @@ func hashValue(v catalog.Value) uint64 {
 	return xxh3.HashStringSeed(v.Text, uint64(v.Kind))
 }
 
+// tables gives the distinct values: one table of all, or, where they are too many
+// for a dictionary, several that share some.
+func (b *valueBuilder) tables() []valueTable {
+	if b.aside.split {
+		return b.aside.tables
+	}
+	return []valueTable{b.valueTable}
+}
+
 // sort puts the entries in the order of compareValues and changes the codes
 // to match. The table is of no use any more, so it is dropped.
 func (b *valueBuilder) sort() {
@@ -139,15 +162,79 @@ func (b *valueBuilder) sort() {
 		sorted[rank], to[code] = b.entries[code], uint32(rank)
 	}
 	b.entries = sorted
-	for i, code := range b.codes {
-		b.codes[i] = to[code]
+	if b.codes.ended > 0 {
+		b.aside.rank(to, b.values())
+		return
+	}
+	for i, code := range b.codes.tail {
+		b.codes.tail[i] = to[code]
 	}
 }
 
+// valueReader reads the values of a column, in order.
+type valueReader struct {
+	builder *valueBuilder
+	codes   pageReader[uint32]
+	rows    pageReader[uint32]
+	dense   int
+	split   bool
+
+	// Of the epoch at hand, for values that were put aside:
+	from, end int
+	to        []uint32 // the codes of all by those of the epoch; nil if they are the same
+	valueTable
+}
+
+func (b *valueBuilder) reader() *valueReader {
+	r := &valueReader{builder: b, codes: b.codes.reader(), rows: b.rows.reader(), dense: b.dense, split: b.aside.split, end: b.values()}
+	r.valueTable = b.valueTable
+	if len(b.aside.epochs) > 0 {
+		r.end = 0
+	}
+	return r
+}
+
 // row is the ordinal of the i-th value.
-func (b *valueBuilder) row(i int) int {
-	if b.rows == nil {
+func (r *valueReader) row(i int) int {
+	if i < r.dense {
 		return i
 	}
-	return int(b.rows[i])
+	return int(r.rows.at(i - r.dense))
+}
+
+// slot is the slot of the i-th value.
+func (r *valueReader) slot(info *columnInfo, i int) int {
+	if info.placement == placeSparse {
+		return i
+	}
+	return r.row(i)
+}
+
+// code is the i-th value's code in the table at hand.
+func (r *valueReader) code(i int) uint32 {
+	if i < r.from || i >= r.end {
+		r.enter(i)
+	}
+	code := r.codes.at(i)
+	if r.to != nil {
+		code = r.to[code]
+	}
+	return code
+}
+
+// value is the i-th value.
+func (r *valueReader) of(i int) catalog.Value { return r.value(r.code(i)) }
+
+// bits are those of the i-th value.
+func (r *valueReader) bits(i int) uint64 { return r.entries[r.code(i)].bits }
+
+// changes reports whether the i-th value, of which the code is given with that of
+// the one before, is another than that.
+func (r *valueReader) changes(i int, last, code uint32) bool {
+	if i == 0 || !r.split || i != r.from {
+		return i == 0 || code != last
+	}
+	before := r.of(i - 1) // of another table
+	now := r.of(i)
+	return before.Kind != now.Kind || before.Bits != now.Bits || before.Text != now.Text
 }
