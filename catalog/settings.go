@@ -37,6 +37,7 @@ const (
 	SettingMaxColumns     = "max_columns"
 	SettingMaxQueryMemory = "max_query_memory"
 	SettingReplicas       = "replicas"
+	SettingIndexMemory    = "index_memory"
 )
 
 const day = int64(24 * time.Hour)
@@ -59,6 +60,8 @@ var Settings = []Setting{
 		"A statement whose groups, sorted rows and other state take more memory than this fails; it is counted apart beside the data and in the SQL layer."},
 	{SettingReplicas, UnitCount, 0, 0, 8,
 		"Members that each event is stored on, as far as there are so many; 0 stands for 3. A change moves what is stored."},
+	{SettingIndexMemory, UnitBytes, 512 << 20, 1 << 20, 1 << 40,
+		"About what indexing may take in memory; what is over goes to a temporary file in the data directory."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -99,6 +102,9 @@ func (c *Catalog) MaxQueryMemory() int64 { return c.number(SettingMaxQueryMemory
 
 // Replicas is the setting replicas.
 func (c *Catalog) Replicas() int { return int(c.number(SettingReplicas)) }
+
+// IndexMemory is the setting index_memory.
+func (c *Catalog) IndexMemory() int64 { return c.number(SettingIndexMemory) }
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

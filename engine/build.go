@@ -42,6 +42,7 @@ type build struct {
 	finder   finder
 	matchers []matcher
 	cross    []indexfile.Cross
+	having   []userRows // scratch
 	marks    tombstones
 	// dots are those of all named batches that the sources hold.
 	dots dot.Set
@@ -153,8 +154,14 @@ func (b *build) readLogged(ctx context.Context) error {
 // write adds the rows, users after users, and writes the file under a name that
 // no opening takes for a file.
 func (b *build) write(ctx context.Context) error {
+	dir := b.view.shard.dir
+	if err := b.engine.fs.MkdirAll(dir); err != nil {
+		return err
+	}
 	options := b.engine.opts.Files
 	options.Rows = int(b.want.Count)
+	options.Memory = max(b.memory()/rowsShare, 1)
+	options.FS, options.Aside = b.engine.fs, path.Join(dir, b.asideName())
 	b.writer = indexfile.NewBuilder(options)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -173,18 +180,38 @@ func (b *build) write(ctx context.Context) error {
 	}
 	b.finder.finish()
 	slices.SortStableFunc(b.cross, func(a, b indexfile.Cross) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
-	dir := b.view.shard.dir
-	if err := b.engine.fs.MkdirAll(dir); err != nil {
-		return err
-	}
 	if err := b.writer.Write(b.engine.fs, dir, b.newName(), b.meta()); err != nil {
 		return err
 	}
+	if err := b.writer.Close(); err != nil {
+		return err
+	}
+	b.writer = nil
 	b.engine.opts.Faults.written(path.Join(dir, b.newName()))
 	return nil
 }
 
 func (b *build) newName() string { return b.name.String() + newSuffix }
+
+// asideName is of the file for what of the rows is over the limit. No opening
+// takes it for a file, but removes it.
+func (b *build) asideName() string { return b.name.String() + asideSuffix }
+
+// The shares of a build's memory: rows as they are collected, and ingest ids as
+// they are compared. What is left is for the sources, for one column as it is
+// written, and for what the collector has not found yet.
+const (
+	rowsShare = 4
+	idsShare  = 8
+)
+
+// memory is about what the build may take.
+func (b *build) memory() int64 {
+	if n := b.engine.opts.IndexBytes; n > 0 {
+		return n
+	}
+	return b.engine.catalog.Load().IndexMemory()
+}
 
 func (b *build) meta() indexfile.Meta {
 	m := indexfile.Meta{
@@ -221,6 +248,9 @@ func (b *build) cut() (upTo cut) {
 // in the files that stay.
 func (b *build) addUser(user string, rows []sourceRow) error {
 	b.last = b.last[:0]
+	b.finder.begin(uint32(b.writer.Rows()))
+	b.job.done.Add(int64(len(rows)))
+	added := rows[:0] // those that are no repeats
 	for _, r := range rows {
 		e, err := b.rows.event(r)
 		if err != nil {
@@ -233,8 +263,9 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 		if repeat {
 			continue
 		}
+		added = append(added, r)
 		if !b.engine.ignoreDuplicates {
-			if err := b.finder.add(e, uint32(b.writer.Rows()), r); err != nil {
+			if err := b.finder.add(e, r); err != nil {
 				return err
 			}
 		}
@@ -244,15 +275,13 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 			}
 		}
 	}
-	b.job.done.Add(int64(len(rows)))
-	if err := b.finder.group(); err != nil {
+	if b.engine.ignoreDuplicates {
+		return nil
+	}
+	if err := b.finder.group(added); err != nil {
 		return err
 	}
-	if err := b.crossUser(user); err != nil {
-		return err
-	}
-	b.finder.reset()
-	return nil
+	return b.crossUser(user, added)
 }
 
 // isRepeat reports whether a row is one that was just added. Physical repeats
@@ -277,49 +306,64 @@ func (b *build) isRepeat(e *event.Event, from sourceRow) (bool, error) {
 	return false, nil
 }
 
+// userRows are where a user's rows are in a file that stays.
+type userRows struct {
+	matcher *matcher
+	lo, hi  int
+}
+
+// maxProbes is how many rows of a user are looked for at a time.
+const maxProbes = 1 << 14
+
 // crossUser looks for the user's new rows in the files that stay. Of each group
 // one row speaks for all, in either file.
-func (b *build) crossUser(user string) error {
-	var probes []probe
+func (b *build) crossUser(user string, rows []sourceRow) error {
+	b.having = b.having[:0]
 	for i := range b.matchers {
 		m := &b.matchers[i]
 		lo, hi, err := m.users.seek(user)
 		if err != nil {
 			return err
 		}
-		if lo == hi {
-			continue
+		if lo < hi {
+			b.having = append(b.having, userRows{m, lo, hi})
 		}
-		if probes == nil {
-			if probes, err = b.probes(); err != nil {
-				return err
-			}
+	}
+	if len(b.having) == 0 {
+		return nil
+	}
+	for from := 0; from < len(rows); from += maxProbes {
+		probes, err := b.probes(rows, from, min(from+maxProbes, len(rows)))
+		if err != nil {
+			return err
 		}
-		err = m.matchUser(probes, lo, hi, func(p *probe, other uint32) error {
-			e, err := m.event(int(other))
+		for _, h := range b.having {
+			err := h.matcher.matchUser(probes, h.lo, h.hi, func(p *probe, other uint32) error {
+				e, err := h.matcher.event(int(other))
+				if err != nil {
+					return err
+				}
+				b.cross = append(b.cross, indexfile.Cross{
+					Ordinal: b.finder.first + p.number, File: h.matcher.file.name.String(), Other: other, Same: fingerprintOf(e) == p.payload,
+				})
+				return nil
+			})
 			if err != nil {
 				return err
 			}
-			b.cross = append(b.cross, indexfile.Cross{
-				Ordinal: b.finder.rows[p.number].ordinal, File: m.file.name.String(), Other: other, Same: fingerprintOf(e) == p.payload,
-			})
-			return nil
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// probes are the user's new rows, one of each group.
-func (b *build) probes() ([]probe, error) {
-	probes := make([]probe, 0, len(b.finder.rows))
-	for i, r := range b.finder.rows {
-		if r.copy {
+// probes are the rows [from, to) of the user's, one of each group.
+func (b *build) probes(rows []sourceRow, from, to int) ([]probe, error) {
+	probes := make([]probe, 0, to-from)
+	for i := from; i < to; i++ {
+		if b.finder.isCopy(i) {
 			continue
 		}
-		e, err := b.rows.again(r.from)
+		e, err := b.rows.again(rows[i])
 		if err != nil {
 			return nil, err
 		}
@@ -351,6 +395,12 @@ func (b *build) publish(context.Context) error {
 // discard removes what a failed build left, if it can. A file that got its name
 // stays: it is proven.
 func (b *build) discard() {
+	if b.writer != nil {
+		if err := b.writer.Close(); err != nil {
+			b.engine.logger.Warn("remove what was put aside", "shard", b.view.shard.key.String(), "file", b.asideName(), "error", err)
+		}
+		b.writer = nil
+	}
 	if err := b.engine.fs.Remove(path.Join(b.view.shard.dir, b.newName())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		b.engine.logger.Warn("remove unfinished file", "shard", b.view.shard.key.String(), "file", b.newName(), "error", err)
 	}

@@ -17,7 +17,7 @@ func (b *build) census(ctx context.Context) error {
 	if err := b.countRows(ctx); err != nil {
 		return err
 	}
-	if err := b.collideWithOthers(); err != nil {
+	if err := b.collideWithOthers(ctx); err != nil {
 		return err
 	}
 	b.want = b.want.Sub(b.marks.compact())
@@ -36,54 +36,87 @@ func (b *build) countLogged(batch *event.Batch) {
 }
 
 // countRows counts the rows of the source files, by what they say of themselves:
-// it was proven when they were made.
+// it was proven when they were made. An id that is in two of them is looked into,
+// and of an adopted file each: it was proven by another member.
 func (b *build) countRows(ctx context.Context) error {
 	for _, f := range b.sources {
 		b.want = b.want.Add(f.digest())
-		if len(b.sources) == 1 && b.adopted == nil {
-			continue
-		}
-		for row := range f.rows() {
-			if row%pieceRows == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			id, err := f.reader.IngestID(row)
-			if err != nil {
+	}
+	compared := b.sources
+	if b.adopted != nil {
+		compared = append(slices.Clone(compared), b.adopted)
+	}
+	windows, err := idWindows(compared, b.windowRows())
+	if err != nil {
+		return err
+	}
+	for _, w := range windows {
+		var ids idTable
+		for _, f := range b.sources {
+			if err := w.each(ctx, f, ids.add); err != nil {
 				return err
 			}
-			b.ids.add(id)
+		}
+		if err := b.resolve(ids.twice); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// windowRows is how many rows' ids the build compares at a time.
+func (b *build) windowRows() int { return int(b.memory() / idsShare / idBytes) }
+
 // collideWithOthers looks for the new ids in the files that stay: a row with the
 // same id is the same event, or both are damaged. Rows of files were looked for
 // when their files were built, unless that was another member.
-func (b *build) collideWithOthers() error {
-	if len(b.refs) == 0 && b.adopted == nil {
-		return nil
-	}
+func (b *build) collideWithOthers(ctx context.Context) error {
 	for _, f := range b.others {
-		rows, err := f.locate(b.ids.between(f.minID, f.maxID))
-		if err != nil {
-			return err
-		}
-		forms, err := b.newForms(rows)
-		if err != nil {
-			return err
-		}
-		c := f.cursor()
-		for _, r := range rows {
-			e, err := c.event(int(r.ordinal))
-			if err != nil {
+		if len(b.refs) > 0 {
+			if err := b.collide(f, b.ids.between(f.minID, f.maxID)); err != nil {
 				return err
 			}
-			form := formOf(e)
-			for _, mine := range forms(r.id) {
-				if mine != form {
-					b.damage(r.id)
-				}
+		}
+		if b.adopted == nil {
+			continue
+		}
+		windows, err := idWindows([]*file{f, b.adopted}, b.windowRows())
+		if err != nil {
+			return err
+		}
+		for _, w := range windows {
+			var ids []catalog.IngestID
+			if err := w.each(ctx, b.adopted, func(id catalog.IngestID) { ids = append(ids, id) }); err != nil {
+				return err
+			}
+			if err := b.collide(f, sortIDs(ids)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// collide looks for ids in a file that stays.
+func (b *build) collide(f *file, ids []catalog.IngestID) error {
+	rows, err := f.locate(ids)
+	if err != nil {
+		return err
+	}
+	forms, err := b.newForms(rows)
+	if err != nil {
+		return err
+	}
+	c := f.cursor()
+	for _, r := range rows {
+		e, err := c.event(int(r.ordinal))
+		if err != nil {
+			return err
+		}
+		form := formOf(e)
+		for _, mine := range forms(r.id) {
+			if mine != form {
+				b.damage(r.id)
 			}
 		}
 	}

@@ -85,6 +85,9 @@ type Options struct {
 	// QueryBytes is about what the groups and sorted rows of one query may take in
 	// memory; if 0 it is the setting max_query_memory.
 	QueryBytes int64
+	// IndexBytes is about what building a file may take in memory; if 0 it is the
+	// setting index_memory.
+	IndexBytes int64
 	// DomainBytes is about what the numbered values of columns, which are kept
 	// from query to query, may take; DefaultDomainBytes if 0.
 	DomainBytes int64

@@ -121,6 +121,8 @@ const (
 	// newSuffix ends the name of a file that is not proven yet; it is never read
 	// at opening, but removed.
 	newSuffix = ".new"
+	// asideSuffix ends the name of a file of an unfinished build, which is removed, too.
+	asideSuffix = newSuffix + ".aside.tmp"
 )
 
 // nextFileName is a name after all of the shard's.

@@ -13,12 +13,15 @@ import (
 
 // finder finds the copies among the rows of a file as they are written. Since
 // all copies share a user and a user's rows lie together, its memory is that of
-// the largest user, and its table fits into the processor's cache.
+// the largest user, 8 bytes a row, and its table fits into the processor's cache:
+// of a user with many rows it takes a part of the hashes at a time.
 type finder struct {
 	source rowSource
-	rows   []foundRow // of the user at hand
+	first  uint32   // the ordinal of the user's first row in the new file
+	hashes []uint64 // of the user's rows: of what makes one a copy
 	table  hashtable
-	pairs  [][2]uint32 // numbers in rows of a row and the first one of its key
+	pairs  [][2]uint32 // numbers of a row of the user and of the first one of its key
+	copies []uint32    // numbers of rows that are copies of earlier ones, ascending
 	groups []indexfile.Group
 	hidden []uint32
 
@@ -28,18 +31,15 @@ type finder struct {
 	slab    []indexfile.Member // of the groups
 }
 
-// foundRow is a row of the user at hand.
-type foundRow struct {
-	hash    uint64 // of what makes it a copy
-	ordinal uint32 // in the new file
-	from    sourceRow
-	copy    bool // of an earlier row
+// begin makes room for the next user, whose first row has that ordinal.
+func (f *finder) begin(first uint32) {
+	f.first, f.hashes, f.pairs, f.copies = first, f.hashes[:0], f.pairs[:0], f.copies[:0]
 }
 
 // add takes a row of the user at hand.
-func (f *finder) add(e *event.Event, ordinal uint32, from sourceRow) error {
+func (f *finder) add(e *event.Event, from sourceRow) error {
 	hash, err := f.source.copyHash(from, e)
-	f.rows = append(f.rows, foundRow{hash: hash, ordinal: ordinal, from: from})
+	f.hashes = append(f.hashes, hash)
 	return err
 }
 
@@ -71,42 +71,61 @@ func fingerprintOf(e *event.Event) fingerprint {
 	return fingerprint{hi, lo}
 }
 
-// few is up to how many rows of a user are compared each with each.
-const few = 8
+// few is up to how many rows of a user are compared each with each, and many how
+// many hashes are in the table at a time.
+const (
+	few  = 8
+	many = 1 << 20
+)
 
-// group finds the groups of the user at hand.
-func (f *finder) group() error {
-	f.pairs = f.pairs[:0]
-	if len(f.rows) <= few {
-		for i := 1; i < len(f.rows); i++ {
+// group finds the groups of the user at hand, whose rows were added.
+func (f *finder) group(rows []sourceRow) error {
+	switch n := len(f.hashes); {
+	case n < 2:
+		return nil
+	case n <= few:
+		for i := 1; i < n; i++ {
 			for j := range i {
-				if f.rows[i].hash == f.rows[j].hash {
+				if f.hashes[i] == f.hashes[j] {
 					f.pairs = append(f.pairs, [2]uint32{uint32(i), uint32(j)})
 					break
 				}
 			}
 		}
-	} else {
-		f.table.reset(len(f.rows))
-		for i := range f.rows {
-			hash := f.rows[i].hash
-			first, found := f.table.find(tableHash(hash), uint32(i), func(n uint32) bool { return f.rows[n].hash == hash })
-			if found {
-				f.pairs = append(f.pairs, [2]uint32{uint32(i), first})
-			}
+	default:
+		parts := uint64((n + many - 1) / many)
+		for part := range parts {
+			f.pair(part, parts)
 		}
 	}
 	if len(f.pairs) == 0 {
 		return nil
 	}
-	return f.confirm()
+	return f.confirm(rows)
 }
 
-// reset makes room for the next user.
-func (f *finder) reset() { f.rows = f.rows[:0] }
+// pair finds the pairs among one part of the hashes.
+func (f *finder) pair(part, parts uint64) {
+	f.table.reset(len(f.hashes) / int(parts))
+	for i, hash := range f.hashes {
+		if parts > 1 && mixHash(hash)>>32%parts != part {
+			continue
+		}
+		first, found := f.table.find(tableHash(hash), uint32(i), func(n uint32) bool { return f.hashes[n] == hash })
+		if found {
+			f.pairs = append(f.pairs, [2]uint32{uint32(i), first})
+		}
+	}
+}
+
+// isCopy reports whether a row of the user is a copy of an earlier one.
+func (f *finder) isCopy(number int) bool {
+	_, copied := slices.BinarySearch(f.copies, uint32(number))
+	return copied
+}
 
 // confirm turns the rows of one hash into groups by their real keys.
-func (f *finder) confirm() error {
+func (f *finder) confirm(rows []sourceRow) error {
 	slices.SortStableFunc(f.pairs, func(a, b [2]uint32) int { return cmp.Compare(a[1], b[1]) })
 	for lo := 0; lo < len(f.pairs); {
 		first := f.pairs[lo][1]
@@ -114,26 +133,27 @@ func (f *finder) confirm() error {
 		for ; lo < len(f.pairs) && f.pairs[lo][1] == first; lo++ {
 			f.numbers = append(f.numbers, f.pairs[lo][0])
 		}
-		if err := f.confirmHash(f.numbers); err != nil {
+		if err := f.confirmHash(rows, f.numbers); err != nil {
 			return err
 		}
 	}
+	slices.Sort(f.copies)
 	return nil
 }
 
 // confirmHash splits rows of one hash by their keys, nearly always into one
 // group. It uses numbers up.
-func (f *finder) confirmHash(numbers []uint32) error {
+func (f *finder) confirmHash(rows []sourceRow, numbers []uint32) error {
 	for len(numbers) > 1 {
 		var key copyKey
 		f.members = f.members[:0]
 		others := numbers[:0]
 		for i, n := range numbers {
-			e, err := f.source.again(f.rows[n].from)
+			e, err := f.source.again(rows[n])
 			if err != nil {
 				return err
 			}
-			m := memberOf(e, place{ordinal: f.rows[n].ordinal})
+			m := memberOf(e, place{ordinal: f.first + n})
 			switch {
 			case i == 0:
 				key = copyKey{strings.Clone(e.InsertID), form{m.payload, m.time}}
@@ -141,7 +161,7 @@ func (f *finder) confirmHash(numbers []uint32) error {
 				others = append(others, n)
 				continue
 			default:
-				f.rows[n].copy = true
+				f.copies = append(f.copies, n)
 			}
 			f.members = append(f.members, m)
 		}

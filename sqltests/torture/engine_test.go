@@ -44,6 +44,10 @@ func engineOptions(now func() time.Time) engine.Options {
 	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
 }
 
+// indexBytes are what lives of a member may take to build files: as much as they
+// want, nothing, so that every build puts rows aside, and a little.
+var indexBytes = []int64{0, 1, 64 << 10, 1}
+
 // fileForms are the ways in which files are written: with all encodings, however
 // few the rows, as an older arbor did, and as always.
 var fileForms = []indexfile.BuilderOptions{{Short: true}, {Version: 1}, {}}
@@ -67,6 +71,7 @@ func (m *member) open(ctx context.Context) (err error) {
 	m.options.FS = m.faulty
 	// Each life writes other files, and finds those of the lives before.
 	m.options.Files = fileForms[m.opens%len(fileForms)]
+	m.options.IndexBytes = indexBytes[m.opens%len(indexBytes)]
 	m.opens++
 	if m.metadata, err = cluster.OpenMetadata(m.faulty, path.Join(m.options.Dir, "catalog"), m.options.Logger); err != nil {
 		return err
