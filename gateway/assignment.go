@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
 // assignFunction is the function into which @x := expression is rewritten.
@@ -82,4 +84,102 @@ func (a *assignment) WithChildren(_ *sql.Context, children ...sql.Expression) (s
 		return nil, sql.ErrInvalidChildrenNumber.New(a, len(children), 1)
 	}
 	return &assignment{expression.UnaryExpressionStub{Child: children[0]}, a.name}, nil
+}
+
+// readFunction is the function that a user variable becomes which a statement gives
+// a value and also shows as it is.
+const readFunction = "arbor_variable"
+
+// readAssigned makes the columns of a result that are user variables, to which the
+// same statement gives values, be read row by row. The SQL library reads such a
+// column once, before there is a value.
+func readAssigned(s sqlparser.Statement) {
+	assigned := make(map[string]bool)
+	w := syntaxWalk{node: func(n any, _ bool) {
+		f, ok := n.(*sqlparser.FuncExpr)
+		if !ok || f == nil || f.Name.Lowered() != assignFunction || len(f.Exprs) != 2 {
+			return
+		}
+		if a, ok := f.Exprs[0].(*sqlparser.AliasedExpr); ok {
+			if v, ok := a.Expr.(*sqlparser.SQLVal); ok {
+				assigned[strings.ToLower(string(v.Val))] = true
+			}
+		}
+	}}
+	w.walk(reflect.ValueOf(s), false)
+	if len(assigned) == 0 {
+		return
+	}
+	w = syntaxWalk{node: func(n any, _ bool) {
+		a, ok := n.(*sqlparser.AliasedExpr)
+		if !ok || a == nil {
+			return
+		}
+		c, ok := a.Expr.(*sqlparser.ColName)
+		if !ok || !c.Qualifier.IsEmpty() {
+			return
+		}
+		name, isVariable := strings.CutPrefix(c.Name.Lowered(), "@")
+		if !isVariable || !assigned[name] {
+			return
+		}
+		a.Expr = &sqlparser.FuncExpr{Name: sqlparser.NewColIdent(readFunction),
+			Exprs: sqlparser.SelectExprs{&sqlparser.AliasedExpr{Expr: sqlparser.NewStrVal([]byte(name))}}}
+	}}
+	w.walk(reflect.ValueOf(s), false)
+}
+
+// newAssignedRead reads a user variable for each row.
+func newAssignedRead(ctx *sql.Context, name sql.Expression) sql.Expression {
+	return newVolatile(ctx, &assignedRead{expression.UnaryExpressionStub{Child: name}})
+}
+
+// assignedRead is the value that a user variable has when a row is computed. It is a
+// text: what it will be is not known before.
+type assignedRead struct{ expression.UnaryExpressionStub }
+
+// FunctionName is that of its rewritten form.
+func (a *assignedRead) FunctionName() string { return readFunction }
+
+// Description says what it does.
+func (a *assignedRead) Description() string { return "reads a user variable" }
+
+// String is the expression's text.
+func (a *assignedRead) String() string { return "@" + strings.Trim(a.Child.String(), "'") }
+
+// Type is a text.
+func (a *assignedRead) Type(*sql.Context) sql.Type { return types.LongText }
+
+// IsNullable is true.
+func (a *assignedRead) IsNullable(*sql.Context) bool { return true }
+
+// IsNonDeterministic is true: it is not to be computed ahead.
+func (a *assignedRead) IsNonDeterministic() bool { return true }
+
+// CollationCoercibility is that of a variable.
+func (a *assignedRead) CollationCoercibility(ctx *sql.Context) (sql.CollationID, byte) {
+	return ctx.GetCollation(), 3
+}
+
+// Eval reads the variable.
+func (a *assignedRead) Eval(ctx *sql.Context, row sql.Row) (any, error) {
+	name, err := a.Child.Eval(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	text, _ := name.(string)
+	_, v, err := ctx.GetUserVariable(ctx, text)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	v, _, err = types.LongText.Convert(ctx, v)
+	return v, err
+}
+
+// WithChildren replaces the name.
+func (a *assignedRead) WithChildren(_ *sql.Context, children ...sql.Expression) (sql.Expression, error) {
+	if len(children) != 1 {
+		return nil, sql.ErrInvalidChildrenNumber.New(a, len(children), 1)
+	}
+	return &assignedRead{expression.UnaryExpressionStub{Child: children[0]}}, nil
 }

@@ -24,10 +24,14 @@ var comparisonsInstalled sync.Once
 func installComparisons() {
 	comparisonsInstalled.Do(func() {
 		installAggregates()
+		installWindowValues()
 		rule := analyzer.Rule{Id: ownComparisonsID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return ownComparisons(ctx, n)
 		}}
-		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, rule)
+		unions := analyzer.Rule{Id: unionTypesID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
+			return unionTypes(ctx, n)
+		}}
+		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, rule, unions)
 		analyzer.AlwaysBeforeDefault = append(analyzer.AlwaysBeforeDefault, rule)
 	})
 }

@@ -12,6 +12,8 @@ import (
 // has the tables events and events_all, and views.
 type database struct {
 	noProcedures
+	noTriggers
+	noEvents
 	gateway *Gateway
 	project *catalog.Project
 }
@@ -25,6 +27,7 @@ var (
 	_ sql.TableRenamer      = (*database)(nil)
 	_ sql.CollatedDatabase  = (*database)(nil)
 	_ sql.TriggerDatabase   = (*database)(nil)
+	_ sql.EventDatabase     = (*database)(nil)
 
 	_ sql.StoredProcedureDatabase = (*database)(nil)
 	_ sql.StoredProcedureDatabase = (*arborDatabase)(nil)
@@ -121,45 +124,4 @@ func (d *database) DropTable(_ *sql.Context, name string) error {
 // RenameTable refuses.
 func (d *database) RenameTable(_ *sql.Context, name, _ string) error {
 	return unsupported("RENAME TABLE %s: "+onlyEvents+"CREATE VIEW gives events another name", name)
-}
-
-// GetTriggers lists none.
-func (d *database) GetTriggers(*sql.Context) ([]sql.TriggerDefinition, error) { return nil, nil }
-
-// CreateTrigger refuses.
-func (d *database) CreateTrigger(_ *sql.Context, t sql.TriggerDefinition) error {
-	return unsupported("CREATE TRIGGER %s: arbor has no triggers", t.Name)
-}
-
-// DropTrigger finds none.
-func (d *database) DropTrigger(_ *sql.Context, name string) error {
-	return sql.ErrTriggerDoesNotExist.New(name)
-}
-
-// noProcedures is a database without procedures of its own: those of arbor are
-// found before a database is asked.
-type noProcedures struct{}
-
-// GetStoredProcedure finds none.
-func (noProcedures) GetStoredProcedure(*sql.Context, string) (sql.StoredProcedureDetails, bool, error) {
-	return sql.StoredProcedureDetails{}, false, nil
-}
-
-// GetStoredProcedures lists none.
-func (noProcedures) GetStoredProcedures(*sql.Context) ([]sql.StoredProcedureDetails, error) {
-	return nil, nil
-}
-
-// SaveStoredProcedure refuses.
-func (noProcedures) SaveStoredProcedure(*sql.Context, sql.StoredProcedureDetails) error {
-	return refuseProcedures()
-}
-
-// DropStoredProcedure finds none.
-func (noProcedures) DropStoredProcedure(_ *sql.Context, name string) error {
-	return sql.ErrStoredProcedureDoesNotExist.New(name)
-}
-
-func refuseProcedures() error {
-	return unsupported("arbor's procedures are built in; SELECT * FROM arbor.procedures lists them")
 }

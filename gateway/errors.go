@@ -48,6 +48,8 @@ const (
 	codeLockWait            = 1205
 	codeIncompleteRollback  = 1196
 	codeTooManyStatements   = 1461
+	codeNoSavepoint         = 1305
+	codeTooManySavepoints   = 1105
 	codeUnknownThread       = 1094
 	codeNotOwner            = 1095
 	codeNonUpdatable        = 1288

@@ -42,15 +42,18 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 		}
 	}
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
-	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions()} {
+	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments()} {
 		for _, k := range kinds {
 			all[k.name] = k.function()
 		}
 	}
 	maps.Copy(all, momentFunctions())
+	all["benchmark"] = sql.Function2{Name: "benchmark", Fn: newBenchmark}
+	all[readFunction] = sql.Function1{Name: readFunction, Fn: newAssignedRead}
 	all[assignFunction] = sql.Function2{Name: assignFunction, Fn: newAssignment}
 	maps.Copy(all, boundedFunctions())
 	maps.Copy(all, moreAggregates)
+	maps.Copy(all, windowValueFunctions())
 	maps.Copy(all, behaviourFunctions())
 	all["unix_timestamp"] = sql.FunctionN{Name: "unix_timestamp", Fn: newUnixTimestamp}
 	all["rand"] = sql.FunctionN{Name: "rand", Fn: newRandom}

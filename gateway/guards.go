@@ -14,7 +14,7 @@ import (
 // not, where the SQL library does not ask, or because it would be done wrongly.
 func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 	if s := sessionOf(ctx); s != nil && writes(n) {
-		s.wrote = true
+		s.noteWrite()
 	}
 	switch n := n.(type) {
 	case *plan.Set:

@@ -117,6 +117,16 @@ func (e *exactString) String() string {
 	return text + bytesComment(text)
 }
 
+// constantOf is a constant, also one that is kept apart from others; not ok for what
+// is none.
+func constantOf(e sql.Expression) (*expression.Literal, bool) {
+	if x, ok := e.(*exactString); ok {
+		e = x.Expression
+	}
+	l, ok := e.(*expression.Literal)
+	return l, ok
+}
+
 func bytesComment(s string) string { return "/*" + hex.EncodeToString([]byte(s)) + "*/" }
 
 // Children is the string, so that its value can still be bound.

@@ -31,6 +31,6 @@ func answerOK(ctx *sql.Context, ok types.OkResult) sql.RowIter {
 // markWritten tells the session that its transaction has changed something.
 func markWritten(ctx *sql.Context) {
 	if s := sessionOf(ctx); s != nil {
-		s.wrote = true
+		s.noteWrite()
 	}
 }

@@ -21,6 +21,7 @@ type strictParser struct {
 
 // ParseSimple parses a statement.
 func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
+	query = withoutNational(query)
 	s, err := p.Parser.ParseSimple(query)
 	if err != nil {
 		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
@@ -38,6 +39,7 @@ func (p *strictParser) Parse(ctx *sql.Context, query string, multi bool) (sqlpar
 
 // ParseWithOptions parses the first statement of a text.
 func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
+	query = withoutNational(query)
 	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
 	if err != nil {
 		first := query
@@ -65,6 +67,7 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 // ParseOneWithOptions parses the first statement of a text, which PREPARE names:
 // it is here that its placeholders can be seen.
 func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
+	query = withoutNational(query)
 	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
 	if err != nil {
 		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
@@ -195,6 +198,7 @@ func preparable(query string) string {
 	if loadsFile.MatchString(query) {
 		return unpreparable
 	}
+	query = withoutNational(query)
 	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err != nil {
 		if changed, ok := rewriteIdioms(query); ok {
 			query = changed

@@ -19,6 +19,8 @@ type plainKind struct {
 	// nulls is set.
 	eval  func(ctx *sql.Context, args []sql.Expression, values []any) (any, error)
 	nulls bool
+	// shown is a call's text for those of its arguments; nil means the name and them.
+	shown func(args []string) string
 }
 
 // function makes the kind's expressions.
@@ -67,6 +69,9 @@ func (p *plainFunction) String() string {
 	texts := make([]string, len(p.args))
 	for i, a := range p.args {
 		texts[i] = a.String()
+	}
+	if p.kind.shown != nil {
+		return p.kind.shown(texts)
 	}
 	return p.kind.name + "(" + strings.Join(texts, ",") + ")"
 }

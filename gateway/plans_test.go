@@ -107,7 +107,7 @@ func TestPlansAreReused(t *testing.T) {
 		{"SELECT event FROM events WHERE n > 1 LIMIT 1", "b"},
 		{"SELECT COUNT(*) FROM (SELECT event, COUNT(*) FROM ev GROUP BY event) x", "3"},
 		{"SELECT DISTINCT DATE_FORMAT(time, '%m') FROM ev", "01"},
-		{"SELECT * FROM ev WHERE event = 'a'", "a 2026-01-10 00:00:00.000000 1"},
+		{"SELECT * FROM ev WHERE event = 'a'", "a 2026-01-10 00:00:00 1"},
 	} {
 		c.want(q.statement, q.rows, false)
 		c.want(q.statement, q.rows, true)
@@ -137,10 +137,10 @@ func TestPlansAreReused(t *testing.T) {
 	c.want("SELECT COUNT(*) FROM events", "4", true)
 	const moment = "SELECT FROM_UNIXTIME(UNIX_TIMESTAMP('2026-01-10 00:00:00')), HOUR(FROM_UNIXTIME(0)) FROM events WHERE n = 1"
 	c.exec("SET time_zone = '+02:00'")
-	c.want(moment, "2026-01-10 00:00:00.000000 2", false)
-	c.want(moment, "2026-01-10 00:00:00.000000 2", true)
+	c.want(moment, "2026-01-10 00:00:00 2", false)
+	c.want(moment, "2026-01-10 00:00:00 2", true)
 	c.exec("SET time_zone = '+05:00'")
-	c.want(moment, "2026-01-10 00:00:00.000000 5", false)
+	c.want(moment, "2026-01-10 00:00:00 5", false)
 	c.exec("INSERT INTO events (event, time, insert_id) VALUES ('r', '2026-01-10', 'x'), ('r', '2026-01-10', 'x')")
 	const retried = "SELECT COUNT(*) FROM events WHERE event = 'r'"
 	c.want(retried, "1", false)

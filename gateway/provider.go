@@ -41,8 +41,8 @@ func (p *provider) Database(ctx *sql.Context, name string) (sql.Database, error)
 	if h, ok := ctx.Session.(statementHolder); ok {
 		h.current().lend("")
 	}
-	if strings.EqualFold(name, systemDatabase) {
-		return &arborDatabase{gateway: p.gateway}, nil
+	if d, ok := p.gateway.systemDatabaseNamed(name); ok {
+		return d, nil
 	}
 	if project, ok := p.gateway.catalogFor(ctx).Project(name); ok {
 		return &database{gateway: p.gateway, project: project}, nil
@@ -53,7 +53,7 @@ func (p *provider) Database(ctx *sql.Context, name string) (sql.Database, error)
 // HasDatabase takes a name in any case: go-mysql-server asks in lower case
 // before it creates or drops one. No two projects differ only in case.
 func (p *provider) HasDatabase(ctx *sql.Context, name string) bool {
-	if strings.EqualFold(name, systemDatabase) {
+	if _, ok := p.gateway.systemDatabaseNamed(name); ok {
 		return true
 	}
 	for _, project := range p.gateway.catalogFor(ctx).Projects {
@@ -64,9 +64,11 @@ func (p *provider) HasDatabase(ctx *sql.Context, name string) bool {
 	return false
 }
 
-// AllDatabases lists the live projects and arbor.
+// AllDatabases lists the live projects and arbor. The databases that tools probe
+// are there when they are named.
 func (p *provider) AllDatabases(ctx *sql.Context) []sql.Database {
-	all := []sql.Database{&arborDatabase{gateway: p.gateway}}
+	own, _ := p.gateway.systemDatabaseNamed(systemDatabase)
+	all := []sql.Database{own}
 	for _, project := range p.gateway.catalogFor(ctx).Projects {
 		if project.DroppedAt == 0 {
 			all = append(all, &database{gateway: p.gateway, project: project})
@@ -90,8 +92,8 @@ func (p *provider) CreateDatabase(ctx *sql.Context, name string) error {
 // DropDatabase marks a project as dropped; its data stays for a while, and
 // CALL arbor.undrop_database brings it back.
 func (p *provider) DropDatabase(ctx *sql.Context, name string) error {
-	if strings.EqualFold(name, systemDatabase) {
-		return refuse(erReadOnlyTable, "HY000", "database '%s' is arbor's own and cannot be dropped", systemDatabase)
+	if d, ok := p.gateway.systemDatabaseNamed(name); ok {
+		return refuse(erReadOnlyTable, "HY000", "database '%s' is arbor's own and cannot be dropped", d.name)
 	}
 	project, ok := p.gateway.catalogFor(ctx).Project(name)
 	if !ok {

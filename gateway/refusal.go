@@ -29,6 +29,7 @@ const (
 	erUnsupported       = 1235
 	erOutOfRange        = 1264
 	erWrongValue        = 1292
+	erFieldOverflow     = 1441
 	erNoDefault         = 1364
 	erViewRecursion     = 1462
 	erWrongFieldValue   = 1366

@@ -14,6 +14,10 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	if s == nil {
 		return s
 	}
+	if own := diagnostics(s); own != nil {
+		return own
+	}
+	chooseExplain(s)
 	chooseLogin(s)
 	leaveAccess(s)
 	correctAccess(s)
@@ -21,15 +25,16 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		return s
 	}
 	liftGroups(s)
+	readAssigned(s)
 	var found stringsSeen
-	var arithmetic, aggregates, constants bool
+	var arithmetic, aggregates, constants, intervals bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
 		case *sqlparser.AliasedExpr:
 			nameColumn(n)
 		case *sqlparser.SetOp:
-			nameConstants(n)
+			nameColumns(n)
 		case *sqlparser.GroupConcatExpr:
 			joinConcatenated(n)
 			showSeparator(n)
@@ -38,11 +43,14 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			keepDigits(n)
 		case *sqlparser.BinaryExpr:
 			arithmetic = arithmetic || checkable(n)
+		case *sqlparser.IntervalExpr, *sqlparser.TimestampFuncExpr:
+			intervals = true
 		case *sqlparser.SQLVal:
 			if inside {
 				found.add(n)
 			}
 		case *sqlparser.FuncExpr:
+			intervals = intervals || n.Name.EqualString("adddate") || n.Name.EqualString("subdate")
 			aggregates = aggregates || n.IsAggregate() || orderedNames[n.Name.Lowered()]
 		}
 		if e, ok := n.(sqlparser.Expr); ok && inside {
@@ -50,6 +58,9 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		}
 	}}
 	look.walk(reflect.ValueOf(s), false)
+	if intervals {
+		writeOffsets(s)
+	}
 	if found.confusable() {
 		found.keepApart(s)
 	}

@@ -188,10 +188,12 @@ func (p *parts) add(ctx *sql.Context, schema sql.Schema, row sql.Row) error {
 }
 
 // fourDigitYear is a moment with the zeros before its year, which the SQL library
-// leaves out.
+// leaves out, and a time without a fraction that is zero: most have none in MySQL.
 func fourDigitYear(v sqltypes.Value) sqltypes.Value {
 	const digits = 4
 	switch v.Type() {
+	case sqltypes.Time:
+		return sqltypes.MakeTrusted(v.Type(), bytes.TrimSuffix(v.Raw(), []byte(".000000")))
 	case sqltypes.Date, sqltypes.Datetime, sqltypes.Timestamp:
 		text := v.Raw()
 		if n := bytes.IndexByte(text, '-'); n > 0 && n < digits {

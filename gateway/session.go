@@ -4,7 +4,6 @@ import (
 	"reflect"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
@@ -36,6 +35,8 @@ type session struct {
 	plans *keptPlans
 	// wrote is set when the open transaction has changed something, which stays.
 	wrote bool
+	// savepoints are those of the open transaction.
+	savepoints []savepoint
 }
 
 var (
@@ -121,13 +122,13 @@ func (t *transaction) IsReadOnly() bool { return t.readOnly }
 
 // StartTransaction begins a transaction.
 func (s *session) StartTransaction(ctx *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
-	s.wrote = false
+	s.wrote, s.savepoints = false, nil
 	return &transaction{readOnly: c == sql.ReadOnly}, nil
 }
 
 // CommitTransaction ends one; what it wrote is durable already.
 func (s *session) CommitTransaction(ctx *sql.Context, tx sql.Transaction) error {
-	s.wrote = false
+	s.wrote, s.savepoints = false, nil
 	return nil
 }
 
@@ -137,27 +138,9 @@ func (s *session) Rollback(ctx *sql.Context, tx sql.Transaction) error {
 	if s.wrote {
 		ctx.Warn(codeIncompleteRollback, "Some non-transactional changed tables couldn't be rolled back")
 	}
-	s.wrote = false
+	s.wrote, s.savepoints = false, nil
 	return nil
 }
-
-// CreateSavepoint and its like are refused: there would be nothing to return to.
-func (s *session) CreateSavepoint(*sql.Context, sql.Transaction, string) error {
-	return errSavepoint
-}
-
-// RollbackToSavepoint is refused.
-func (s *session) RollbackToSavepoint(*sql.Context, sql.Transaction, string) error {
-	return errSavepoint
-}
-
-// ReleaseSavepoint is refused.
-func (s *session) ReleaseSavepoint(*sql.Context, sql.Transaction, string) error {
-	return errSavepoint
-}
-
-var errSavepoint = mysql.NewSQLError(codeNotSupported, stateSyntax,
-	"SAVEPOINT is not supported: every statement is durable when it is answered")
 
 // sessionOf is the gateway's session of a context, nil if it has another one.
 func sessionOf(ctx *sql.Context) *session {

@@ -2,36 +2,37 @@ package gateway
 
 import "github.com/dolthub/vitess/go/vt/sqlparser"
 
-// nameConstants gives the constants of the first SELECT of a UNION with ORDER BY
-// the names that their columns have anyway: without one, the SQL library sorts
-// all rows by the constant itself, and so not at all.
-func nameConstants(u *sqlparser.SetOp) {
-	if len(u.OrderBy) == 0 {
-		return
-	}
-	for left := u.Left; ; {
-		switch l := left.(type) {
-		case *sqlparser.SetOp:
-			left = l.Left
-			continue
-		case *sqlparser.ParenSelect:
-			left = l.Select
-			continue
-		case *sqlparser.Select:
-			for _, e := range l.SelectExprs {
-				a, ok := e.(*sqlparser.AliasedExpr)
-				if !ok || !a.As.IsEmpty() {
-					continue
-				}
-				if v, ok := a.Expr.(*sqlparser.SQLVal); ok && v.Type != sqlparser.ValArg {
-					name := a.InputExpression
-					if name == "" {
-						name = string(v.Val)
-					}
-					a.As = sqlparser.NewColIdent(name)
-				}
+// nameColumns gives the columns of a UNION's SELECTs that are no table's the names
+// that they have anyway. Without one, the SQL library sorts all rows by a constant
+// itself, and so not at all, and does not number a column that it converts.
+func nameColumns(s sqlparser.SelectStatement) {
+	switch s := s.(type) {
+	case *sqlparser.SetOp:
+		nameColumns(s.Left)
+		nameColumns(s.Right)
+	case *sqlparser.ParenSelect:
+		nameColumns(s.Select)
+	case *sqlparser.Select:
+		for _, e := range s.SelectExprs {
+			a, ok := e.(*sqlparser.AliasedExpr)
+			if !ok || !a.As.IsEmpty() {
+				continue
+			}
+			if _, isColumn := a.Expr.(*sqlparser.ColName); isColumn {
+				continue
+			}
+			v, isConstant := a.Expr.(*sqlparser.SQLVal)
+			if isConstant && v.Type == sqlparser.ValArg {
+				continue
+			}
+			nameColumn(a)
+			name := a.InputExpression
+			if name == "" && isConstant {
+				name = string(v.Val)
+			}
+			if name != "" {
+				a.As = sqlparser.NewColIdent(name)
 			}
 		}
-		return
 	}
 }

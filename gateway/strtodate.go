@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
 	querypb "github.com/dolthub/vitess/go/vt/proto/query"
 )
@@ -19,7 +18,7 @@ const datetimeQueryType = querypb.Type_DATETIME
 // strToDateType is DATE, TIME or DATETIME as a constant format has parts of the one,
 // the other, or both; a format that is not constant may have all of them.
 func strToDateType(ctx *sql.Context, args []sql.Expression) sql.Type {
-	if l, ok := args[1].(*expression.Literal); ok {
+	if l, ok := constantOf(args[1]); ok {
 		if format, ok := l.Val.(string); ok {
 			return formatType(format)
 		}

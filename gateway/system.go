@@ -16,20 +16,41 @@ import (
 // read. Those of the catalog are made here; the others are what the engine
 // describes. A user sees the rows of the projects that it has a privilege in.
 
-// arborDatabase is the database arbor.
+// arborDatabase is the database arbor, or another one of tables that are only read.
 type arborDatabase struct {
 	noProcedures
+	noTriggers
+	noEvents
 	gateway *Gateway
+	name    string
+	tables  []systemTableDefinition
 }
 
 var (
 	_ sql.ReadOnlyDatabase = (*arborDatabase)(nil)
 	_ sql.ViewDatabase     = (*arborDatabase)(nil)
 	_ sql.CollatedDatabase = (*arborDatabase)(nil)
+	_ sql.TriggerDatabase  = (*arborDatabase)(nil)
+	_ sql.EventDatabase    = (*arborDatabase)(nil)
 )
 
-// Name is arbor.
-func (d *arborDatabase) Name() string { return systemDatabase }
+// systemDatabaseNamed is one of those databases, in any case of its name.
+func (g *Gateway) systemDatabaseNamed(name string) (*arborDatabase, bool) {
+	for _, d := range []arborDatabase{
+		{name: systemDatabase, tables: systemTables},
+		{name: performanceDatabase, tables: performanceTables},
+		{name: sysDatabase, tables: sysTables},
+	} {
+		if strings.EqualFold(name, d.name) {
+			d.gateway = g
+			return &d, true
+		}
+	}
+	return nil, false
+}
+
+// Name is the database's name.
+func (d *arborDatabase) Name() string { return d.name }
 
 // IsReadOnly is true: CALL changes what can be changed.
 func (d *arborDatabase) IsReadOnly() bool { return true }
@@ -37,17 +58,17 @@ func (d *arborDatabase) IsReadOnly() bool { return true }
 // GetTableNames lists the tables.
 func (d *arborDatabase) GetTableNames(*sql.Context) ([]string, error) {
 	var names []string
-	for i := range systemTables {
-		names = append(names, systemTables[i].name)
+	for i := range d.tables {
+		names = append(names, d.tables[i].name)
 	}
 	return names, nil
 }
 
 // GetTableInsensitive finds a table.
 func (d *arborDatabase) GetTableInsensitive(_ *sql.Context, name string) (sql.Table, bool, error) {
-	for i := range systemTables {
-		if strings.EqualFold(systemTables[i].name, name) {
-			return &systemTable{gateway: d.gateway, definition: &systemTables[i]}, true, nil
+	for i := range d.tables {
+		if strings.EqualFold(d.tables[i].name, name) {
+			return &systemTable{gateway: d.gateway, database: d.name, definition: &d.tables[i]}, true, nil
 		}
 	}
 	return nil, false, nil
@@ -225,6 +246,7 @@ var systemTables = []systemTableDefinition{
 // systemTable is a table of arbor.
 type systemTable struct {
 	gateway    *Gateway
+	database   string
 	definition *systemTableDefinition
 }
 
@@ -246,7 +268,7 @@ func (t *systemTable) Schema(*sql.Context) sql.Schema {
 	schema := make(sql.Schema, len(t.definition.columns))
 	for i, c := range t.definition.columns {
 		schema[i] = &sql.Column{Name: c.name, Type: c.sqlType, Nullable: true, Comment: c.comment,
-			Source: t.definition.name, DatabaseSource: systemDatabase}
+			Source: t.definition.name, DatabaseSource: t.database}
 	}
 	return schema
 }

@@ -40,8 +40,16 @@ func (g *Gateway) registerVariables() {
 				Type: newCheckedVariable(variableAsOf, checkAsOf), Default: ""},
 			&sql.MysqlSystemVariable{Name: variableIdempotencyKey, Scope: session, Dynamic: true,
 				Type: newCheckedVariable(variableIdempotencyKey, checkIdempotencyVariable), Default: ""},
+			// Older programs ask for these, which MySQL had for long.
+			fixedVariable("have_ssl", "YES"), fixedVariable("have_openssl", "YES"), fixedVariable("have_query_cache", "NO"),
+			fixedVariable("query_cache_type", "OFF"), fixedVariable("query_cache_size", "0"),
 		})
 	})
+}
+
+// fixedVariable is a variable of the server that only tells something.
+func fixedVariable(name, value string) sql.SystemVariable {
+	return &sql.MysqlSystemVariable{Name: name, Scope: sql.GetMysqlScope(sql.SystemVariableScope_Global), Type: types.NewSystemStringType(name), Default: value}
 }
 
 // stringVariable is what go-mysql-server's type of string variables satisfies.

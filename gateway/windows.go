@@ -30,8 +30,12 @@ func framed(ctx *sql.Context, n *plan.Window) *plan.Window {
 }
 
 func framedFunction(ctx *sql.Context, e sql.Expression) sql.Expression {
-	switch e.(type) {
+	switch w := e.(type) {
 	case sql.Aggregation, *window.FirstValue, *window.LastValue:
+	case *windowValue:
+		if w.name == cumeDistName { // it has a frame of its own
+			return framedBy(ctx, w, rangeFrame{WindowFrame: plan.NewRangeUnboundedPrecedingToCurrentRowFrame()})
+		}
 	default:
 		return e // its value does not depend on a frame
 	}
@@ -51,6 +55,13 @@ func framedFunction(ctx *sql.Context, e sql.Expression) sql.Expression {
 	default:
 		own.Frame = stoppableFrame{WindowFrame: def.Frame}
 	}
+	return f.WithWindow(ctx, &own)
+}
+
+// framedBy is a window function of a frame.
+func framedBy(ctx *sql.Context, f sql.WindowAdaptableExpression, frame sql.WindowFrame) sql.Expression {
+	own := *f.Window()
+	own.Frame = frame
 	return f.WithWindow(ctx, &own)
 }
 

@@ -329,6 +329,8 @@ func (w *wire) startMessage(length int, sequence uint8) (keep bool, err error) {
 	w.shift, w.oversize, w.cursor, w.failure, w.info = 0, false, false, nil, nil
 	w.command = b[4]
 	switch w.command {
+	case comStatistics:
+		return false, w.answerStatistics(sequence)
 	case mysql.ComStmtFetch:
 		w.failure = w.fetching
 	case mysql.ComStmtExecute:
