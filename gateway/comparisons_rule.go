@@ -31,7 +31,10 @@ func installComparisons() {
 		unions := analyzer.Rule{Id: unionTypesID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return unionTypes(ctx, n)
 		}}
-		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, rule, unions)
+		shaped := analyzer.Rule{Id: shapedNumbersID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
+			return shapedNumbers(ctx, n)
+		}}
+		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, rule, shaped, unions)
 		analyzer.AlwaysBeforeDefault = append(analyzer.AlwaysBeforeDefault, rule)
 	})
 }

@@ -27,7 +27,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	liftGroups(s)
 	readAssigned(s)
 	var found stringsSeen
-	var arithmetic, aggregates, constants, intervals bool
+	var arithmetic, aggregates, constants, intervals, negated bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
@@ -43,6 +43,8 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			keepDigits(n)
 		case *sqlparser.BinaryExpr:
 			arithmetic = arithmetic || checkable(n)
+		case *sqlparser.UnaryExpr:
+			negated = negated || negatedPart(n) != nil
 		case *sqlparser.IntervalExpr, *sqlparser.TimestampFuncExpr:
 			intervals = true
 		case *sqlparser.SQLVal:
@@ -58,6 +60,10 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		}
 	}}
 	look.walk(reflect.ValueOf(s), false)
+	if negated {
+		w := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return negatedPart(e) }}
+		w.walk(reflect.ValueOf(s), false)
+	}
 	if intervals {
 		writeOffsets(s)
 	}

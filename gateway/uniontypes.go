@@ -148,6 +148,10 @@ func typedField(f *expression.GetField, t sql.Type) *expression.GetField {
 // unionType is the type that holds the values of two, not ok where the library's is.
 func unionType(a, b sql.Type) (sql.Type, bool) {
 	switch {
+	case types.IsNullType(a) && types.IsDecimal(b):
+		return b, true
+	case types.IsNullType(b) && types.IsDecimal(a):
+		return a, true
 	case types.IsNullType(a) || types.IsNullType(b) || types.IsDeferredType(a) || types.IsDeferredType(b):
 		return nil, false
 	case types.IsNumber(a) && types.IsNumber(b):

@@ -139,7 +139,14 @@ func openStack(t *testing.T) *member {
 	}
 }
 
+// wide are the shapes on which the statements of BI tools are run, which are many.
+var wide = map[string]bool{"logs": true, "indexed": true}
+
 func TestSQL(t *testing.T) {
+	tools, err := filepath.Glob("testdata/bi/*.test")
+	if err != nil || len(tools) == 0 {
+		t.Fatalf("no testdata of tools: %v", err)
+	}
 	files, err := filepath.Glob("testdata/*.test")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no testdata: %v", err)
@@ -152,6 +159,15 @@ func TestSQL(t *testing.T) {
 					if s.name == "three members with slots" && slices.Contains(showSlots, name) {
 						t.Skip("it shows slots")
 					}
+					r := newRunner(t, s)
+					datadriven.RunTest(t, file, r.run)
+				})
+			}
+			if !wide[s.name] {
+				return
+			}
+			for _, file := range tools {
+				t.Run("bi "+strings.TrimSuffix(filepath.Base(file), ".test"), func(t *testing.T) {
 					r := newRunner(t, s)
 					datadriven.RunTest(t, file, r.run)
 				})
