@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"sync"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/transform"
 
-	"arbor/catalog"
 	"arbor/engine/exec"
 )
 
@@ -365,52 +363,6 @@ func (s *shownScan) ran(t *scanTotals) {
 	s.line("scans: %d, shards read: %d, shards pruned: %d, files: %d", t.scans, x.Shards-x.ShardsPruned, x.ShardsPruned, x.Files)
 	s.line("rows indexed: %d, logged: %d; skipped by zone maps: %d, as duplicates: %d, as deleted: %d, by the filter: %d; given: %d",
 		x.RowsIndexed, x.RowsLogged, x.RowsPruned, x.RowsDuplicate, x.RowsDeleted, x.RowsFiltered, x.RowsGiven)
-}
-
-// shardsWithin counts a project's shards, and those that bounds leave.
-func (g *Gateway) shardsWithin(ctx *sql.Context, p *catalog.Project, b exec.Bounds) (all, left int, err error) {
-	described, err := g.cluster.Describe(ctx, "shards")
-	if err != nil {
-		return 0, 0, err
-	}
-	places := columnPlaces(described)
-	buckets := map[uint16]bool{}
-	for _, user := range b.Users {
-		if user == "" { // anonymous events are spread by their insert ids
-			buckets = nil
-			break
-		}
-		buckets[catalog.UserBucket(user, "", p.Buckets)] = true
-	}
-	for _, values := range described.Rows {
-		shard, err := shardOf(values, places)
-		if err != nil {
-			return 0, 0, err
-		}
-		if shard.Project != p.ID {
-			continue
-		}
-		all++
-		inTime := !b.Empty() && shard.Day.Start() <= b.MaxTime && (shard.Day+1).Start() > b.MinTime
-		if inTime && (b.Users == nil || buckets == nil || buckets[shard.Bucket]) {
-			left++
-		}
-	}
-	return all, left, nil
-}
-
-func daysText(b exec.Bounds) string {
-	switch {
-	case b.Empty():
-		return ", no day can hold a row"
-	case b.MinTime == math.MinInt64 && b.MaxTime == math.MaxInt64:
-		return ""
-	case b.MinTime == math.MinInt64:
-		return ", days to " + catalog.DayOf(b.MaxTime).String()
-	case b.MaxTime == math.MaxInt64:
-		return ", days from " + catalog.DayOf(b.MinTime).String()
-	}
-	return fmt.Sprintf(", days %s to %s", catalog.DayOf(b.MinTime), catalog.DayOf(b.MaxTime))
 }
 
 // explainRows are the rows of an EXPLAIN without FORMAT.
