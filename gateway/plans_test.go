@@ -107,7 +107,7 @@ func TestPlansAreReused(t *testing.T) {
 		{"SELECT event FROM events WHERE n > 1 LIMIT 1", "b"},
 		{"SELECT COUNT(*) FROM (SELECT event, COUNT(*) FROM ev GROUP BY event) x", "3"},
 		{"SELECT DISTINCT DATE_FORMAT(time, '%m') FROM ev", "01"},
-		{"SELECT * FROM ev WHERE event = 'a'", "a 2026-01-10 00:00:00 1"},
+		{"SELECT * FROM ev WHERE event = 'a'", "a 2026-01-10 00:00:00.000000 1"},
 	} {
 		c.want(q.statement, q.rows, false)
 		c.want(q.statement, q.rows, true)

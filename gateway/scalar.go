@@ -251,7 +251,7 @@ var scalarBuilders = map[string]scalarBuilder{
 	"hash in": {0, 2, 2, func(ctx *sql.Context, _ []string, c []sql.Expression) (sql.Expression, error) {
 		return expression.NewHashInTuple(ctx, c[0], c[1])
 	}},
-	shapedTag: {2, 1, 1, buildShaped},
+	shapedTag: {3, 1, 1, buildShaped},
 	"interval": {1, 1, 1, func(_ *sql.Context, w []string, c []sql.Expression) (sql.Expression, error) {
 		return expression.NewInterval(c[0], w[0]), nil
 	}},

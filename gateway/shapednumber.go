@@ -242,7 +242,7 @@ const shapedTag = "shaped"
 
 // describe says what it is.
 func (s *shapedNumber) describe() scalarNode {
-	return scalarNode{shapedTag, []string{strconv.Itoa(int(s.typ.Precision())), strconv.Itoa(int(s.typ.Scale()))}, s.Children()}
+	return scalarNode{shapedTag, []string{strconv.Itoa(int(s.typ.Precision())), strconv.Itoa(int(s.typ.Scale())), s.text}, s.Children()}
 }
 
 // buildShaped makes it of what describe has said.
@@ -259,7 +259,7 @@ func buildShaped(_ *sql.Context, w []string, c []sql.Expression) (sql.Expression
 	if err != nil {
 		return nil, fmt.Errorf("digits of a decimal: %w", err)
 	}
-	return &shapedNumber{expression.UnaryExpressionStub{Child: c[0]}, t.(sql.DecimalType), c[0].String()}, nil
+	return &shapedNumber{expression.UnaryExpressionStub{Child: c[0]}, t.(sql.DecimalType), w[2]}, nil
 }
 
 // partFunctions give a part of a moment, which the SQL library cannot negate.
