@@ -153,7 +153,7 @@ func shapeNumber(ctx *sql.Context, e sql.Expression) sql.Expression {
 	if err != nil {
 		return nil
 	}
-	return &shapedNumber{expression.UnaryExpressionStub{Child: e}, t.(sql.DecimalType), text}
+	return &shapedNumber{expression.UnaryExpressionStub{Child: e}, t, text}
 }
 
 // coalesceCase is COALESCE as a CASE: the SQL library's takes the type of the last
@@ -259,7 +259,7 @@ func buildShaped(_ *sql.Context, w []string, c []sql.Expression) (sql.Expression
 	if err != nil {
 		return nil, fmt.Errorf("digits of a decimal: %w", err)
 	}
-	return &shapedNumber{expression.UnaryExpressionStub{Child: c[0]}, t.(sql.DecimalType), w[2]}, nil
+	return &shapedNumber{expression.UnaryExpressionStub{Child: c[0]}, t, w[2]}, nil
 }
 
 // partFunctions give a part of a moment, which the SQL library cannot negate.
