@@ -41,6 +41,7 @@ const (
 	codeUnknown             = 1105
 	codeSpecificAccess      = 1227
 	codeNotSupported        = 1235
+	codeNoSavepoint         = 1305
 	codeLocked              = 3118
 	codeSecureTransport     = 3159
 	codeCapacity            = 3170
@@ -48,7 +49,6 @@ const (
 	codeLockWait            = 1205
 	codeIncompleteRollback  = 1196
 	codeTooManyStatements   = 1461
-	codeNoSavepoint         = 1305
 	codeTooManySavepoints   = 1105
 	codeUnknownThread       = 1094
 	codeNotOwner            = 1095

@@ -245,6 +245,19 @@ func TestTransactions(t *testing.T) {
 	mustExec(t, d, "INSERT INTO words (k) VALUES ('x')")
 	mustExec(t, d, "ROLLBACK")
 	mustQuery(t, d, "SHOW WARNINGS", "Warning|1196|Some non-transactional changed tables couldn't be rolled back")
+	mustExec(t, d, "SAVEPOINT outside")
+	mustExec(t, d, "BEGIN")
+	mustExec(t, d, "SAVEPOINT a")
+	mustExec(t, d, "SAVEPOINT b")
+	mustExec(t, d, "INSERT INTO words (k) VALUES ('x')")
+	mustExec(t, d, "ROLLBACK TO SAVEPOINT A")
+	mustQuery(t, d, "SHOW WARNINGS", "Warning|1196|Some non-transactional changed tables couldn't be rolled back")
+	failing(t, d, "ROLLBACK TO SAVEPOINT b", 1305, "SAVEPOINT b does not exist")
+	mustExec(t, d, "RELEASE SAVEPOINT a")
+	failing(t, d, "RELEASE SAVEPOINT a", 1305, "SAVEPOINT a does not exist")
+	mustExec(t, d, "SAVEPOINT a")
+	mustExec(t, d, "COMMIT")
+	failing(t, d, "ROLLBACK TO SAVEPOINT a", 1305, "SAVEPOINT a does not exist")
 	mustExec(t, d, "START TRANSACTION READ ONLY")
 	failing(t, d, "INSERT INTO words (k) VALUES ('x')", 1792, "")
 	mustExec(t, d, "COMMIT")
@@ -253,6 +266,7 @@ func TestTransactions(t *testing.T) {
 func TestStatementsOfDumps(t *testing.T) {
 	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
 	for _, q := range []string{
+		"/*!999999\\- enable the sandbox mode */", "/*M!999999\\- enable the sandbox mode */", "/*!999999 no */ SET @a = 1",
 		"/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */", "/*!40101 SET NAMES utf8mb4 */", "SET NAMES utf8mb4 COLLATE utf8mb4_0900_ai_ci",
 		"/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */", "/*!40103 SET TIME_ZONE='+00:00' */",
 		"/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */", "/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */",

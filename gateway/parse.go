@@ -98,6 +98,12 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 	if errors.As(failed, &refused) {
 		return nil, query, failed // it did parse
 	}
+	if rest, ok := behindNewer(query); ok {
+		s, parsed, err := parse(rest)
+		if err == nil {
+			return s, parsed, nil
+		}
+	}
 	if changed, ok := rewriteIdioms(query); ok {
 		s, parsed, err := parse(changed)
 		if err != nil && !errors.As(err, &refused) {
@@ -115,6 +121,22 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 		return nil, query, refused
 	}
 	return withFreeWords(query, failed, parse)
+}
+
+// newerComment is a comment that only a server of a later version than any reads:
+// the dumps of MariaDB begin with one.
+var newerComment = regexp.MustCompile(`^\s*/\*M?!9{5,6}[^*]*\*/`)
+
+// behindNewer is a text without the comment for later servers that it begins with.
+func behindNewer(query string) (rest string, ok bool) {
+	at := newerComment.FindStringIndex(query)
+	if at == nil {
+		return query, false
+	}
+	if rest = query[at[1]:]; strings.Trim(rest, "; \t\r\n") == "" {
+		rest = "SET sql_notes = @@sql_notes" // a comment alone is a statement that does nothing
+	}
+	return rest, true
 }
 
 // withFreeWords parses a text that did not parse, with free words in back quotes.

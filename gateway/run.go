@@ -358,7 +358,8 @@ func watchClient(c *mysql.Conn, delay time.Duration, cancel context.CancelCauseF
 		w := wireOf(c)
 		w.watching.Store(true)
 		defer w.watching.Store(false)
-		if c.WaitForClientActivity(ctx) != nil {
+		err := c.WaitForClientActivity(ctx)
+		if err != nil && !errors.Is(err, errSentAhead) && !errors.Is(err, mysql.ErrClientWroteWhileBusy) {
 			cancel(errClientGone)
 		}
 	})

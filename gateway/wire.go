@@ -30,6 +30,10 @@ const (
 	wireBuffer = 16 << 10
 )
 
+// errSentAhead says, to whoever watches a client while its statement runs, that the
+// client has sent the next one, as some drivers do for a batch. It stays unread.
+var errSentAhead = errors.New("the client sent a command ahead")
+
 // errHandshake ends a connection that does not speak the protocol.
 var errHandshake = errors.New("the client does not speak the MySQL protocol")
 
@@ -252,8 +256,8 @@ func (w *wire) discard(length int) (packets uint8, err error) {
 
 // peekHeader waits for a packet's header without taking it.
 func (w *wire) peekHeader() ([4]byte, error) {
-	loading := w.loading.Load()
-	boundary := !w.more && !w.watching.Load() && !loading
+	loading, watching := w.loading.Load(), w.watching.Load()
+	boundary := !w.more && !watching && !loading
 	switch {
 	case boundary:
 		if err := w.enterIdle(); err != nil {
@@ -271,6 +275,9 @@ func (w *wire) peekHeader() ([4]byte, error) {
 			return [4]byte{}, io.EOF
 		}
 		return [4]byte{}, err
+	}
+	if watching && !loading && !w.more {
+		return [4]byte{}, errSentAhead
 	}
 	return [4]byte(b), nil
 }

@@ -1,17 +1,32 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests talk to arbor with, where they are
-# missing: a MySQL command line, Node with npm, Chromium, and the Node packages
-# that the lock file pins.
+# missing: MySQL's clients in all their languages, Node with npm, Chromium, and the
+# Node packages that the lock file pins.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 missing=()
-command -v mariadb >/dev/null || missing+=(mariadb-client)
-command -v curl >/dev/null || missing+=(curl)
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
-command -v chromium >/dev/null || missing+=(chromium)
-command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+# need NAME PACKAGE…: the packages are wanted where there is no such program.
+need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
+# want PACKAGE…: the packages are wanted where they are not installed.
+want() {
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+}
+need mariadb mariadb-client
+need curl curl
+need node nodejs
+need npm npm
+need chromium chromium
+need gcc gcc libc6-dev
+need mycli mycli
+need mydumper mydumper
+need sysbench sysbench
+need php php-cli
+need java openjdk-17-jdk-headless
+need isql unixodbc
+want php-mysql python3-pymysql python3-mysqldb python3-sqlalchemy libdbd-mysql-perl ruby-mysql2 libmariadb-java odbc-mariadb
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=()
   [ "$(id -u)" = 0 ] || as_root=(sudo)
