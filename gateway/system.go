@@ -80,17 +80,6 @@ func (d *arborDatabase) GetCollation(*sql.Context) sql.CollationID { return even
 // SetCollation refuses.
 func (d *arborDatabase) SetCollation(*sql.Context, sql.CollationID) error { return refuseSystem() }
 
-// GetTriggers gives none, for whoever lists the triggers of all databases.
-func (d *arborDatabase) GetTriggers(*sql.Context) ([]sql.TriggerDefinition, error) { return nil, nil }
-
-// CreateTrigger is refused.
-func (d *arborDatabase) CreateTrigger(*sql.Context, sql.TriggerDefinition) error {
-	return refuseSystem()
-}
-
-// DropTrigger is refused.
-func (d *arborDatabase) DropTrigger(*sql.Context, string) error { return refuseSystem() }
-
 // CreateView and its like are asked for before any table is.
 func (d *arborDatabase) CreateView(*sql.Context, string, string, string) error {
 	return refuseSystem()
