@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"arbor/backup"
 	"arbor/cluster"
 	"arbor/engine"
 	"arbor/engine/appendlog"
@@ -42,6 +43,10 @@ type serveOptions struct {
 	logLevel, logForm string
 	edgeKey           string
 	maxConnections    int
+	backupTo          []string
+	drillDir          string
+	// manual leaves indexing to whoever opens the member.
+	manual bool
 }
 
 // heapFloor is memory that is held and never touched, so that it is no machine's, only
@@ -76,13 +81,15 @@ acknowledged is on disk in any case.`,
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logForm, "log-format", "text", "text or json")
 	f.StringVar(&o.edgeKey, "edge-key", "", "`file` with the key that is shared with the siphon in front, whose stamps are then taken")
+	f.StringSliceVar(&o.backupTo, "backup-to", nil, "`URL` of a store that gets backups: s3://, gs://, azblob:// or file://; repeat it for several")
+	f.StringVar(&o.drillDir, "drill-dir", "", "`directory` in which backups are restored and compared now and then; it needs as much room as the data")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
 	return cmd
 }
 
 // serve opens the member from the disk up, serves until ctx ends, and closes it
 // from the clients down.
-func serve(ctx context.Context, o serveOptions) error {
+func serve(ctx context.Context, o serveOptions) (err error) {
 	logger, err := newLogger(o.logLevel, o.logForm)
 	if err != nil {
 		return err
@@ -109,11 +116,21 @@ func serve(ctx context.Context, o serveOptions) error {
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)
 	start := time.Now()
+	stores, closeStores, err := openStores(ctx, o.backupTo)
+	if err != nil {
+		return fmt.Errorf("--backup-to: %w", err)
+	}
+	defer func() { err = errors.Join(err, closeStores()) }()
 	member, err := openMember(ctx, o, logger)
 	if err != nil {
 		return err
 	}
-	g := gateway.New(gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey})
+	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey}
+	if len(stores) > 0 {
+		k := newKeeper(member, stores, o.drillDir, logger)
+		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper
+	}
+	g := gateway.New(options)
 	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
 
@@ -140,6 +157,9 @@ func leaveAfter(ctx context.Context, bound time.Duration, logger *slog.Logger) {
 func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOptions, mysqlListener, httpListener net.Listener, tlsConfig *tls.Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return purgeDropped(ctx, m) })
+	if m.keeper != nil {
+		group.Go(func() error { return m.keeper.Run(ctx) })
+	}
 	group.Go(func() error {
 		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: mysqlListener, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
 	})
@@ -179,10 +199,15 @@ type member struct {
 	engine   *engine.Engine
 	cluster  *cluster.Cluster
 	logger   *slog.Logger
+	// keeper makes backups; nil for none.
+	keeper *backup.Keeper
 }
 
 func openMember(ctx context.Context, o serveOptions, logger *slog.Logger) (*member, error) {
 	fs, dir := vfs.OS(), o.data
+	if _, err := fs.Stat(filepath.Join(dir, backup.Marker)); err == nil {
+		return nil, fmt.Errorf("data directory %s: a restore into it is not finished; give the same arbor restore again, and start then", dir)
+	}
 	if err := fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
@@ -193,7 +218,7 @@ func openMember(ctx context.Context, o serveOptions, logger *slog.Logger) (*memb
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage})
+	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual})
 	if errors.Is(err, appendlog.ErrCorrupt) {
 		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
 	}

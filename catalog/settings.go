@@ -29,15 +29,19 @@ type Setting struct {
 
 // Names of the settings.
 const (
-	SettingSealAfterBytes = "seal_after_bytes"
-	SettingSealAfterAge   = "seal_after_age"
-	SettingCloseGrace     = "close_grace"
-	SettingTrashRetention = "trash_retention"
-	SettingDropRetention  = "drop_retention"
-	SettingMaxColumns     = "max_columns"
-	SettingMaxQueryMemory = "max_query_memory"
-	SettingReplicas       = "replicas"
-	SettingIndexMemory    = "index_memory"
+	SettingSealAfterBytes  = "seal_after_bytes"
+	SettingSealAfterAge    = "seal_after_age"
+	SettingCloseGrace      = "close_grace"
+	SettingTrashRetention  = "trash_retention"
+	SettingDropRetention   = "drop_retention"
+	SettingMaxColumns      = "max_columns"
+	SettingMaxQueryMemory  = "max_query_memory"
+	SettingReplicas        = "replicas"
+	SettingIndexMemory     = "index_memory"
+	SettingBackupEvery     = "backup_every"
+	SettingBackupRate      = "backup_rate"
+	SettingBackupRetention = "backup_retention"
+	SettingDrillEvery      = "drill_every"
 )
 
 const day = int64(24 * time.Hour)
@@ -62,6 +66,14 @@ var Settings = []Setting{
 		"Members that each event is stored on, as far as there are so many; 0 stands for 3. A change moves what is stored."},
 	{SettingIndexMemory, UnitBytes, 512 << 20, 1 << 20, 1 << 40,
 		"About what indexing may take in memory; what is over goes to a temporary file in the data directory."},
+	{SettingBackupEvery, UnitDuration, day, 0, 365 * day,
+		"A backup is made this long after the last one, if the server was given where to; 0 makes none by itself."},
+	{SettingBackupRate, UnitBytes, 64 << 20, 0, 1 << 40,
+		"A backup reads and sends at most this many bytes a second; 0 is without bound."},
+	{SettingBackupRetention, UnitDuration, 35 * day, 0, 3650 * day,
+		"A backup is kept for this long at least; then arbor collect-backups may forget it."},
+	{SettingDrillEvery, UnitDuration, 7 * day, 0, 365 * day,
+		"The last backup is restored and compared this long after the last time, if the server was given where to; 0 never."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -105,6 +117,20 @@ func (c *Catalog) Replicas() int { return int(c.number(SettingReplicas)) }
 
 // IndexMemory is the setting index_memory.
 func (c *Catalog) IndexMemory() int64 { return c.number(SettingIndexMemory) }
+
+// BackupEvery is the setting backup_every.
+func (c *Catalog) BackupEvery() time.Duration { return time.Duration(c.number(SettingBackupEvery)) }
+
+// BackupRate is the setting backup_rate.
+func (c *Catalog) BackupRate() int64 { return c.number(SettingBackupRate) }
+
+// BackupRetention is the setting backup_retention.
+func (c *Catalog) BackupRetention() time.Duration {
+	return time.Duration(c.number(SettingBackupRetention))
+}
+
+// DrillEvery is the setting drill_every.
+func (c *Catalog) DrillEvery() time.Duration { return time.Duration(c.number(SettingDrillEvery)) }
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

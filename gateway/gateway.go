@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"arbor/catalog"
 	"arbor/cluster"
 )
@@ -41,6 +43,7 @@ type Gateway struct {
 	maxDeleted  int
 	stockGroups bool
 	edgeKey     []byte
+	keeper      Keeper
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -60,6 +63,10 @@ type Options struct {
 	// EdgeKey is what the stamps of requests that come through a siphon are checked
 	// with; nil means that stamps of others are not taken.
 	EdgeKey []byte
+	// Keeper keeps copies of what is stored elsewhere; nil if nobody does.
+	Keeper Keeper
+	// Collectors add to /metrics.
+	Collectors []prometheus.Collector
 	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
 	// The answers are the same, later: tests compare them.
 	StockGroups bool
@@ -77,12 +84,13 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, keeper: o.Keeper}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.changing = make(chan struct{}, 1)
 	g.storeTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
 	g.metrics = newMetrics(g)
+	g.metrics.registry.MustRegister(o.Collectors...)
 	return g
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -68,6 +67,8 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, true) }},
 		{"check_project", "project", "read all that the project has stored again, and compare it with its checksums and digests",
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
+		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
+			sql.PrivilegeType_Super, backupSchema, g.callBackup},
 	}
 }
 
@@ -292,20 +293,5 @@ func (g *Gateway) callCheck(ctx *sql.Context, project string) (sql.RowIter, erro
 	if err != nil {
 		return nil, err
 	}
-	places := columnPlaces(checked)
-	var rows []sql.Row
-	for _, values := range checked.Rows {
-		row := make(sql.Row, len(checkSchema))
-		for i, c := range checkSchema {
-			at, ok := places[c.Name]
-			if !ok {
-				continue
-			}
-			if row[i], err = systemValue(values[at], checked.Columns[at].Type, c.Type); err != nil {
-				return nil, fmt.Errorf("check %s: %w", project, err)
-			}
-		}
-		rows = append(rows, row)
-	}
-	return sql.RowsToRowIter(rows...), nil
+	return tableAnswer(checked, checkSchema)
 }

@@ -3,6 +3,7 @@ package appendlog
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"arbor/engine/vfs"
 )
@@ -14,6 +15,12 @@ import (
 // behind, and its error names each place; whether a torn end was ever
 // acknowledged only the whole log can say.
 func ReadSegment(fs vfs.FS, path string, fn func(pos Position, payload []byte) error) error {
+	return ReadSegmentTo(fs, path, math.MaxInt64, fn)
+}
+
+// ReadSegmentTo is ReadSegment up to a place, which is the end of a group, such
+// as SegmentInfo.Bytes: what is written behind it meanwhile is not looked at.
+func ReadSegmentTo(fs vfs.FS, path string, end int64, fn func(pos Position, payload []byte) error) error {
 	f, err := fs.Open(path)
 	if err != nil {
 		return err
@@ -23,6 +30,7 @@ func ReadSegment(fs vfs.FS, path string, fn func(pos Position, payload []byte) e
 	if err != nil {
 		return fmt.Errorf("read segment %s: %w", path, err)
 	}
+	data = data[:min(int64(len(data)), end)]
 	if len(data) < headerSize {
 		return &CorruptError{path, 0, "file ends inside the segment's header"}
 	}

@@ -60,6 +60,9 @@ func (r *Reader) Rows() int { return r.footer.rows }
 // Size is the file's length in bytes.
 func (r *Reader) Size() int64 { return int64(len(r.data)) }
 
+// Bytes are the file's, for copying it as it is. Not to be changed.
+func (r *Reader) Bytes() []byte { return r.data }
+
 // Meta is what the Builder was given, without Duplicates, Groups, Cross and
 // Tombstones, which have methods of their own. Not to be changed.
 func (r *Reader) Meta() Meta {

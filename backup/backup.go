@@ -1,0 +1,318 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options say what is copied, and where to.
+type Options struct {
+	Sources []Source
+	// Stores each get a whole copy. One that fails does not keep the others.
+	Stores []*Store
+	// Rate bounds the bytes that are read or sent in a second, all together; 0 does
+	// not.
+	Rate int64
+	// Keep is how long the backup is kept at least.
+	Keep time.Duration
+	// CreatedBy is the program's version.
+	CreatedBy string
+	// Progress is told how many bytes are done of how many, from one goroutine at a
+	// time.
+	Progress func(done, total int64)
+}
+
+// ReplayMargin is how much earlier than the cut a replay begins: what was under
+// way then came in that much before at most, by clocks that differ.
+const ReplayMargin = 15 * time.Minute
+
+// Result says what became of a backup.
+type Result struct {
+	// ID and Manifest are those of the backup that was made; ID is empty if it did
+	// not come to that.
+	ID       string
+	Manifest *Manifest
+	// Stores says what became of each, in the order of Options.Stores.
+	Stores []StoreResult
+}
+
+// StoreResult is what became of one store.
+type StoreResult struct {
+	Name string
+	// Objects and Bytes are those that were uploaded.
+	Objects, Bytes int64
+	// Err is why the store has no copy.
+	Err error
+}
+
+// run is a backup under way.
+type run struct {
+	o        Options
+	throttle *throttle
+	// contents are the files by hash: one is enough of those that are equal.
+	contents map[string]func() io.Reader
+	done     atomic.Int64
+	total    atomic.Int64
+	telling  sync.Mutex // held while Progress is called
+}
+
+// Run makes a backup. The error is not nil unless every store has a whole copy of
+// every shard; Result says what was made all the same. What a broken-off backup
+// has uploaded the next one does not upload again.
+func Run(ctx context.Context, o Options) (Result, error) {
+	r := &run{o: o, throttle: &throttle{rate: o.Rate}, contents: map[string]func() io.Reader{}}
+	res := Result{Stores: make([]StoreResult, len(o.Stores))}
+	for i, s := range o.Stores {
+		res.Stores[i].Name = s.Name
+	}
+	m, release, err := r.describe(ctx)
+	defer release()
+	if err != nil {
+		return res, fmt.Errorf("backup: %w", err)
+	}
+	id, content, err := m.encode()
+	if err != nil {
+		return res, fmt.Errorf("backup: %w", err)
+	}
+	res.ID, res.Manifest = id, m
+	r.total.Store(r.done.Load() + int64(len(o.Stores))*bytesOf(m))
+	var stores sync.WaitGroup
+	for i, s := range o.Stores {
+		stores.Add(1)
+		go func() { // ends with its uploads, which ctx bounds
+			defer stores.Done()
+			if err := r.fill(ctx, s, m, &res.Stores[i]); err != nil {
+				res.Stores[i].Err = err
+				return
+			}
+			res.Stores[i].Err = s.putManifest(ctx, id, content)
+		}()
+	}
+	stores.Wait()
+	return res, res.err()
+}
+
+// err joins what went wrong.
+func (r *Result) err() error {
+	var errs []error
+	for _, s := range r.Stores {
+		if s.Err != nil {
+			errs = append(errs, fmt.Errorf("backup to %s: %w", s.Name, s.Err))
+		}
+	}
+	for _, m := range r.Manifest.Members {
+		for _, d := range m.Damaged {
+			errs = append(errs, fmt.Errorf("backup without shard %s of %s, which is damaged: %s", d.ShardID, m.Name, d.Reason))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func bytesOf(m *Manifest) (n int64) {
+	for i := range m.Members {
+		n += m.Members[i].Bytes()
+	}
+	return n
+}
+
+// describe takes the cuts and makes the manifest.
+func (r *run) describe(ctx context.Context) (m *Manifest, release func(), err error) {
+	var cuts []*Cut
+	release = func() {
+		for _, c := range cuts {
+			c.Release()
+		}
+	}
+	for _, s := range r.o.Sources {
+		c, err := s.Cut(ctx)
+		if err != nil {
+			return nil, release, err
+		}
+		cuts = append(cuts, c)
+	}
+	m = &Manifest{Version: Version, CreatedBy: r.o.CreatedBy}
+	known := r.known(ctx, m)
+	for _, c := range cuts {
+		if m.At.IsZero() || c.At.Before(m.At) {
+			m.At = c.At
+		}
+	}
+	m.At = m.At.UTC().Truncate(time.Microsecond)
+	m.ReplayFrom, m.KeepUntil = m.At.Add(-ReplayMargin), m.At.Add(r.o.Keep)
+	for _, c := range cuts {
+		member, err := r.member(ctx, c, known[c.Member])
+		if err != nil {
+			return nil, release, err
+		}
+		m.Members = append(m.Members, member)
+	}
+	return m, release, nil
+}
+
+// known are the files of the last backup, by member and path, whose hashes need
+// not be reckoned again. Without one all are.
+func (r *run) known(ctx context.Context, m *Manifest) map[string]map[string]File {
+	id, last, err := Latest(ctx, r.o.Stores, time.Time{})
+	if err != nil {
+		return nil
+	}
+	m.Previous = id
+	known := map[string]map[string]File{}
+	for i := range last.Members {
+		files := map[string]File{}
+		for _, f := range last.Members[i].Files() {
+			files[f.Path] = f
+		}
+		known[last.Members[i].Name] = files
+	}
+	return known
+}
+
+// member describes what a member holds.
+func (r *run) member(ctx context.Context, c *Cut, known map[string]File) (Member, error) {
+	m := Member{Name: c.Member, At: c.At.UTC().Truncate(time.Microsecond), CatalogVersion: c.CatalogVersion, Damaged: c.Damaged}
+	for i := range c.Shards {
+		s, err := r.shard(ctx, &c.Shards[i], known)
+		if err != nil {
+			if ctx.Err() != nil {
+				return m, ctx.Err()
+			}
+			m.Damaged = append(m.Damaged, Damage{c.Shards[i].ShardID, err.Error()})
+			continue
+		}
+		m.Shards = append(m.Shards, s)
+	}
+	for i := range c.Log {
+		f, err := r.file(ctx, &c.Log[i], known)
+		if err != nil {
+			return m, err
+		}
+		m.Log = append(m.Log, f)
+	}
+	catalog := CutFile{File: File{Path: "catalog.bin", Size: int64(len(c.Catalog))}, Content: func() io.Reader { return bytes.NewReader(c.Catalog) }}
+	var err error
+	m.Catalog, err = r.file(ctx, &catalog, known)
+	return m, err
+}
+
+func (r *run) shard(ctx context.Context, c *CutShard, known map[string]File) (s Shard, err error) {
+	s.ShardID = c.ShardID
+	for i := range c.Files {
+		f, err := r.file(ctx, &c.Files[i], known)
+		if err != nil {
+			return s, err
+		}
+		s.Files = append(s.Files, f)
+	}
+	s.Total, err = c.Reckon(ctx)
+	return s, err
+}
+
+// file reckons a file's hash, or remembers it.
+func (r *run) file(ctx context.Context, c *CutFile, known map[string]File) (File, error) {
+	f := c.File
+	if old, ok := known[f.Path]; ok && c.Immutable && old.Size == f.Size && old.Rows == f.Rows && old.Digest == f.Digest {
+		f.Hash = old.Hash
+	} else {
+		if c.Check != nil {
+			if err := c.Check(ctx); err != nil {
+				return f, fmt.Errorf("%s: %w", f.Path, err)
+			}
+		}
+		h := sha256.New()
+		n, err := io.Copy(h, &throttled{ctx: ctx, from: c.Content(), t: r.throttle})
+		if err != nil {
+			return f, fmt.Errorf("read %s: %w", f.Path, err)
+		}
+		if n != f.Size {
+			return f, fmt.Errorf("read %s: it has %d bytes, and should have %d: %w", f.Path, n, f.Size, ErrCorrupt)
+		}
+		f.Hash = hex.EncodeToString(h.Sum(nil))
+	}
+	if err := f.valid(); err != nil {
+		return f, err
+	}
+	r.contents[f.Hash] = c.Content
+	return f, nil
+}
+
+// fill uploads what a store lacks. What the store's newest backup names was read
+// back when it was made; anything else that is there may be the rest of a backup
+// that was broken off, or about to be collected, and is uploaded again.
+func (r *run) fill(ctx context.Context, s *Store, m *Manifest, res *StoreResult) error {
+	there, err := s.objects(ctx)
+	if err != nil {
+		return err
+	}
+	verified, err := s.newestFiles(ctx)
+	if err != nil {
+		return err
+	}
+	sent := map[string]bool{}
+	for _, f := range m.Files() {
+		o, ok := there[f.Hash]
+		switch {
+		case sent[f.Hash]:
+		case ok && o.size == f.Size && verified[f.Hash]:
+		case ok && o.size == f.Size && time.Since(o.modified) < freshUpload && s.check(ctx, objectKey(f.Hash), f.Hash) == nil:
+		default:
+			if err := s.put(ctx, objectKey(f.Hash), f.Hash, r.content(ctx, f.Hash)); err != nil {
+				return err
+			}
+			res.Objects++
+			res.Bytes += f.Size
+		}
+		sent[f.Hash] = true
+		r.progress(f.Size)
+	}
+	return nil
+}
+
+// freshUpload is how young an object must be to be taken for what a backup that
+// was broken off has just uploaded: well below the least delay of a collection.
+const freshUpload = 12 * time.Hour
+
+func (r *run) content(ctx context.Context, hash string) func() io.Reader {
+	return func() io.Reader {
+		return &throttled{ctx: ctx, from: r.contents[hash](), t: r.throttle}
+	}
+}
+
+// progress counts bytes that are done.
+func (r *run) progress(n int64) {
+	done := r.done.Add(n)
+	if r.o.Progress == nil {
+		return
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.o.Progress(done, r.total.Load())
+}
+
+// newestFiles are the hashes that the store's newest backup names.
+func (s *Store) newestFiles(ctx context.Context) (map[string]bool, error) {
+	ids, err := s.Manifests(ctx)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	m, err := s.Manifest(ctx, ids[len(ids)-1])
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrMissing) {
+		return nil, nil // then nothing is known, and all is uploaded again
+	}
+	if err != nil {
+		return nil, err
+	}
+	hashes := map[string]bool{}
+	for _, f := range m.Files() {
+		hashes[f.Hash] = true
+	}
+	return hashes, nil
+}

@@ -1,0 +1,263 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// Limits of a request to a store.
+const (
+	// maxManifestBytes bounds a manifest that is read.
+	maxManifestBytes = 1 << 30
+	// uploadPart is what a large object is uploaded in.
+	uploadPart = 8 << 20
+	// attempts is how often a request is made before it counts as failed.
+	attempts = 4
+)
+
+// Store is a bucket that holds backups. Its methods may be called from many
+// goroutines.
+type Store struct {
+	// Name is the URL it was opened by, for people.
+	Name   string
+	Bucket *blob.Bucket
+	// Pause waits before a failed request is made again; a second, then four and so
+	// on if nil.
+	Pause func(ctx context.Context, attempt int) error
+	// Settle makes what was uploaded survive a power cut, where the store does not do
+	// that by itself; nil where it does.
+	Settle func() error
+}
+
+// again makes a request until it succeeds, or fails for good.
+func (s *Store) again(ctx context.Context, do func() error) (err error) {
+	for attempt := range attempts {
+		if attempt > 0 {
+			if e := s.pause(ctx, attempt); e != nil {
+				return errors.Join(err, e)
+			}
+		}
+		if err = do(); err == nil || ctx.Err() != nil || errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		switch gcerrors.Code(err) {
+		case gcerrors.NotFound, gcerrors.PermissionDenied, gcerrors.Unimplemented:
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Store) pause(ctx context.Context, attempt int) error {
+	if s.Pause != nil {
+		return s.Pause(ctx, attempt)
+	}
+	timer := time.NewTimer(time.Second << (2 * (attempt - 1)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// put uploads an object and reads back what the store has. open is called once
+// for each attempt.
+func (s *Store) put(ctx context.Context, key, hash string, open func() io.Reader) (err error) {
+	for range attempts {
+		if err = s.again(ctx, func() error { return s.upload(ctx, key, open()) }); err != nil {
+			return fmt.Errorf("upload %s to %s: %w", key, s.Name, err)
+		}
+		err = s.again(ctx, func() error { return s.check(ctx, key, hash) })
+		if !errors.Is(err, ErrCorrupt) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read back after the upload: %w", err)
+	}
+	return nil
+}
+
+// upload makes an object of all that content gives, or none.
+func (s *Store) upload(ctx context.Context, key string, content io.Reader) error {
+	// An upload that is closed counts; one whose context has ended does not.
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	w, err := s.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", BufferSize: uploadPart})
+	if err != nil {
+		return err
+	}
+	if _, err = io.Copy(w, content); err != nil {
+		abort()
+	}
+	return errors.Join(err, w.Close())
+}
+
+// check reads an object and compares its hash.
+func (s *Store) check(ctx context.Context, key, hash string) error {
+	return s.copy(ctx, key, hash, io.Discard)
+}
+
+// copy reads an object into w, and gives ErrMissing or ErrCorrupt if it is not
+// there or not what the hash says. What w got then is worth nothing.
+func (s *Store) copy(ctx context.Context, key, hash string, w io.Writer) error {
+	r, err := s.Bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return fmt.Errorf("%s in %s: %w: %w", key, s.Name, ErrMissing, err)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+	}
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, h), r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != hash {
+		return fmt.Errorf("%s in %s: its %d bytes have the hash %s: %w", key, s.Name, n, got, ErrCorrupt)
+	}
+	return nil
+}
+
+// object is an object of a listing.
+type object struct {
+	size     int64
+	modified time.Time
+}
+
+// objects are the files that a store has, by hash.
+func (s *Store) objects(ctx context.Context) (map[string]object, error) {
+	var all map[string]object
+	err := s.again(ctx, func() error {
+		all = map[string]object{}
+		return s.list(ctx, FilesPrefix, func(o *blob.ListObject) {
+			if hash := o.Key[strings.LastIndexByte(o.Key, '/')+1:]; hashForm.MatchString(hash) {
+				all[hash] = object{o.Size, o.ModTime}
+			}
+		})
+	})
+	return all, err
+}
+
+func (s *Store) list(ctx context.Context, prefix string, visit func(*blob.ListObject)) error {
+	objects := s.Bucket.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) && ctx.Err() == nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list %s: %w", s.Name, err)
+		}
+		visit(o)
+	}
+}
+
+// Manifests are the IDs of the backups in the store, oldest first.
+func (s *Store) Manifests(ctx context.Context) (ids []string, err error) {
+	err = s.again(ctx, func() error {
+		ids = nil
+		return s.list(ctx, ManifestsPrefix, func(o *blob.ListObject) {
+			if id, _, ok := idOfKey(o.Key); ok {
+				ids = append(ids, id)
+			}
+		})
+	})
+	slices.Sort(ids)
+	return ids, err
+}
+
+// Manifest reads a manifest.
+func (s *Store) Manifest(ctx context.Context, id string) (m *Manifest, err error) {
+	err = s.again(ctx, func() error {
+		r, err := s.Bucket.NewReader(ctx, manifestKey(id), nil)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			return fmt.Errorf("manifest %s in %s: %w: %w", id, s.Name, ErrMissing, err)
+		}
+		if err != nil {
+			return fmt.Errorf("read manifest %s from %s: %w", id, s.Name, err)
+		}
+		content, err := io.ReadAll(io.LimitReader(r, maxManifestBytes))
+		if err = errors.Join(err, r.Close()); err != nil {
+			return fmt.Errorf("read manifest %s from %s: %w", id, s.Name, err)
+		}
+		if m, err = decodeManifest(id, content); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		return nil
+	})
+	return m, err
+}
+
+// putManifest writes a manifest, which makes everything that it names a backup.
+func (s *Store) putManifest(ctx context.Context, id string, content []byte) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	if err := s.put(ctx, manifestKey(id), sum(content), func() io.Reader { return bytes.NewReader(content) }); err != nil {
+		return err
+	}
+	return s.settle()
+}
+
+func (s *Store) settle() error {
+	if s.Settle == nil {
+		return nil
+	}
+	return s.Settle()
+}
+
+// Latest finds the newest backup that is not newer than at, in any of the stores.
+// A store that does not answer is passed over; a manifest that cannot be read is
+// taken from the next store, and is an error if none has it: an older backup is
+// never taken in its place without a word.
+func Latest(ctx context.Context, stores []*Store, at time.Time) (string, *Manifest, error) {
+	var ids []string
+	var errs []error
+	for _, s := range stores {
+		found, err := s.Manifests(ctx)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		ids = append(ids, found...)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for _, id := range slices.Backward(ids) {
+		if _, made, _ := idOfKey(manifestKey(id)); !at.IsZero() && made.After(at) {
+			continue
+		}
+		m, err := Find(ctx, stores, id)
+		return id, m, err
+	}
+	if len(errs) == len(stores) && len(errs) > 0 {
+		return "", nil, errors.Join(errs...)
+	}
+	return "", nil, errors.Join(append([]error{ErrNoManifest}, errs...)...)
+}
+
+// Find reads a manifest from the first of the stores that has it whole.
+func Find(ctx context.Context, stores []*Store, id string) (*Manifest, error) {
+	var errs []error
+	for _, s := range stores {
+		m, err := s.Manifest(ctx, id)
+		if err == nil {
+			return m, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"arbor/backup"
+	"arbor/cluster"
+	"arbor/engine/vfs"
+)
+
+type restoreOptions struct {
+	from                       []string
+	at, manifest, member, data string
+	scratch                    string
+	rate                       int64
+	list, quiet                bool
+}
+
+func newRestore() *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore --from URL [--from URL] [--at T|--manifest ID] --data DIR",
+		Short: "Get a data directory back from a backup",
+		Long: `Get a data directory back from a backup. Every byte is held against its hash;
+what is damaged or missing in one store is taken from the next. A restore that is
+broken off goes on when the same command is given again, and no server opens the
+directory before it has succeeded.
+
+  arbor restore --from s3://copies?region=R --list
+  arbor restore --from s3://copies?region=R --from file:///mnt/b --data arbor-data
+  arbor restore --from file:///mnt/b --at 2026-11-20T06:00:00Z --data arbor-data
+
+What came in after the backup a siphon has: "arbor replay --from" the time that
+the restore prints.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runRestore(cmd.Context(), o) },
+	}
+	o.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.data, "data", "", "`directory` to restore into; empty, or made")
+	f.BoolVar(&o.list, "list", false, "list the backups")
+	return cmd
+}
+
+func newVerifyBackup() *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "verify-backup --from URL [--from URL]",
+		Short: "Restore a backup beside, read all of it, and compare it with its manifest",
+		Long: `Restore a backup into a scratch directory, open it, read every record again,
+compare each shard's digest and counts with the manifest, and ask how many events
+each day has. The scratch directory needs as much room as the data, and is
+removed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runVerifyBackup(cmd.Context(), o) },
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.scratch, "scratch", os.TempDir(), "`directory` to make the scratch directory in")
+	return cmd
+}
+
+func (o *restoreOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVar(&o.from, "from", nil, "`URL` of a store; repeat it for others that stand in where it fails")
+	f.StringVar(&o.at, "at", "", "the newest backup up to this `time`")
+	f.StringVar(&o.manifest, "manifest", "", "the backup of this `ID`")
+	f.StringVar(&o.member, "member", "", "the member `name`, if the backup is of several")
+	f.Int64Var(&o.rate, "rate", 0, "`bytes` a second at most; 0 is as fast as they come")
+	f.BoolVar(&o.quiet, "quiet", false, "no progress")
+}
+
+// open opens the stores and finds the backup.
+func (o *restoreOptions) open(ctx context.Context) (r backup.RestoreOptions, closeStores func() error, err error) {
+	if len(o.from) == 0 {
+		return r, nil, errors.New("--from is missing: the URL of a store that has backups")
+	}
+	if o.at != "" && o.manifest != "" {
+		return r, nil, errors.New("give --at or --manifest, not both")
+	}
+	at, err := replayTime("at", o.at)
+	if err != nil {
+		return r, nil, err
+	}
+	if r.Stores, closeStores, err = openStores(ctx, o.from); err != nil {
+		return r, nil, fmt.Errorf("--from: %w", err)
+	}
+	r.ID, r.Member, r.Rate, r.WriteCatalog = o.manifest, o.member, o.rate, cluster.WriteCatalog
+	r.Passed = func(err error) { fmt.Fprintln(os.Stderr, "arbor:", err) }
+	if r.ID == "" {
+		r.ID, _, err = backup.Latest(ctx, r.Stores, at)
+	}
+	if err != nil {
+		return r, nil, errors.Join(err, closeStores())
+	}
+	return r, closeStores, nil
+}
+
+func runRestore(ctx context.Context, o restoreOptions) (err error) {
+	if o.list {
+		return listBackups(ctx, o)
+	}
+	if o.data == "" {
+		return errors.New("--data is missing: the directory to restore into")
+	}
+	r, closeStores, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStores()) }()
+	var end func()
+	r.FS, r.Dir = vfs.OS(), o.data
+	r.Progress, end = byteProgress("restore", o.quiet)
+	res, err := backup.Restore(ctx, r)
+	end()
+	if err != nil {
+		return fmt.Errorf("%w; what was restored so far stays for the next try", err)
+	}
+	fmt.Printf("restored %s of %s: %d files, %s, of which %d were there already\n", r.ID, o.data, res.Files, humanize.IBytes(uint64(res.Bytes)), res.Kept)
+	fmt.Printf("what came in later: arbor replay --from %s\n", res.Manifest.ReplayFrom.Format(time.RFC3339))
+	for _, d := range res.Member.Damaged {
+		err = errors.Join(err, fmt.Errorf("shard %s was damaged when the backup was made, and only what was logged of it is there: %s", d.ShardID, d.Reason))
+	}
+	return err
+}
+
+func listBackups(ctx context.Context, o restoreOptions) (err error) {
+	stores, closeStores, err := openStores(ctx, o.from)
+	if err != nil {
+		return fmt.Errorf("--from: %w", err)
+	}
+	defer func() { err = errors.Join(err, closeStores()) }()
+	for _, s := range stores {
+		ids, err := s.Manifests(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			m, err := s.Manifest(ctx, id)
+			if err != nil {
+				return err
+			}
+			for i := range m.Members {
+				state := "whole"
+				if n := len(m.Members[i].Damaged); n > 0 {
+					state = fmt.Sprintf("%d shards damaged", n)
+				}
+				fmt.Printf("%s\t%s\t%s\t%s\t%d shards\t%s\n", s.Name, id, m.Members[i].Name, humanize.IBytes(uint64(m.Members[i].Bytes())), len(m.Members[i].Shards), state)
+			}
+		}
+	}
+	return nil
+}
+
+func runVerifyBackup(ctx context.Context, o restoreOptions) (err error) {
+	r, closeStores, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeStores()) }()
+	var end func()
+	r.Progress, end = byteProgress("restore", o.quiet)
+	began := time.Now()
+	d, err := drill(ctx, r, o.scratch)
+	end()
+	for _, problem := range d.Problems {
+		fmt.Println("wrong:", problem)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Printf("backup %s is right: %d shards, %s events on %d days, %s, restored and compared in %s\n",
+		r.ID, d.Shards, humanize.Comma(d.Events), d.Days, humanize.IBytes(uint64(d.Bytes)), time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+func newCollectBackups() *cobra.Command {
+	var from []string
+	var delay time.Duration
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "collect-backups --from URL [--yes]",
+		Short: "Forget the backups whose time has passed, and remove what no backup names",
+		Long: `Forget the backups that were to be kept until --delay ago (setting
+backup_retention), and remove the files that no backup names and are older than
+that. The newest backup, and the newest that is whole, always stay. Without --yes
+nothing is removed. Servers never remove anything: give this command a key of its
+own, and theirs none that can delete.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			stores, closeStores, err := openStores(cmd.Context(), from)
+			if err != nil {
+				return fmt.Errorf("--from: %w", err)
+			}
+			defer func() { err = errors.Join(err, closeStores()) }()
+			for _, s := range stores {
+				c, err := backup.Collect(cmd.Context(), s, time.Now(), delay, yes)
+				if err != nil {
+					return err
+				}
+				done := "would be removed; --yes does it"
+				if yes {
+					done = "removed"
+				}
+				fmt.Printf("%s: %d backups, and %s in %s files that no other names, %s\n", s.Name, len(c.Manifests), humanize.IBytes(uint64(c.Bytes)), humanize.Comma(c.Objects), done)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringSliceVar(&from, "from", nil, "`URL` of a store")
+	cmd.Flags().DurationVar(&delay, "delay", 7*24*time.Hour, "how long after their time backups go")
+	cmd.Flags().BoolVar(&yes, "yes", false, "remove, rather than say what would be")
+	return cmd
+}
