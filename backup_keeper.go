@@ -18,6 +18,7 @@ import (
 	"arbor/cluster"
 	"arbor/engine/exec"
 	"arbor/engine/vfs"
+	"arbor/gateway"
 )
 
 // openStores opens the buckets that hold backups. Whether they answer is seen when
@@ -112,6 +113,20 @@ func (k keeper) Backup(ctx context.Context) (*exec.Table, error) {
 			catalog.Bool(problem == catalog.Null), problem})
 	}
 	return t, nil
+}
+
+// Copies gives, for each store, the newest backup that has a shard whole.
+func (k keeper) Copies(ctx context.Context, shard catalog.ShardKey) (copies []gateway.Copy) {
+	for _, s := range k.Stores {
+		id, m, found, err := s.NewestOf(ctx, backupMember, shardID(shard))
+		if err != nil {
+			k.Logger.Warn("look for copies", "store", s.Name, "error", err)
+		}
+		if id != "" {
+			copies = append(copies, gateway.Copy{Store: s.Name, Backup: id, Events: found.Visible, ReplayFrom: m.ReplayFrom})
+		}
+	}
+	return copies
 }
 
 // drill restores a backup into a directory of its own under scratch, compares, and

@@ -125,7 +125,7 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey}
+	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey, Collectors: scrubMetrics(member.engine)}
 	if len(stores) > 0 {
 		k := newKeeper(member, stores, o.drillDir, logger)
 		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper

@@ -321,6 +321,13 @@ func TestDamagedShard(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), id.String()) || res.Stores[0].Err != nil || res.Manifest.Complete() {
 		t.Fatalf("backup of a damaged shard: %v", err)
 	}
+	whole, _ := newFakeMember("one").Cut(testContext)
+	if found, _, _, err := a.NewestOf(testContext, "one", id); found != "" || err != nil {
+		t.Errorf("a backup has the damaged shard: %s, %v", found, err)
+	}
+	if found, _, _, err := a.NewestOf(testContext, "one", whole.Shards[0].ShardID); whole.Shards[0].ShardID != id && found != res.ID || err != nil {
+		t.Errorf("the newest backup of a shard is %s, %v; want %s", found, err, res.ID)
+	}
 	delete(m.shards, id)
 	fs := vfs.NewMem()
 	if _, err := Restore(testContext, restoreOptions(fs, res.ID, a.Store)); err != nil {

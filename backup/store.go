@@ -261,3 +261,24 @@ func Find(ctx context.Context, stores []*Store, id string) (*Manifest, error) {
 	}
 	return nil, errors.Join(errs...)
 }
+
+// NewestOf finds the newest backup of the store that has a member's shard whole;
+// the ID is empty if none has.
+func (s *Store) NewestOf(ctx context.Context, member string, shard ShardID) (id string, m *Manifest, found Shard, err error) {
+	ids, err := s.Manifests(ctx)
+	for i := len(ids) - 1; i >= 0 && err == nil; i-- {
+		if m, err = s.Manifest(ctx, ids[i]); err != nil {
+			break
+		}
+		of, e := m.Member(member)
+		if e != nil {
+			continue
+		}
+		for _, held := range of.Shards {
+			if held.ShardID == shard {
+				return ids[i], m, held, nil
+			}
+		}
+	}
+	return "", nil, Shard{}, err
+}

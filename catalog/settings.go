@@ -42,6 +42,7 @@ const (
 	SettingBackupRate      = "backup_rate"
 	SettingBackupRetention = "backup_retention"
 	SettingDrillEvery      = "drill_every"
+	SettingScrubRate       = "scrub_rate"
 )
 
 const day = int64(24 * time.Hour)
@@ -74,6 +75,8 @@ var Settings = []Setting{
 		"A backup is kept for this long at least; then arbor collect-backups may forget it."},
 	{SettingDrillEvery, UnitDuration, 7 * day, 0, 365 * day,
 		"The last backup is restored and compared this long after the last time, if the server was given where to; 0 never."},
+	{SettingScrubRate, UnitBytes, 1 << 20, 0, 1 << 40,
+		"Everything stored is read again and compared, over and over, at this many bytes a second; 0 is never."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -117,6 +120,9 @@ func (c *Catalog) Replicas() int { return int(c.number(SettingReplicas)) }
 
 // IndexMemory is the setting index_memory.
 func (c *Catalog) IndexMemory() int64 { return c.number(SettingIndexMemory) }
+
+// ScrubRate is the setting scrub_rate.
+func (c *Catalog) ScrubRate() int64 { return c.number(SettingScrubRate) }
 
 // BackupEvery is the setting backup_every.
 func (c *Catalog) BackupEvery() time.Duration { return time.Duration(c.number(SettingBackupEvery)) }

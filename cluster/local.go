@@ -47,4 +47,4 @@ type Local interface {
 
 // DescribeTables are the tables that Local.Describe gives: shards, files,
 // digests, balance, duplicates, jobs, deletes, alarms.
-var DescribeTables = []string{"shards", "files", "digests", "balance", "duplicates", "jobs", "deletes", "alarms"}
+var DescribeTables = []string{"shards", "files", "digests", "balance", "duplicates", "jobs", "deletes", "alarms", "loss"}

@@ -10,6 +10,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/appendlog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
@@ -156,9 +157,16 @@ func (c *Cut) readLog(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			h, err := event.DecodeHeader(payload)
+			name, record, err := dot.CutName(payload)
 			if err != nil {
 				return err
+			}
+			h, err := event.DecodeHeader(record)
+			if err != nil {
+				return err
+			}
+			if c.engine.ledger.dropped(h.Shard).cut.covers(pos) {
+				return nil
 			}
 			s, known := shards[h.Shard]
 			if !known {
@@ -166,7 +174,7 @@ func (c *Cut) readLog(ctx context.Context) error {
 				shards[h.Shard] = s
 			}
 			if s != nil && !s.upTo.covers(pos) {
-				s.view.add(logRef{segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events), marks: h.Deletes+h.Undos > 0})
+				s.view.add(logRef{segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events), marks: h.Deletes+h.Undos > 0, dot: name})
 			}
 			return nil
 		})

@@ -42,6 +42,7 @@ func describedTables() map[string]described {
 		"duplicates": {columns: shardColumns("event string", "distinct_id string", "insert_id string", "ingest_id string", "dup_of string",
 			"dup_kind string"), shard: describeDuplicates},
 		"deletes": {columns: shardColumns("id string", "targets int", "undone bool", "deleted_at datetime"), shard: describeDeletes},
+		"loss":    {columns: shardColumns("missing string", "trash_files int"), engine: describeLoss},
 		"jobs": {columns: tableColumns("id int", "kind string", "project int", "day string", "bucket int", "state string", "progress double",
 			"message string", "started_at datetime", "finished_at datetime"), engine: describeJobs},
 		"alarms": {columns: tableColumns("at datetime", "kind string", "project int", "day string", "bucket int", "file string",
@@ -50,7 +51,7 @@ func describedTables() map[string]described {
 }
 
 // Describe gives the rows of a table about the engine itself: shards, files,
-// digests, balance, duplicates, jobs, deletes or alarms. A damaged shard has a
+// digests, balance, duplicates, jobs, deletes, alarms or loss. A damaged shard has a
 // row in shards that says so, and makes the other tables about shards fail.
 func (e *Engine) Describe(ctx context.Context, table string) (*exec.Table, error) {
 	leave, err := e.enter()

@@ -231,8 +231,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.release())
 	}
 	if !opts.Manual {
-		e.work.Add(2)
+		e.work.Add(3)
 		go e.background()
+		go e.scrubber()
 		go e.follower.run(e.life)
 	}
 	return e, nil

@@ -20,6 +20,8 @@ type Faults struct {
 	Dots func(dot.Set) dot.Set
 	// PurgeLive makes the clean-up take the files in use for rubbish.
 	PurgeLive bool
+	// Unproven uses new files without proving them, as if there were no gate.
+	Unproven bool
 }
 
 func (f *Faults) row(r *indexfile.Row) int {
@@ -44,5 +46,7 @@ func (f *Faults) dots(s *dot.Set) *dot.Set {
 	changed := f.Dots(s.Clone())
 	return &changed
 }
+
+func (f *Faults) unproven() bool { return f != nil && f.Unproven }
 
 func (f *Faults) purgeLive() bool { return f != nil && f.PurgeLive }

@@ -14,6 +14,9 @@ type Metrics struct {
 	SegmentsRetired                                      atomic.Int64
 	RowsIndexed, BytesIndexed                            atomic.Int64
 	Unproven, Alarms                                     atomic.Int64
+	// Scrubs are the passes of the scrub that came to their end, and Scrubbed is when
+	// the last one did, in microseconds; 0 is never.
+	Scrubs, ScrubbedBytes, Scrubbed atomic.Int64
 }
 
 // Metrics gives the engine's counters.

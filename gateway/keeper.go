@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
+	"arbor/catalog"
 	"arbor/engine/exec"
 )
 
@@ -15,6 +17,17 @@ type Keeper interface {
 	// Backup makes a copy now, and gives a row for each place: store, backup,
 	// objects and bytes that were sent, ok, and what went wrong if anything did.
 	Backup(ctx context.Context) (*exec.Table, error)
+	// Copies gives, for each store, the newest backup that has a shard whole. Stores
+	// that have none, or do not answer, are left out.
+	Copies(ctx context.Context, shard catalog.ShardKey) []Copy
+}
+
+// Copy is a copy of a shard in a backup.
+type Copy struct {
+	Store, Backup string
+	Events        int64
+	// ReplayFrom is from when on a siphon has to replay what came later.
+	ReplayFrom time.Time
 }
 
 var backupSchema = answerSchema(

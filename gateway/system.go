@@ -234,6 +234,14 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"targets", countType, "copies deleted in the shard"},
 		systemColumn{"undone", flagType, "1 if it was taken back"},
 	)},
+	{name: "loss", comment: "shards that cannot be read whole, and where copies of them are", rows: lossRows, columns: inShard(
+		systemColumn{"missing", stringType, "what is missing or damaged"},
+		systemColumn{"trash_files", countType, "files of the shard that are still in trash/"},
+		systemColumn{"store", stringType, "the store of a backup that has the shard whole, if any"},
+		systemColumn{"backup", stringType, "the newest such backup"},
+		systemColumn{"backup_events", countType, "events that the shard shows in it"},
+		systemColumn{"replay_from", datetimeType, "from when on a siphon has what came later"},
+	)},
 	{name: "alarms", comment: "what went wrong and was kept from doing harm", columns: append([]systemColumn{
 		{"at", datetimeType, "when it was noticed"},
 		{"kind", nameType, "what it is"},

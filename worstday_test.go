@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob/memblob"
+
+	"arbor/backup"
+	"arbor/cluster"
+	"arbor/engine"
+	"arbor/engine/vfs"
+	"arbor/gateway"
+	"arbor/gateway/siphon"
+)
+
+var worstDayKey = []byte("0123456789abcdef0123456789abcdef")
+
+// dayServer is a member over files in memory that answers HTTP.
+type dayServer struct {
+	*member
+	url *url.URL
+}
+
+// openDay opens a member and serves it, until the test ends.
+func openDay(t *testing.T, fs vfs.FS, stores []*backup.Store, faults *engine.Faults) *dayServer {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	metadata, err := cluster.OpenMetadata(fs, "data/catalog", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), engine.Options{FS: fs, Dir: "data", Logger: quiet, Catalog: metadata.Catalog(), Manual: true, Functions: gateway.NewFunctions(), Faults: faults})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e), logger: quiet}
+	g := gateway.New(gateway.Options{Cluster: m.cluster, Logger: quiet, EdgeKey: worstDayKey, Keeper: newKeeper(m, stores, "", quiet)})
+	server := httptest.NewServer(g.HTTPHandler())
+	t.Cleanup(func() {
+		server.Close()
+		for _, end := range []func() error{g.Close, m.Close} {
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &dayServer{m, u}
+}
+
+// post sends a request that must succeed and returns the answer.
+func post(t *testing.T, to, user, body string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, to, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth(user, "")
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s %v", to, res.Status, answer, err)
+	}
+	return string(answer)
+}
+
+// contents are all stored copies of the shop's events, in order, with what makes
+// each what it is.
+func (s *dayServer) contents(t *testing.T) []string {
+	t.Helper()
+	answer := post(t, s.url.String()+"/query?format=csv&null=%5CN", "root",
+		"SELECT _ingest_id, event, time, distinct_id, insert_id, n, _duplicate, _dup_of, _dup_kind FROM shop.events_all ORDER BY _ingest_id")
+	return strings.Split(strings.TrimSpace(answer), "\n")[1:]
+}
+
+// TestWorstDay plants a bug in the indexer, with the proof of new files turned
+// off, that destroys most of the current day; the trash is emptied before anybody
+// looks. The scrub finds it, and the backup of before and the siphon's copies give
+// back exactly what was accepted, up to the last request, and nothing twice.
+func TestWorstDay(t *testing.T) {
+	faults := &engine.Faults{}
+	stores := []*backup.Store{{Name: "a", Bucket: memblob.OpenBucket(nil)}, {Name: "b", Bucket: memblob.OpenBucket(nil)}}
+	s := openDay(t, vfs.NewMem(), stores, faults)
+	post(t, s.url.String()+"/query", "root", "CREATE DATABASE shop")
+	project, _ := s.cluster.Catalog().Project("shop")
+
+	copies := vfs.NewMem()
+	edge, err := siphon.New(siphon.Options{Upstreams: []*url.URL{s.url}, FS: copies, Dir: "siphon", Key: worstDayKey, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(edge)
+	defer front.Close()
+	requests := 0
+	send := func(n int) {
+		for range n {
+			requests++
+			now := time.Now().UnixMilli()
+			var events []string
+			for i := range 20 {
+				insertID := fmt.Sprintf(`,"$insert_id":"i%d-%d"`, requests/2, i) // each comes twice
+				if i == 0 {
+					insertID = "" // or cannot be told from others
+				}
+				events = append(events, fmt.Sprintf(`{"event":"buy","properties":{"time":%d,"distinct_id":"u%d","n":%d%s}}`, now, i, requests/2, insertID))
+			}
+			post(t, front.URL+"/import", project.Token, "["+strings.Join(events, ",")+"]")
+		}
+	}
+	index := func(closeDays bool) {
+		if err := s.engine.Index(t.Context(), 0, closeDays); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(10)
+	index(false)
+	send(5)
+	made, err := backup.Run(t.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine}}, Stores: stores})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(10)
+	index(false)
+	send(5)
+	index(false)
+	want := s.contents(t)
+
+	faults.Overwrite, faults.Unproven = true, true
+	index(true)
+	post(t, s.url.String()+"/query", "root", "CALL arbor.set_setting('trash_retention', '0s')")
+	if err := s.engine.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.contents(t); len(left) >= len(want) || len(want) != 600 {
+		t.Fatalf("%d of %d events are left: nothing was destroyed", len(left), len(want))
+	}
+	if alarms := post(t, s.url.String()+"/query?format=csv", "root", "SELECT kind FROM arbor.alarms"); strings.Contains(alarms, "damage") {
+		t.Fatalf("the fault was found before anybody looked: %s", alarms)
+	}
+	if err := s.engine.Scrub(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if alarms := post(t, s.url.String()+"/query?format=csv", "root", "SELECT kind FROM arbor.alarms"); !strings.Contains(alarms, "damage") {
+		t.Fatalf("the scrub found nothing: %s", alarms)
+	}
+	loss := post(t, s.url.String()+"/query?format=csv", "root", "SELECT store, backup, backup_events FROM arbor.loss ORDER BY store")
+	if visible := made.Manifest.Members[0].Shards[0].Visible; !strings.HasSuffix(loss, fmt.Sprintf("\na,%s,%d\nb,%s,%d\n", made.ID, visible, made.ID, visible)) {
+		t.Errorf("arbor.loss says %s", loss)
+	}
+	send(3) // events are taken in all the same
+	front.Close()
+	if err := edge.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	disk := vfs.NewMem()
+	restored, err := backup.Restore(t.Context(), backup.RestoreOptions{Stores: stores, ID: made.ID, FS: disk, Dir: "data", WriteCatalog: cluster.WriteCatalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := openDay(t, disk, stores, nil)
+	if n := len(again.contents(t)); n != 300 {
+		t.Errorf("%d events are in the backup, want 300", n)
+	}
+	for round := range 2 {
+		_, err := siphon.Replay(context.Background(), siphon.ReplayOptions{
+			Source: siphon.Directory(copies, "siphon"), Server: again.url, Key: worstDayKey, From: restored.Manifest.ReplayFrom,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := again.contents(t)
+		if len(got) != len(want)+60 {
+			t.Fatalf("%d events after replay %d, want %d", len(got), round+1, len(want)+60)
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("event %d after replay %d is %s, and was %s", i, round+1, got[i], want[i])
+			}
+		}
+		if err := again.engine.Index(t.Context(), 0, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := again.engine.Scrub(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if alarms := strings.TrimSpace(post(t, again.url.String()+"/query?format=csv", "root", "SELECT kind, message FROM arbor.alarms")); strings.Count(alarms, "\n") > 0 {
+		t.Errorf("alarms after all is back: %s", alarms)
+	}
+}
