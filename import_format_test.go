@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The lines are as the products' documentation of their exports shows them.
+// The lines have the shape of the products' exports as we know it; they are not recordings.
 func TestImportFormats(t *testing.T) {
 	for _, c := range []struct{ format, line, want string }{
 		{"amplitude", `{"event_type":"Buy","event_time":"2026-01-02 10:00:00.123000","user_id":"ann","device_id":"d1","amplitude_id":7,"uuid":"u-1","$insert_id":"i1","insert_id":null,"event_properties":{"price":12345678901234567890,"country":"FR","a":{"b":[1.50]}},"user_properties":{"plan":"pro"},"country":"DE","os_name":"iOS","city":null}`,

@@ -10,7 +10,7 @@ import (
 )
 
 // Describe gives what a list knows about itself. Of a list's tables shards,
-// digests, balance, duplicates and deletes have rows; files, jobs and alarms
+// digests, balance, duplicates and deletes have rows; files, jobs, alarms and loss
 // are empty.
 func (m *Model) Describe(ctx context.Context, table string) (*exec.Table, error) {
 	columns, ok := tables[table]
@@ -170,6 +170,7 @@ var tables = map[string][]exec.TableColumn{
 	"deletes":    ofShardColumns("id string", "targets int", "undone bool"),
 	"jobs":       columns("id int", "kind string", "project int", "day string", "bucket int", "state string", "progress double", "message string", "started_at datetime", "finished_at datetime"),
 	"alarms":     columns("at datetime", "kind string", "project int", "day string", "bucket int", "file string", "message string"),
+	"loss":       ofShardColumns("missing string", "trash_files int"),
 }
 
 func ofShardColumns(specs ...string) []exec.TableColumn {
