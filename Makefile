@@ -12,7 +12,7 @@ MIXED     ?= 1h
 BENCH     ?= .
 COUNT     ?= 5
 
-.PHONY: all build demo test lint unit race fuzz torture bench clients rewrite deps clean ci
+.PHONY: all build demo cluster demo-cluster test lint unit race fuzz torture bench clients rewrite deps clean ci
 
 all: build test
 
@@ -26,6 +26,14 @@ bin/arbor:
 # duplicates and compares SQL's answers with the truth.
 demo: build
 	./bin/arbor demo
+
+# cluster runs three members on this machine until Ctrl-C, and says how to connect.
+cluster: build
+	./bin/arbor cluster
+
+# demo-cluster kills one of three members while events come in, and compares counts.
+demo-cluster: build
+	./bin/arbor cluster --demo
 
 # test is what must pass: it installs what it needs and runs everything.
 test: deps lint build unit race fuzz

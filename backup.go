@@ -108,7 +108,13 @@ func backUpDirectory(ctx context.Context, o backupOptions) (err error) {
 		return fmt.Errorf("--to: %w", err)
 	}
 	defer func() { err = errors.Join(err, closeStores()) }()
-	m, err := openMember(ctx, serveOptions{data: o.data, manual: true}, logger)
+	if who, err := new(clusterOptions).find(o.data); err != nil || who != nil {
+		if who != nil {
+			err = fmt.Errorf("--data %s: it is that of a member of a cluster, which cannot be backed up so", o.data)
+		}
+		return err
+	}
+	m, err := openAlone(ctx, serveOptions{data: o.data, manual: true}, logger)
 	if err != nil {
 		return err
 	}

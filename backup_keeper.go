@@ -142,7 +142,7 @@ func drill(ctx context.Context, o backup.RestoreOptions, scratch string) (d back
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	o.FS, o.Dir, o.WriteCatalog = vfs.OS(), filepath.Join(dir, "data"), cluster.WriteCatalog
 	return backup.Drill(ctx, o, func(ctx context.Context, _ vfs.FS, dir string) (backup.Opened, error) {
-		m, err := openMember(ctx, serveOptions{data: dir, manual: true}, slog.New(slog.DiscardHandler))
+		m, err := openAlone(ctx, serveOptions{data: dir, manual: true}, slog.New(slog.DiscardHandler))
 		return openedMember{m}, err
 	})
 }

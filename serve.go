@@ -19,7 +19,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"arbor/backup"
+	"arbor/catalog"
 	"arbor/cluster"
+	"arbor/cluster/consensus"
+	clustermember "arbor/cluster/member"
 	"arbor/engine"
 	"arbor/engine/appendlog"
 	"arbor/engine/vfs"
@@ -46,7 +49,8 @@ type serveOptions struct {
 	backupTo          []string
 	drillDir          string
 	// manual leaves indexing to whoever opens the member.
-	manual bool
+	manual  bool
+	cluster clusterOptions
 }
 
 // heapFloor is memory that is held and never touched, so that it is no machine's, only
@@ -84,6 +88,7 @@ acknowledged is on disk in any case.`,
 	f.StringSliceVar(&o.backupTo, "backup-to", nil, "`URL` of a store that gets backups: s3://, gs://, azblob:// or file://; repeat it for several")
 	f.StringVar(&o.drillDir, "drill-dir", "", "`directory` in which backups are restored and compared now and then; it needs as much room as the data")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
+	o.cluster.flags(f)
 	return cmd
 }
 
@@ -102,16 +107,18 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	mysqlListener, err := o.listen("mysql", o.mysql)
+	if err := vfs.OS().MkdirAll(o.data); err != nil {
+		return fmt.Errorf("data directory %s: %w", o.data, err)
+	}
+	who, err := o.cluster.find(o.data)
 	if err != nil {
 		return err
 	}
-	defer mysqlListener.Close()
-	httpListener, err := o.listen("http", o.http)
+	ports, err := o.open(who)
 	if err != nil {
 		return err
 	}
-	defer httpListener.Close()
+	defer ports.close()
 
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)
@@ -121,7 +128,9 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 		return fmt.Errorf("--backup-to: %w", err)
 	}
 	defer func() { err = errors.Join(err, closeStores()) }()
-	member, err := openMember(ctx, o, logger)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	member, err := openMember(ctx, o, who, ports, fail, logger)
 	if err != nil {
 		return err
 	}
@@ -131,15 +140,51 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper
 	}
 	g := gateway.New(options)
-	logger.Info("serving", "version", version(), "data", o.data, "mysql", mysqlListener.Addr(), "http", httpListener.Addr(),
-		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond))
+	logger.Info("serving", append([]any{"version", version(), "data", o.data, "mysql", ports.address(ports.mysql), "http", ports.address(ports.http),
+		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond)}, member.says(who)...)...)
 
 	leaveAfter(ctx, shutdownBound, logger)
-	err = serveGateway(ctx, g, member, o, mysqlListener, httpListener, tlsConfig)
+	err = serveGateway(ctx, g, member, o, ports, tlsConfig)
 	if errors.Is(err, gateway.ErrStillRunning) {
 		return err // a statement that is left behind may still read the files
 	}
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, context.Canceled) {
+		err = errors.Join(why, err)
+	}
 	return errors.Join(err, g.Close(), member.Close())
+}
+
+// ports are where clients come in. A member that only stores has none.
+type ports struct{ mysql, http net.Listener }
+
+// open opens the ports.
+func (o serveOptions) open(who *membership) (p ports, err error) {
+	if who != nil && who.place.Roles&consensus.RoleGateway == 0 {
+		return p, nil
+	}
+	if p.mysql, err = o.listen("mysql", o.mysql); err != nil {
+		return p, err
+	}
+	if p.http, err = o.listen("http", o.http); err != nil {
+		return p, errors.Join(err, p.mysql.Close())
+	}
+	return p, nil
+}
+
+func (p ports) close() {
+	for _, l := range []net.Listener{p.mysql, p.http} {
+		if l != nil {
+			_ = l.Close() // the servers have closed it, if they began
+		}
+	}
+}
+
+// address is a port's, empty if there is none.
+func (p ports) address(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
 }
 
 // leaveAfter ends the process when it was asked to stop and a statement will not
@@ -154,17 +199,20 @@ func leaveAfter(ctx context.Context, bound time.Duration, logger *slog.Logger) {
 }
 
 // serveGateway runs both ports until ctx ends or one of them fails.
-func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOptions, mysqlListener, httpListener net.Listener, tlsConfig *tls.Config) error {
+func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOptions, p ports, tlsConfig *tls.Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return purgeDropped(ctx, m) })
 	if m.keeper != nil {
 		group.Go(func() error { return m.keeper.Run(ctx) })
 	}
+	if p.mysql == nil {
+		return group.Wait()
+	}
 	group.Go(func() error {
-		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: mysqlListener, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
+		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: p.mysql, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
 	})
 	group.Go(func() error {
-		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: httpListener, TLS: tlsConfig, Grace: shutdownGrace})
+		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: p.http, TLS: tlsConfig, Grace: shutdownGrace})
 	})
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -177,6 +225,14 @@ func purgeDropped(ctx context.Context, m *member) error {
 	ticker := time.NewTicker(purgeEvery)
 	defer ticker.Stop()
 	for {
+		if m.control != nil && !m.control.Leads() { // one member is enough
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+			}
+			continue
+		}
 		n, err := m.cluster.PurgeDropped(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
 			m.logger.Error("purge dropped projects", "error", err)
@@ -193,9 +249,12 @@ func purgeDropped(ctx context.Context, m *member) error {
 }
 
 // member is a whole open data directory: its catalog, its engine, and the
-// cluster over both.
+// cluster over both. One that is alone has metadata, one of a cluster the rest.
 type member struct {
 	metadata *cluster.Metadata
+	control  *clustermember.Member
+	replicas *cluster.Replicas
+	members  *cluster.Members
 	engine   *engine.Engine
 	cluster  *cluster.Cluster
 	logger   *slog.Logger
@@ -203,34 +262,78 @@ type member struct {
 	keeper *backup.Keeper
 }
 
-func openMember(ctx context.Context, o serveOptions, logger *slog.Logger) (*member, error) {
-	fs, dir := vfs.OS(), o.data
-	if _, err := fs.Stat(filepath.Join(dir, backup.Marker)); err == nil {
-		return nil, fmt.Errorf("data directory %s: a restore into it is not finished; give the same arbor restore again, and start then", dir)
+// openMember opens a data directory as what it is: a server's that is alone, or a
+// member's of a cluster.
+func openMember(ctx context.Context, o serveOptions, who *membership, p ports, fail func(error), logger *slog.Logger) (*member, error) {
+	if who == nil {
+		return openAlone(ctx, o, logger)
 	}
-	if err := fs.MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, err)
+	if len(o.backupTo) > 0 {
+		return nil, errors.New("--backup-to: a member of a cluster cannot make backups; leave the flag out")
 	}
-	metadata, err := cluster.OpenMetadata(fs, filepath.Join(dir, "catalog"), logger)
+	return openClustered(ctx, o, who, p.address(p.mysql), p.address(p.http), fail, logger)
+}
+
+func inUse(dir string) error {
+	return fmt.Errorf("data directory %s is in use by another arbor process; stop it, or give this one its own with --data", dir)
+}
+
+func openAlone(ctx context.Context, o serveOptions, logger *slog.Logger) (*member, error) {
+	if _, err := vfs.OS().Stat(filepath.Join(o.data, backup.Marker)); err == nil {
+		return nil, fmt.Errorf("data directory %s: a restore into it is not finished; give the same arbor restore again, and start then", o.data)
+	}
+	metadata, err := cluster.OpenMetadata(vfs.OS(), filepath.Join(o.data, "catalog"), logger)
 	if errors.Is(err, vfs.ErrLocked) {
-		return nil, fmt.Errorf("data directory %s is in use by another arbor process; stop it, or give this one its own with --data", dir)
+		return nil, inUse(o.data)
 	}
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: dir, Logger: logger, Catalog: metadata.Catalog(), CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual})
-	if errors.Is(err, appendlog.ErrCorrupt) {
-		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
-	}
+	e, err := openEngine(ctx, o, metadata.Catalog(), logger)
 	if err != nil {
 		return nil, errors.Join(err, metadata.Close())
 	}
 	return &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e), logger: logger}, nil
 }
 
+func openEngine(ctx context.Context, o serveOptions, c *catalog.Catalog, logger *slog.Logger) (*engine.Engine, error) {
+	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: o.data, Logger: logger, Catalog: c, CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual})
+	if errors.Is(err, appendlog.ErrCorrupt) {
+		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
+	}
+	return e, err
+}
+
+// says is what the log says of a member of a cluster.
+func (m *member) says(who *membership) []any {
+	if who == nil {
+		return nil
+	}
+	return []any{"member", m.control.ID(), "peer", who.place.Addresses, "role", who.place.Roles}
+}
+
 // Close ends the background work and releases the data directory.
-func (m *member) Close() error {
-	return errors.Join(m.cluster.Close(), m.engine.Close(), m.metadata.Close())
+func (m *member) Close() (err error) {
+	if m.cluster != nil {
+		err = m.cluster.Close()
+	}
+	if m.control != nil {
+		m.control.Leave()
+		err = errors.Join(err, m.control.Close())
+	}
+	if m.members != nil {
+		err = errors.Join(err, m.members.Close())
+	}
+	if m.replicas != nil {
+		err = errors.Join(err, m.replicas.Close())
+	}
+	if m.engine != nil {
+		err = errors.Join(err, m.engine.Close())
+	}
+	if m.metadata != nil {
+		err = errors.Join(err, m.metadata.Close())
+	}
+	return err
 }
 
 // listen opens one of the two ports, and says which flag moves it when it cannot.

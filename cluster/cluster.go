@@ -42,6 +42,7 @@ type Cluster struct {
 	metadata Catalogs
 	local    Local
 	members  *Members // nil for a member that stores everything itself
+	control  Control  // nil for one that is alone
 
 	// mu guards closed; calls counts those under way and is only added to while
 	// closed is not set.

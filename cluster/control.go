@@ -35,6 +35,13 @@ type Control interface {
 	TransferLeader(ctx context.Context, id string) error
 }
 
+// SetControl says how the cluster is seen and changed. It is called before anything
+// else.
+func (c *Cluster) SetControl(control Control) { c.control = control }
+
+// Control is how the cluster is seen and changed, nil for a member that is alone.
+func (c *Cluster) Control() Control { return c.control }
+
 // MemberRow describes a member.
 type MemberRow struct {
 	ID                         string

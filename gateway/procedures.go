@@ -24,7 +24,7 @@ type procedure struct {
 // procedures is the one list of them: what is called and what arbor.procedures
 // shows.
 func (g *Gateway) procedures() []procedure {
-	return []procedure{
+	return append([]procedure{
 		{"set_policy", "project, policy, from_day, to_day", "set the dedupe policy of days, such as 'KEY=EXACT SURVIVOR=LAST'; NULL days mean no bound; answers change at once, for all that is stored",
 			sql.PrivilegeType_Alter, nil, g.callSetPolicy},
 		{"set_policy", "project, policy", "set the dedupe policy of all days",
@@ -69,7 +69,7 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
 		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
 			sql.PrivilegeType_Super, backupSchema, g.callBackup},
-	}
+	}, g.clusterProcedures()...)
 }
 
 // procedureRows are the rows of arbor.procedures.

@@ -229,6 +229,8 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"started_at", datetimeType, "when it began"},
 		systemColumn{"finished_at", datetimeType, "when it ended; NULL while it runs"},
 	)...)},
+	{name: "members", comment: "members of the cluster, removed ones included; none for a server that is alone", rows: memberRows, columns: memberColumns},
+	{name: "replicas", comment: "which members hold which buckets of events; none for a server that is alone", rows: replicaRows, columns: replicaColumns},
 	{name: "deletes", comment: "DELETE statements, shard by shard, which CALL arbor.undo_delete takes back", columns: inShard(
 		systemColumn{"id", ingestIDType, "the statement's id"},
 		systemColumn{"targets", countType, "copies deleted in the shard"},
@@ -295,6 +297,13 @@ func (t *systemTable) PartitionRows(ctx *sql.Context, _ sql.Partition) (sql.RowI
 	rows, err := makeRows(ctx, t.gateway)
 	if err != nil {
 		return nil, err
+	}
+	if t.definition.name == "jobs" {
+		moves, err := moveRows(t.gateway, t.definition.columns)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, moves...)
 	}
 	return sql.RowsToRowIter(rows...), nil
 }

@@ -405,6 +405,18 @@ func (m *Member) Zone(id MemberID) string {
 	return ""
 }
 
+// Storing are the members that store events and were not removed.
+func (m *Member) Storing() (ids []MemberID) {
+	if s := m.state(); s != nil {
+		for _, other := range s.Present() {
+			if other.Roles&consensus.RoleStorage != 0 && other.Boot > 0 {
+				ids = append(ids, other.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // FollowPlacement has told called with the placement in force and with later ones,
 // in order, though not with each, until the member is closed.
 func (m *Member) FollowPlacement(told func(*protocol.Placement)) error {
@@ -412,11 +424,12 @@ func (m *Member) FollowPlacement(told func(*protocol.Placement)) error {
 	if err != nil {
 		return err
 	}
-	p, err := protocol.DecodePlacement(group.State().Placement)
+	s := group.State()
+	p, err := protocol.DecodePlacement(s.Placement)
 	if err != nil {
 		return err
 	}
-	epoch := group.State().PlacementEpoch
+	epoch := s.PlacementEpoch
 	told(p)
 	m.running.Go(func() {
 		for {

@@ -11,7 +11,7 @@ import (
 const (
 	// maxChanges of buckets are under way at once: what moves does not crowd out
 	// what is asked, and a leader that is lost leaves little half done.
-	maxChanges = 128
+	maxChanges = 256
 	// automaticReplicas is how many copies there are where no setting says so, as
 	// far as there are members.
 	automaticReplicas = 3
