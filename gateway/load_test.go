@@ -286,13 +286,13 @@ func TestLoadDataIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun, killed := make(chan bool), make(chan bool)
-	go func() {
+	go func(begun <-chan bool) {
 		<-begun
 		if _, err := l.db.Exec("KILL QUERY " + id); err != nil {
 			t.Error(err)
 		}
 		close(killed)
-	}()
+	}(begun)
 	once := false
 	_, err := l.load(readerFunc(func(p []byte) (int, error) {
 		if !once {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"arbor/engine/dot"
@@ -14,6 +15,7 @@ import (
 // givenNames are the records that were given a name: most that are appended, the others are
 // as an older arbor logged them. A record that is sent again has the name that it had.
 type givenNames struct {
+	mu       sync.Mutex // guards what follows; tests append from several goroutines
 	stream   dot.Stream
 	next     uint64
 	appends  int
@@ -28,15 +30,40 @@ var members atomic.Uint64
 
 // Append appends records, three times out of four under names.
 func (m *member) Append(ctx context.Context, records [][]byte) error {
-	n := &m.names
-	if n.appends++; n.appends%4 == 0 {
+	all, err := m.names.give(records)
+	if err != nil {
+		return err
+	}
+	if all == nil {
 		return m.Cluster.Append(ctx, records)
+	}
+	outcomes, err := m.engine.AppendNamed(ctx, all)
+	if err != nil {
+		return err
+	}
+	m.names.mu.Lock()
+	defer m.names.mu.Unlock()
+	for i, o := range outcomes {
+		if o != dot.Stored {
+			return fmt.Errorf("%w: %v is said to name other content", errWrong, all[i].Dot)
+		}
+		m.names.acked[all[i].Dot] = true
+	}
+	return nil
+}
+
+// give gives records their names; nil for those that get none.
+func (n *givenNames) give(records [][]byte) ([]dot.Named, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.appends++; n.appends%4 == 0 {
+		return nil, nil
 	}
 	if n.dots == nil {
 		binary.BigEndian.PutUint64(n.stream[:], members.Add(1)) // a disk may have had another member
 		n.dots, n.records, n.acked = map[string]dot.Dot{}, map[dot.Dot]record{}, map[dot.Dot]bool{}
 	}
-	var all []dot.Named
+	all := []dot.Named{}
 	for _, b := range records {
 		d, known := n.dots[string(b)]
 		if !known {
@@ -44,23 +71,13 @@ func (m *member) Append(ctx context.Context, records [][]byte) error {
 			d = dot.Dot{Stream: n.stream, Seq: n.next}
 			var batch event.Batch
 			if err := event.DecodeBatch(b, &batch); err != nil {
-				return err
+				return nil, err
 			}
 			n.dots[string(b)], n.records[d] = d, record{batch.Shard, b, oracle.Records(&batch)}
 		}
 		all = append(all, dot.Named{Dot: d, Record: b})
 	}
-	outcomes, err := m.engine.AppendNamed(ctx, all)
-	if err != nil {
-		return err
-	}
-	for i, o := range outcomes {
-		if o != dot.Stored {
-			return fmt.Errorf("%w: %v is said to name other content", errWrong, all[i].Dot)
-		}
-		n.acked[all[i].Dot] = true
-	}
-	return nil
+	return all, nil
 }
 
 // compareNames: each name that was acknowledged is held, and what is held under a name
