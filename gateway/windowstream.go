@@ -237,6 +237,9 @@ func (w *windowStream) compute(ctx *sql.Context, rows sql.WindowBuffer) ([]sql.R
 			}
 			if o.function == nil {
 				for i, row := range rows {
+					if i%checkEvery == 0 && ctx.Err() != nil {
+						return nil, ctx.Err()
+					}
 					v, err := o.expr.Eval(ctx, row)
 					if err != nil {
 						return nil, err
@@ -275,6 +278,9 @@ func (o *windowOutput) compute(ctx *sql.Context, rows sql.WindowBuffer, put func
 		return err
 	}
 	for i := range rows {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		frame, err := framer.Next(ctx, rows)
 		if err != nil {
 			return fmt.Errorf("frame of row %d of %d: %w", i, len(rows), err)

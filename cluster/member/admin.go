@@ -269,11 +269,7 @@ func needs(p *protocol.Placement, id MemberID) (n int) {
 // Rebalance has the leader look at once, and says how many buckets are not where
 // they should be.
 func (m *Member) Rebalance(context.Context) (moving int, err error) {
-	s := m.state()
-	if s == nil {
-		return 0, ErrNotReady
-	}
-	placed, wanted, err := m.planner.placement(s)
+	_, placed, wanted, err := m.placed()
 	if err != nil {
 		return 0, err
 	}

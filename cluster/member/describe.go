@@ -5,16 +5,13 @@ import (
 	"slices"
 
 	"arbor/cluster"
+	"arbor/cluster/consensus"
 	"arbor/cluster/protocol"
 )
 
 // Members describes the members of the cluster, removed ones included.
 func (m *Member) Members() ([]cluster.MemberRow, error) {
-	s := m.state()
-	if s == nil {
-		return nil, ErrNotReady
-	}
-	placed, _, err := m.planner.placement(s)
+	s, placed, _, err := m.placed()
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +36,7 @@ func (m *Member) Members() ([]cluster.MemberRow, error) {
 
 // Replicas describes which members hold which buckets.
 func (m *Member) Replicas() ([]cluster.ReplicaRow, error) {
-	s := m.state()
-	if s == nil {
-		return nil, ErrNotReady
-	}
-	placed, _, err := m.planner.placement(s)
+	_, placed, _, err := m.placed()
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +62,7 @@ func (m *Member) Replicas() ([]cluster.ReplicaRow, error) {
 
 // Jobs describes moves that are under way.
 func (m *Member) Jobs() ([]cluster.JobRow, error) {
-	s := m.state()
-	if s == nil {
-		return nil, ErrNotReady
-	}
-	placed, wanted, err := m.planner.placement(s)
+	_, placed, wanted, err := m.placed()
 	if err != nil {
 		return nil, err
 	}
@@ -85,4 +74,14 @@ func (m *Member) Jobs() ([]cluster.JobRow, error) {
 		Kind: "move", Progress: float64(n.settled) / protocol.Buckets,
 		Message: fmt.Sprintf("%d of %d buckets are where they should be, %d are on their way, %d wait", n.settled, protocol.Buckets, n.moving, n.waiting),
 	}}, nil
+}
+
+// placed is the state in force with its placement, and what the plan wants of it.
+func (m *Member) placed() (*consensus.State, *protocol.Placement, *wanted, error) {
+	s := m.state()
+	if s == nil {
+		return nil, nil, nil, ErrNotReady
+	}
+	placed, wanted, err := m.planner.placement(s)
+	return s, placed, wanted, err
 }

@@ -1,9 +1,9 @@
 package protocol
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -21,42 +21,44 @@ var ErrTable = errors.New("placement cannot be read")
 // holds the bytes has the checksum.
 const tableVersion = 1
 
-// Limits of a placement.
-const (
-	MaxReplicas = 8 // of a bucket
-	// maxIdentities is how many different replicas a table may name.
-	maxIdentities = 1 << 16
-)
+// MaxReplicas is how many replicas a bucket may have.
+const MaxReplicas = 8
+
+// places is a config whose replicas are named by their places in a list of all.
+type places struct {
+	epoch    uint64
+	old, new []uint64
+}
+
+func (c *coder) places(v *places) {
+	c.uint(&v.epoch)
+	list(c, &v.old, 1, (*coder).uint)
+	list(c, &v.new, 1, (*coder).uint)
+}
 
 // Encode gives the placement's bytes. Equal placements have equal bytes.
 func (p *Placement) Encode() []byte {
-	places := map[Replica]uint64{}
+	at := map[Replica]uint64{}
 	var all []Replica
-	for i := range p.Configs {
-		for _, set := range [][]Replica{p.Configs[i].Old, p.Configs[i].New} {
-			for _, r := range set {
-				if _, ok := places[r]; !ok {
-					places[r] = uint64(len(all))
-					all = append(all, r)
-				}
+	placesOf := func(set []Replica) (out []uint64) {
+		for _, r := range set {
+			if _, ok := at[r]; !ok {
+				at[r] = uint64(len(all))
+				all = append(all, r)
 			}
+			out = append(out, at[r])
 		}
+		return out
 	}
-	b := binary.AppendUvarint([]byte{tableVersion}, uint64(len(all)))
-	for _, r := range all {
-		b = binary.AppendUvarint(append(b, r.Member[:]...), uint64(r.Generation))
-	}
-	b = binary.AppendUvarint(b, uint64(len(p.Configs)))
+	configs := make([]places, len(p.Configs))
 	for i := range p.Configs {
-		b = binary.AppendUvarint(b, p.Configs[i].Epoch)
-		for _, set := range [][]Replica{p.Configs[i].Old, p.Configs[i].New} {
-			b = binary.AppendUvarint(b, uint64(len(set)))
-			for _, r := range set {
-				b = binary.AppendUvarint(b, places[r])
-			}
-		}
+		c := &p.Configs[i]
+		configs[i] = places{c.Epoch, placesOf(c.Old), placesOf(c.New)}
 	}
-	return b
+	c := &coder{b: []byte{tableVersion}}
+	c.replicas(&all)
+	list(c, &configs, 3, (*coder).places)
+	return c.b
 }
 
 // DecodePlacement reads what Encode wrote. No bytes are a placement of nothing.
@@ -68,65 +70,38 @@ func DecodePlacement(b []byte) (*Placement, error) {
 	if b[0] != tableVersion {
 		return nil, fmt.Errorf("%w: version %d, this one reads version %d", ErrTable, b[0], tableVersion)
 	}
-	t := &tableReader{b: b[1:]}
-	all := make([]Replica, t.number(maxIdentities))
-	for i := range all {
-		copy(all[i].Member[:], t.bytes(len(all[i].Member)))
-		all[i].Generation = uint32(t.number(1<<32 - 1))
-	}
-	if n := t.number(Buckets); n != Buckets && !t.bad {
+	c := &coder{b: b[1:], decoding: true}
+	var all []Replica
+	var configs []places
+	c.replicas(&all)
+	list(c, &configs, 3, (*coder).places)
+	if n := len(configs); n != Buckets && !c.broken {
 		return nil, fmt.Errorf("%w: it has %d buckets, not %d", ErrTable, n, Buckets)
 	}
-	for i := range p.Configs {
-		p.Configs[i] = Config{Epoch: t.number(1<<63 - 1), Old: t.set(all), New: t.set(all)}
+	set := func(at []uint64) (out []Replica) {
+		if len(at) > MaxReplicas {
+			c.fail()
+			return nil
+		}
+		for _, place := range at {
+			if place >= uint64(len(all)) {
+				c.fail()
+				return nil
+			}
+			out = append(out, all[place])
+		}
+		return out
 	}
-	if t.bad || len(t.b) > 0 {
+	for i := range configs {
+		if configs[i].epoch > math.MaxInt64 {
+			c.fail()
+		}
+		p.Configs[i] = Config{Epoch: configs[i].epoch, Old: set(configs[i].old), New: set(configs[i].new)}
+	}
+	if c.broken || len(c.b) > 0 {
 		return nil, fmt.Errorf("%w: its bytes are damaged", ErrTable)
 	}
 	return p, nil
-}
-
-// tableReader reads numbers until one is not as it should be.
-type tableReader struct {
-	b   []byte
-	bad bool
-}
-
-func (t *tableReader) number(most uint64) uint64 {
-	v, n := binary.Uvarint(t.b)
-	if n <= 0 || v > most {
-		t.b, t.bad = nil, true
-		return 0
-	}
-	t.b = t.b[n:]
-	return v
-}
-
-func (t *tableReader) bytes(n int) []byte {
-	if len(t.b) < n {
-		t.b, t.bad = nil, true
-		return nil
-	}
-	b := t.b[:n]
-	t.b = t.b[n:]
-	return b
-}
-
-func (t *tableReader) set(all []Replica) []Replica {
-	n := t.number(MaxReplicas)
-	if n == 0 {
-		return nil
-	}
-	set := make([]Replica, n)
-	for i := range set {
-		at := t.number(maxIdentities)
-		if at >= uint64(len(all)) {
-			t.b, t.bad = nil, true
-			return nil
-		}
-		set[i] = all[at]
-	}
-	return set
 }
 
 // Clone gives a copy whose configs can be changed by commands.
