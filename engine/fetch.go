@@ -21,7 +21,8 @@ const (
 	// fetchTrashFor is how long after it was retired a segment is still read for
 	// members that were away: after that its batches are given as files.
 	fetchTrashFor = 24 * time.Hour
-	// maxTrashReads is how many segments in the trash one Fetch reads.
+	// maxTrashReads is how many segments in the trash one Fetch reads, if it does not need
+	// another one to give anything at all.
 	maxTrashReads = 2
 )
 
@@ -149,7 +150,10 @@ func (f *fetch) fromTrash(ctx context.Context, slot catalog.Slot, rest *dot.Set)
 		}
 		known, has := e.holdings.inSegment(s.id, slot)
 		has = has.And(rest)
-		if known && has.IsEmpty() || f.reads == maxTrashReads || f.full() {
+		// One that is known to have something is read in any case where nothing is given
+		// yet: who asks must get something of what is there.
+		enough := f.full() || f.reads >= maxTrashReads && (len(f.got.Batches) > 0 || has.IsEmpty())
+		if known && has.IsEmpty() || enough {
 			*rest = rest.Minus(&has)
 			continue
 		}
