@@ -18,6 +18,9 @@ import (
 
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/spf13/cobra"
+
+	clustermember "arbor/cluster/member"
+	"arbor/engine/vfs"
 )
 
 // localMembers is how many members a cluster on this machine has.
@@ -70,8 +73,11 @@ func runCluster(ctx context.Context, out io.Writer, data string, demo bool) (err
 		}
 		args := []string{"--peer", m.peer}
 		if n > 0 {
-			_, kept := os.Stat(filepath.Join(m.dir, "cluster"))
-			if kept != nil {
+			_, kept, err := clustermember.Kept(vfs.OS(), m.dir)
+			if err != nil {
+				return err
+			}
+			if !kept {
 				token, err := all[0].one(ctx, "SELECT 1", "CALL arbor.add_member()")
 				if err != nil {
 					return err

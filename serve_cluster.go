@@ -207,7 +207,7 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 	if m.replicas, err = cluster.OpenReplicas(m.engine, vfs.OS(), path.Join(filepath.ToSlash(o.data), "cluster", "replicas")); err != nil {
 		return err
 	}
-	generation, err := m.control.Generation(ctx, m.forget)
+	generation, err := m.control.Generation(ctx, m.held, m.forget)
 	if err != nil {
 		return err
 	}
@@ -245,36 +245,34 @@ func (m *member) prefer(zone string) func(protocol.MemberID) int {
 	}
 }
 
-// forget gives up all that the member holds.
-func (m *member) forget(ctx context.Context) error {
+// held are the buckets that the member has something of, under an identity that it has
+// taken up.
+func (m *member) held(ctx context.Context) ([]protocol.Bucket, error) {
 	records, err := m.replicas.Load(ctx)
-	if err != nil {
-		return err
-	}
-	all := make([]protocol.Bucket, protocol.Buckets)
-	for b := range all {
-		all[b] = protocol.Bucket(b)
-		if _, held := records[all[b]]; !held {
-			continue
-		}
-		if err := m.replicas.Save(ctx, all[b], protocol.Record{}); err != nil {
-			return err
-		}
-	}
-	return m.replicas.Drop(ctx, all...)
-}
-
-// lost has the member go on under another generation without what it lost.
-func (m *member) lost(ctx context.Context, lost *protocol.LostError) (uint32, error) {
-	records, err := m.replicas.Load(ctx)
-	if err != nil {
-		return 0, err
-	}
 	var held []protocol.Bucket
 	for b, r := range records {
 		if r.Generation > 0 {
 			held = append(held, b)
 		}
+	}
+	return held, err
+}
+
+// forget gives up what the member has of some buckets.
+func (m *member) forget(ctx context.Context, buckets []protocol.Bucket) error {
+	for _, b := range buckets {
+		if err := m.replicas.Save(ctx, b, protocol.Record{}); err != nil {
+			return err
+		}
+	}
+	return m.replicas.Drop(ctx, buckets...)
+}
+
+// lost has the member go on under another generation without what it lost.
+func (m *member) lost(ctx context.Context, lost *protocol.LostError) (uint32, error) {
+	held, err := m.held(ctx)
+	if err != nil {
+		return 0, err
 	}
 	return m.control.LostBuckets(ctx, lost.Buckets, held)
 }

@@ -82,8 +82,9 @@ that vote are lost for good, and on one member only. Changes of the catalog that
 the lost ones knew are lost. Events are not touched: what a majority of their
 replicas has stays.
 
-Then start this member, and have those that are lost removed or replaced. A lost
-member that is found again must not be started.`,
+All members that are left have to be stopped before. Then start this one first, the
+others after it, and have those that are lost removed or replaced. A lost member that
+is found again must not be started.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
@@ -93,14 +94,14 @@ member that is found again must not be started.`,
 			if err != nil {
 				return err
 			}
-			id, err := clustermember.Recover(vfs.OS(), data, logger)
+			id, version, err := clustermember.Recover(vfs.OS(), data, logger)
 			if errors.Is(err, vfs.ErrLocked) {
 				return inUse(data)
 			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "member %s votes alone now; start it, and remove or replace the members that are lost\n", id)
+			fmt.Fprintf(cmd.OutOrStdout(), "member %s votes alone now, with version %d of the metadata; start it, then the others that are left, and remove or replace those that are lost\n", id, version)
 			return nil
 		},
 	}

@@ -44,10 +44,12 @@ func (k knowing) Append(ctx context.Context, bucket protocol.Bucket, batches []p
 	newest := catalog.ProjectID(0)
 	for i := range batches {
 		shard, err := event.ShardOf(batches[i].Record)
-		if err != nil {
-			return nil, err
+		if errors.Is(err, event.ErrVersion) {
+			return nil, fmt.Errorf("%w of a record that a newer arbor made, for now: %w", protocol.ErrFull, err)
 		}
-		newest = max(newest, shard.Project)
+		if err == nil { // what is no record the storage refuses
+			newest = max(newest, shard.Project)
+		}
 	}
 	if _, err := k.members.await(ctx, func(c *catalog.Catalog) bool { return newest < max(c.NextProject, 1) }); err != nil {
 		return nil, fmt.Errorf("%w of project %d, for now: %w", protocol.ErrFull, newest, err)

@@ -88,7 +88,10 @@ func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 		Member: o.Member, Generation: o.Generation, Storage: knowing{o.Storage, m}, Ledger: o.Ledger, Scanner: m,
 		Prefer: o.Prefer, Synced: o.Synced, Broken: o.Broken, Lost: o.Lost, Faults: faults{}, Logger: o.Logger,
 	})
-	return m, err
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // Start lets the member speak to others.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"arbor/cluster/protocol"
 	"arbor/cluster/raftlog"
 	"arbor/engine/vfs"
 )
@@ -72,21 +73,52 @@ func Exists(fs vfs.FS, dir string) (bool, error) {
 	return false, nil
 }
 
+// recoveredEpochs is added to the epochs of all buckets by Recover: replicas may have
+// heard of later configs than this member has, and no epoch may have two.
+const recoveredEpochs = 1 << 20
+
+// recovering is the machine of a group whose state is given up in part.
+type recovering struct{ *machine }
+
+// Snapshot gives the state with epochs that nobody has heard of.
+func (r recovering) Snapshot() (raft.FSMSnapshot, error) {
+	state, _, halted := r.now()
+	if halted != nil {
+		return nil, halted
+	}
+	placed, err := protocol.DecodePlacement(state.Placement)
+	if err != nil {
+		return nil, err
+	}
+	placed = placed.Clone()
+	for b := range placed.Configs {
+		if placed.Configs[b].Epoch > 0 {
+			placed.Configs[b].Epoch += recoveredEpochs
+		}
+	}
+	next := *state
+	next.Placement = placed.Encode()
+	next.PlacementEpoch++
+	return frozen{&next}, nil
+}
+
 // Recover makes a new group, of this member alone, out of what it has of one
 // whose voters are lost: commands that only they had are lost with them, and one
-// that was not agreed on may come into force. All other members must be stopped,
-// and joined anew.
-func Recover(o Options) error {
+// that was not agreed on may come into force. All other members must be stopped
+// until it is done: one that knows more than this one would keep it. It gives the
+// version of the state that is gone on with.
+func Recover(o Options) (version uint64, err error) {
 	o.fill()
 	store, snapshots, lock, err := openStores(o)
 	if err != nil {
-		return fmt.Errorf("recover metadata: %w", err)
+		return 0, fmt.Errorf("recover metadata: %w", err)
 	}
 	m := newMachine(func(*State) {}, o.Fail)
 	_, transport := raft.NewInmemTransport(raft.ServerAddress(o.ID.String()))
-	err = raft.RecoverCluster(o.config(), m, store, store, snapshots, transport, onlyVoter(o.ID))
+	err = raft.RecoverCluster(o.config(), recovering{m}, store, store, snapshots, transport, onlyVoter(o.ID))
 	if err := errors.Join(err, transport.Close(), store.Close(), lock.Close()); err != nil {
-		return fmt.Errorf("recover metadata: %w", err)
+		return 0, fmt.Errorf("recover metadata: %w", err)
 	}
-	return nil
+	state, _, _ := m.now()
+	return state.Version, nil
 }

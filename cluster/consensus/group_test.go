@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"arbor/catalog"
+	"arbor/cluster/protocol"
 	"arbor/engine/vfs"
 )
 
@@ -394,6 +395,11 @@ func TestRecoverFromLostVoters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		threeMembers(w)
+		placed := &protocol.Placement{Configs: make([]protocol.Config, protocol.Buckets)}
+		for b := range placed.Configs {
+			placed.Configs[b] = protocol.Config{Epoch: 3, Old: []protocol.Replica{{Member: id(1), Generation: 1}}}
+		}
+		w.must(w.leader().Apply(t.Context(), Place{Epoch: w.leader().State().PlacementEpoch + 1, Placement: placed.Encode()}))
 		w.must(w.leader().Apply(t.Context(), project("kept")))
 		w.until("all have it", func() bool { return has(w.groups[id(3)].State(), "kept") })
 		w.stopAll()
@@ -404,10 +410,21 @@ func TestRecoverFromLostVoters(t *testing.T) {
 			t.Fatalf("one of three decided: %v", err)
 		}
 		w.stop(id(3))
-		if err := Recover(w.options(3)); err != nil {
-			t.Fatal(err)
+		before := alone.State()
+		version, err := Recover(w.options(3))
+		if err != nil || version < before.Version {
+			t.Fatalf("version %d after %d: %v", version, before.Version, err)
 		}
 		alone = w.open(3)
+		is, err := protocol.DecodePlacement(alone.State().Placement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b := range is.Configs {
+			if c := &is.Configs[b]; c.Epoch <= placed.Configs[b].Epoch+1000 || !slices.Equal(c.Old, placed.Configs[b].Old) {
+				t.Fatalf("bucket %d has %v after %v: others may have heard of that epoch", b, c, &placed.Configs[b])
+			}
+		}
 		if s := w.must(alone.Apply(t.Context(), project("new"))); !has(s, "kept") {
 			t.Fatal("recovery lost what was agreed on")
 		}

@@ -141,6 +141,9 @@ func (m *Member) grant(ctx context.Context, w wish) error {
 		if other.ID == target.ID || other.Standing != consensus.Admitted || other.Roles&consensus.RoleStorage == 0 || other.Boot == 0 || !m.Alive(other.ID) {
 			return refused("member %s cannot take the part of another: it has to be admitted, to store events, and to be up", other.ID)
 		}
+		if err := m.mayDrain(s, target); err != nil {
+			return err
+		}
 		return m.stand(ctx, target.ID, consensus.Draining)
 	case verbRemove:
 		if err := m.mayRemove(s, target, w.Force); err != nil {
@@ -224,7 +227,7 @@ func (m *Member) mayRemove(s *consensus.State, target *consensus.Member, force b
 		return refused("member %s holds %d of %d buckets: CALL arbor.drain('%s') first, and wait until arbor.members says that it holds none",
 			target.ID, held, protocol.Buckets, target.ID)
 	}
-	if alone := needs(placed, target.ID); alone > 0 {
+	if alone := len(needs(s, placed, target.ID, allBuckets())); alone > 0 {
 		return refused("%d buckets have no majority of copies without member %s, so they could not be moved any more and their events would be lost: start it again and drain it",
 			alone, target.ID)
 	}
@@ -247,23 +250,26 @@ func mayVote(voters []MemberID, without MemberID, alive func(MemberID) bool) err
 	return nil
 }
 
-// needs counts the buckets that have no majority of their replicas without a member.
-func needs(p *protocol.Placement, id MemberID) (n int) {
-	others := func(set []protocol.Replica) bool {
-		left := 0
-		for _, r := range set {
-			if r.Member != id {
+// needs are those of the buckets that a member is a replica of and that have no
+// majority of their replicas without it. A replica that was lost, or whose member was
+// removed, is none.
+func needs(s *consensus.State, p *protocol.Placement, id MemberID, buckets []protocol.Bucket) (needed []protocol.Bucket) {
+	for _, b := range buckets {
+		held, left := false, 0
+		for _, r := range p.Configs[b].Old {
+			member, known := s.Member(r.Member)
+			switch {
+			case r.Member == id:
+				held = true
+			case known && member.Standing != consensus.Removed && !member.Lost(int(b), r.Generation):
 				left++
 			}
 		}
-		return left > len(set)/2
-	}
-	for b := range p.Configs {
-		if c := &p.Configs[b]; !others(c.Old) {
-			n++
+		if held && left <= len(p.Configs[b].Old)/2 {
+			needed = append(needed, b)
 		}
 	}
-	return n
+	return needed
 }
 
 // Rebalance has the leader look at once, and says how many buckets are not where

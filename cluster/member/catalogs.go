@@ -27,7 +27,9 @@ func (m *Member) Follow(told func(*catalog.Catalog)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told = told
-	m.catalog = m.Catalog()
+	if m.catalog == nil { // else that of a state that is about to be in force
+		m.catalog = m.Catalog()
+	}
 	told(m.catalog)
 }
 

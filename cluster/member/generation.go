@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"arbor/cluster"
@@ -22,52 +23,105 @@ func (m *Member) Broken(why error) {
 	defer m.mu.Unlock()
 	m.identity.Lost = true
 	if err := m.identity.write(m.o.FS, m.o.Dir); err != nil {
-		m.logger.Error("that this member's disk is broken could not be put on its own record", "error", err)
+		m.logger.Error("that this member's disk is broken could not be put on its own record: do not start it again with this disk, but have it replaced", "error", err)
 	}
 }
 
 // Generation gives the generation under which the member takes up what comes to it.
 // A member that never had one, or one that is not the metadata's, and one whose disk
-// broke, gets its next one: then forget has the data plane give up all that it has
-// before. This waits for a leader, for as long as ctx allows.
-func (m *Member) Generation(ctx context.Context, forget func(context.Context) error) (uint32, error) {
+// broke, gets its next one, after forget has had the data plane give up what it has.
+// Held are the buckets that it has something of. This waits for a leader, for as long
+// as ctx allows.
+//
+// Where the disk broke, what no majority of others has is kept: it was synced before it
+// was acknowledged, and read again and compared with its checksums at this start. A
+// directory that is older than the metadata lacks what came since, and is refused if
+// others cannot make that good.
+func (m *Member) Generation(ctx context.Context, held func(context.Context) ([]protocol.Bucket, error), forget func(context.Context, []protocol.Bucket) error) (uint32, error) {
 	self, err := m.self()
 	if err != nil {
 		return 0, err
 	}
-	if !m.identity.Lost && self.Generation > 0 && self.Generation == m.identity.Generation {
-		return self.Generation, nil
+	mine := m.identity.Generation
+	switch {
+	case self.Generation == 0 || mine == 0:
+		return m.raise(ctx, self.Generation, nil)
+	case self.Generation == mine && !m.identity.Lost:
+		return mine, nil
+	case !m.identity.Lost && raised(self, mine):
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.identity.Generation = self.Generation
+		return self.Generation, m.identity.write(m.o.FS, m.o.Dir)
 	}
-	if self.Generation > 0 && m.identity.Generation > 0 {
-		if err := m.bears(allBuckets()); err != nil {
-			return 0, err
-		}
-		if err := forget(ctx); err != nil {
-			return 0, fmt.Errorf("give up what is not to be believed: %w", err)
-		}
+	all, err := held(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return m.raise(ctx, self.Generation, nil)
+	only, err := m.only(all)
+	if err != nil {
+		return 0, err
+	}
+	if len(only) > 0 && (self.Generation != mine || m.identity.Stale) {
+		return 0, onlyCopy(len(only))
+	}
+	if len(only) > 0 {
+		m.logger.Error("this member's disk broke, and it has the only copy of some buckets: it keeps those", "buckets", len(only))
+	}
+	if err := forget(ctx, slices.DeleteFunc(all, func(b protocol.Bucket) bool { return slices.Contains(only, b) })); err != nil {
+		return 0, fmt.Errorf("give up what is not to be believed: %w", err)
+	}
+	var kept []byte
+	if len(only) > 0 {
+		kept = bits(only)
+	}
+	for from := self.Generation; ; {
+		// One that the directory had before is never taken up again.
+		generation, err := m.raise(ctx, from, kept)
+		if err != nil || generation > mine {
+			return generation, err
+		}
+		from = generation
+	}
+}
+
+// raised says whether the metadata's generation is that which a member asked for when
+// it lost some buckets and kept others, and ended before it had put that on its own
+// record.
+func raised(self *consensus.Member, mine uint32) bool {
+	if len(self.Losses) == 0 || self.Generation != mine+1 {
+		return false
+	}
+	last := self.Losses[len(self.Losses)-1]
+	return last.Generation == mine && last.Kept != nil
+}
+
+// bits has a bit for each of the buckets, the lowest first.
+func bits(buckets []protocol.Bucket) []byte {
+	b := make([]byte, consensus.MaxKeptBytes)
+	for _, bucket := range buckets {
+		b[bucket/8] |= 1 << (bucket % 8)
+	}
+	return b
 }
 
 // LostBuckets has the member's generation raised because it lost something of some
 // buckets. Held are those that it holds under an identity which it has taken up:
 // of them it keeps the others.
 func (m *Member) LostBuckets(ctx context.Context, lost, held []protocol.Bucket) (uint32, error) {
-	if err := m.bears(lost); err != nil {
+	only, err := m.only(lost)
+	if err != nil {
 		return 0, err
+	}
+	if len(only) > 0 {
+		return 0, onlyCopy(len(only))
 	}
 	self, err := m.self()
 	if err != nil {
 		return 0, err
 	}
-	kept := make([]byte, consensus.MaxKeptBytes)
-	for _, b := range held {
-		kept[b/8] |= 1 << (b % 8)
-	}
-	for _, b := range lost {
-		kept[b/8] &^= 1 << (b % 8)
-	}
-	return m.raise(ctx, self.Generation, kept)
+	kept := slices.DeleteFunc(slices.Clone(held), func(b protocol.Bucket) bool { return slices.Contains(lost, b) })
+	return m.raise(ctx, self.Generation, bits(kept))
 }
 
 func (m *Member) self() (*consensus.Member, error) {
@@ -100,7 +154,7 @@ func (m *Member) raise(ctx context.Context, from uint32, kept []byte) (uint32, e
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.identity.Lost, m.identity.Generation = false, self.Generation
+		m.identity.Lost, m.identity.Stale, m.identity.Generation = false, false, self.Generation
 		return self.Generation, m.identity.write(m.o.FS, m.o.Dir)
 	}
 }
@@ -113,22 +167,16 @@ func allBuckets() []protocol.Bucket {
 	return all
 }
 
-// bears refuses to give up what other members could not make good.
-func (m *Member) bears(buckets []protocol.Bucket) error {
-	s := m.state()
-	if s == nil {
-		return ErrNotReady
-	}
-	placed, _, err := m.planner.placement(s)
+// only are those of the buckets that no majority of other members has.
+func (m *Member) only(buckets []protocol.Bucket) ([]protocol.Bucket, error) {
+	s, placed, _, err := m.placed()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	some := &protocol.Placement{}
-	for _, b := range buckets {
-		some.Configs = append(some.Configs, placed.Configs[b])
-	}
-	if n := needs(some, m.identity.id); n > 0 {
-		return fmt.Errorf("%w: it is so of %d buckets; put the damaged files back from a copy, or restore a backup", ErrOnlyCopy, n)
-	}
-	return nil
+	return needs(s, placed, m.identity.id, buckets), nil
+}
+
+// onlyCopy refuses to give up what other members could not make good.
+func onlyCopy(buckets int) error {
+	return fmt.Errorf("%w: it is so of %d buckets; put the damaged files back from a copy, or restore a backup", ErrOnlyCopy, buckets)
 }

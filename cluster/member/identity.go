@@ -37,6 +37,9 @@ type identity struct {
 	// Lost says that something was lost that the member had on disk, and that this
 	// was not yet put on record.
 	Lost bool
+	// Stale says that the directory was refused since a later start of the member is
+	// known: it may lack what came since.
+	Stale bool `json:",omitempty"`
 	// Generation is the newest that the member has taken up.
 	Generation  uint32
 	Key         []byte

@@ -101,7 +101,11 @@ func empty(fsys vfs.FS, dir string) error {
 			continue
 		}
 		if strings.TrimSuffix(name, "/") == "cluster" { // a try to found or join that ended early
-			if begun, err := consensus.Exists(fsys, MetadataDir(dir)); err != nil || !begun {
+			begun, err := consensus.Exists(fsys, MetadataDir(dir))
+			if err != nil {
+				return err
+			}
+			if !begun {
 				continue
 			}
 		}

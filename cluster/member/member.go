@@ -201,10 +201,10 @@ func (m *Member) arrive(ctx context.Context) error {
 	defer cancel()
 	err := m.announce(announcing)
 	if err == nil || !errors.Is(err, consensus.ErrNoLeader) {
-		return explain(err)
+		return m.explain(err)
 	}
 	if err := m.hello(ctx); err != nil {
-		return explain(err)
+		return m.explain(err)
 	}
 	m.logger.Warn("the cluster has no leader now: this member goes on with what it knows", "version", group.Applied())
 	m.running.Go(m.announceLate)
@@ -217,7 +217,7 @@ func (m *Member) hear(ctx context.Context, here func(*consensus.State) bool) err
 	defer cancel()
 	for {
 		if err := m.hello(ctx); err != nil {
-			return explain(err)
+			return m.explain(err)
 		}
 		some, cancel := context.WithTimeout(ctx, retryEvery)
 		err := m.group.Load().Wait(some, here)
@@ -245,16 +245,22 @@ func (m *Member) announceLate() {
 			}
 		}
 		if err != nil && m.ctx.Err() == nil {
-			m.fail(explain(err))
+			m.fail(m.explain(err))
 		}
 		return
 	}
 }
 
-// explain says what helps against an error of a start.
-func explain(err error) error {
+// explain says what helps against an error of a start. A directory that was refused
+// because a later start of the member is known may lack what came since: it is put on
+// record that its identity is lost, however often it is started from now on.
+func (m *Member) explain(err error) error {
 	switch {
 	case errors.Is(err, consensus.ErrStaleBoot):
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.identity.Lost, m.identity.Stale = true, true
+		err = errors.Join(err, m.identity.write(m.o.FS, m.o.Dir))
 		return fmt.Errorf("%w; start the directory that was used last, or begin with an empty one and have this member replaced", err)
 	case errors.Is(err, consensus.ErrRemoved):
 		return fmt.Errorf("%w; begin with an empty directory and a new token", err)

@@ -37,6 +37,8 @@ type station struct {
 	done   chan struct{}
 	// generation is the one that the member has.
 	generation uint32
+	// gave is how many buckets it gave up when it started.
+	gave int
 
 	mu     sync.Mutex
 	placed *protocol.Placement
@@ -79,7 +81,10 @@ func start(t *testing.T, disk vfs.FS, l net.Listener) (*station, error) {
 		return nil, err
 	}
 	s.member = m
-	if s.generation, err = m.Generation(t.Context(), func(context.Context) error { return nil }); err != nil {
+	if s.generation, err = m.Generation(t.Context(), func(context.Context) ([]protocol.Bucket, error) { return allBuckets(), nil }, func(_ context.Context, gone []protocol.Bucket) error {
+		s.gave = len(gone)
+		return nil
+	}); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(t.Context())
@@ -369,6 +374,40 @@ func TestCopiesAreFenced(t *testing.T) {
 	if _, err := start(t, mem, listen(t)); !errors.Is(err, consensus.ErrStaleBoot) {
 		t.Errorf("a directory that started less often than is known: %v", err)
 	}
+	// Started once more it is the one that has started most often. It lacks what the
+	// copy took in, so it does not go on as the same.
+	again, err := start(t, mem, listen(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if again.generation <= twin.generation {
+		t.Errorf("an older directory goes on under generation %d, the newer one had %d", again.generation, twin.generation)
+	}
+}
+
+// TestBrokenAlone: a member that has the only copy of everything keeps it when a sync
+// failed, as a server that is alone does.
+func TestBrokenAlone(t *testing.T) {
+	first := founded(t, vfs.NewMem(), listen(t))
+	waitFor(t, "it holds everything", func() bool { return first.settled() })
+	first.member.Broken(errors.New("a sync failed"))
+	first.close()
+	l, err := net.Listen("tcp", first.member.o.Place.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err = start(t, first.disk, l); err != nil {
+		t.Fatal(err)
+	}
+	defer first.close()
+	if first.generation != 2 || first.gave != 0 {
+		t.Errorf("it goes on under generation %d and gave up %d buckets", first.generation, first.gave)
+	}
+	rows, err := first.member.Replicas()
+	if err != nil || len(rows) != protocol.Buckets || slices.ContainsFunc(rows, func(r cluster.ReplicaRow) bool { return r.Generation != 1 }) {
+		t.Errorf("%d replicas, not all as they were: %v", len(rows), err)
+	}
 }
 
 // TestRecoverGoesOnAlone: of two members the one that voted is lost for good.
@@ -380,7 +419,7 @@ func TestRecoverGoesOnAlone(t *testing.T) {
 	waitFor(t, "both know", func() bool { return second.has("kept") })
 	first.close()
 	second.close()
-	got, err := Recover(second.disk, "data", quiet)
+	got, _, err := Recover(second.disk, "data", quiet)
 	if err != nil || got != second.member.ID() {
 		t.Fatal(got, err)
 	}

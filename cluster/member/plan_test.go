@@ -290,7 +290,27 @@ func TestVotersAndMajorities(t *testing.T) {
 		{Old: []protocol.Replica{{Member: id(1)}}}, {Old: []protocol.Replica{{Member: id(1)}, {Member: id(2)}}},
 		{Old: []protocol.Replica{{Member: id(1)}, {Member: id(2)}, {Member: id(3)}}},
 	}}
-	if n := needs(p, id(1)); n != 2 {
-		t.Errorf("%d buckets need the member, not 2", n)
+	l := newLand(t)
+	l.add(2, "")
+	l.add(3, "")
+	all := []protocol.Bucket{0, 1, 2}
+	for i := range p.Configs {
+		for k := range p.Configs[i].Old {
+			p.Configs[i].Old[k].Generation = 1
+		}
+	}
+	if got := needs(l.state, p, id(1), all); !slices.Equal(got, all[:2]) {
+		t.Errorf("buckets %v need the member, not 0 and 1", got)
+	}
+	if got := needs(l.state, p, id(3), all); len(got) > 0 {
+		t.Errorf("buckets %v need a member that is one of three, or none", got)
+	}
+	l.change(2, func(m *consensus.Member) { m.Losses = []consensus.Loss{{Generation: 1}} })
+	if got := needs(l.state, p, id(1), all); !slices.Equal(got, all) {
+		t.Errorf("buckets %v need the member, not all three: the second has lost its replicas", got)
+	}
+	l.change(2, func(m *consensus.Member) { m.Losses, m.Standing = nil, consensus.Removed })
+	if got := needs(l.state, p, id(3), all); !slices.Equal(got, all[2:]) {
+		t.Errorf("buckets %v need the member, not 2: the second was removed", got)
 	}
 }
