@@ -164,6 +164,15 @@ func (c *Cluster) Describe(ctx context.Context, table string) (*exec.Table, erro
 	return c.local.Describe(ctx, table)
 }
 
+// DescribeHere is Describe of this member alone, without the column member.
+func (c *Cluster) DescribeHere(ctx context.Context, table string) (*exec.Table, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	return c.local.Describe(ctx, table)
+}
+
 // Index seals and indexes what a project has in logs, as Local.Index does.
 func (c *Cluster) Index(ctx context.Context, project catalog.ProjectID, closeDays bool) error {
 	if err := c.begin(); err != nil {

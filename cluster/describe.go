@@ -185,7 +185,7 @@ func silent(columns []exec.TableColumn, a answered) []catalog.Value {
 			row[i] = catalog.String("member")
 		case "state":
 			row[i] = catalog.String("unreachable")
-		case "message":
+		case "message", "missing":
 			row[i] = catalog.String("what member " + a.member.String() + " has is missing here: " + a.err.Error())
 		case "member":
 			row[i] = catalog.String(a.member.String())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"arbor/catalog"
+	"arbor/engine/exec"
 )
 
 // estimateFor is how long an estimate serves.
@@ -35,8 +36,8 @@ func (g *Gateway) estimate(ctx context.Context, id catalog.ProjectID) (rows, byt
 // counts as nothing: the plan is then worse, not wrong.
 func (g *Gateway) measure(ctx context.Context) map[catalog.ProjectID]projectSize {
 	sizes := map[catalog.ProjectID]projectSize{}
-	add := func(table string, columns []string, to func(*projectSize, uint64)) {
-		described, err := g.cluster.Describe(ctx, table)
+	add := func(describe func(context.Context, string) (*exec.Table, error), table string, columns []string, to func(*projectSize, uint64)) {
+		described, err := describe(ctx, table)
 		if err != nil {
 			g.logger.Debug("estimate", "table", table, "error", err)
 			return
@@ -53,7 +54,8 @@ func (g *Gateway) measure(ctx context.Context) map[catalog.ProjectID]projectSize
 			sizes[id] = size
 		}
 	}
-	add("shards", []string{"indexed_events", "logged_events"}, func(s *projectSize, n uint64) { s.rows += n })
-	add("files", []string{"bytes"}, func(s *projectSize, n uint64) { s.bytes += n })
+	add(g.cluster.Describe, "shards", []string{"indexed_events", "logged_events"}, func(s *projectSize, n uint64) { s.rows += n })
+	// Those of other members are copies.
+	add(g.cluster.DescribeHere, "files", []string{"bytes"}, func(s *projectSize, n uint64) { s.bytes += n })
 	return sizes
 }

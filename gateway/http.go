@@ -296,9 +296,10 @@ func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) error {
 // not ready.
 const readyTimeout = 2 * time.Second
 
-// ready asks the storage a small question.
+// ready asks this member's storage a small question: whether others answer is not for
+// its health.
 func (g *Gateway) ready(ctx context.Context) error {
-	_, err := g.cluster.Describe(ctx, "alarms")
+	_, err := g.cluster.DescribeHere(ctx, "alarms")
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/dolthub/go-mysql-server/sql"
+
+	"arbor/catalog"
 )
 
 // lossRows are the shards that cannot be read whole, each with the copies that
@@ -20,6 +22,14 @@ func lossRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 		if !visible {
 			continue
 		}
+		var member any
+		if at, ok := places["member"]; ok {
+			member = values[at].Text
+		}
+		if project == "" && values[places["project"]].Kind == catalog.KindNull { // a member does not answer
+			rows = append(rows, sql.Row{nil, nil, nil, nil, values[places["missing"]].Text, nil, nil, nil, nil, nil, member})
+			continue
+		}
 		shard, err := shardOf(values, places)
 		if err != nil {
 			return nil, fmt.Errorf("arbor.loss: %w", err)
@@ -28,7 +38,7 @@ func lossRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("arbor.loss: %w", err)
 		}
-		row := sql.Row{nil, int64(shard.Project), shard.Day.String(), int64(shard.Bucket), values[places["missing"]].Text, trash, nil, nil, nil, nil}
+		row := sql.Row{nil, int64(shard.Project), shard.Day.String(), int64(shard.Bucket), values[places["missing"]].Text, trash, nil, nil, nil, nil, member}
 		if project != "" {
 			row[0] = project
 		}

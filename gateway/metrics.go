@@ -129,7 +129,7 @@ type storageCollector struct{ g *Gateway }
 var (
 	balanceMetric = prometheus.NewDesc("arbor_events",
 		"Stored events by project and state: accepted = visible + retry + conflict + deleted + quarantined.", []string{"project", "state"}, nil)
-	alarmsMetric = prometheus.NewDesc("arbor_alarms_total", "Rows of arbor.alarms: what was found damaged or contradictory.", nil, nil)
+	alarmsMetric = prometheus.NewDesc("arbor_alarms_total", "Rows of arbor.alarms of this member: what was found damaged or contradictory.", nil, nil)
 )
 
 // Describe names the metrics.
@@ -152,7 +152,7 @@ func (s *storageCollector) Collect(ch chan<- prometheus.Metric) {
 	} else {
 		s.g.logger.Warn("metrics: balance", "error", err)
 	}
-	if alarms, err := s.g.cluster.Describe(ctx, "alarms"); err == nil {
+	if alarms, err := s.g.cluster.DescribeHere(ctx, "alarms"); err == nil {
 		ch <- prometheus.MustNewConstMetric(alarmsMetric, prometheus.CounterValue, float64(len(alarms.Rows)))
 	} else {
 		s.g.logger.Warn("metrics: alarms", "error", err)

@@ -197,7 +197,8 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"min_time", datetimeType, "the first time in it"},
 		systemColumn{"max_time", datetimeType, "the last time in it"},
 		systemColumn{"sources", stringType, "what it was made of"},
-		systemColumn{"state", textType, "live, trash (replaced, kept for a while) or quarantined (damaged)"},
+		systemColumn{"state", textType, "live, trash (replaced, kept for a while) or quarantined (damaged); unreachable for a member that does not answer"},
+		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)},
 	{name: "digests", comment: "what each shard holds, as a sum that does not depend on files", columns: inShard(
 		systemColumn{"records", countType, "events, deletes and undos, each once"},
@@ -228,6 +229,7 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"message", stringType, "details"},
 		systemColumn{"started_at", datetimeType, "when it began"},
 		systemColumn{"finished_at", datetimeType, "when it ended; NULL while it runs"},
+		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)...)},
 	{name: "members", comment: "members of the cluster, removed ones included; none for a server that is alone", rows: memberRows, columns: memberColumns},
 	{name: "replicas", comment: "which members hold which buckets of events; none for a server that is alone", rows: replicaRows, columns: replicaColumns},
@@ -243,6 +245,7 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"backup", stringType, "the newest such backup"},
 		systemColumn{"backup_events", countType, "events that the shard shows in it"},
 		systemColumn{"replay_from", datetimeType, "from when on a siphon has what came later"},
+		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)},
 	{name: "alarms", comment: "what went wrong and was kept from doing harm", columns: append([]systemColumn{
 		{"at", datetimeType, "when it was noticed"},
@@ -250,6 +253,7 @@ var systemTables = []systemTableDefinition{
 	}, inShard(
 		systemColumn{"file", fileType, "the file concerned, if any"},
 		systemColumn{"message", stringType, "what to do"},
+		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)...)},
 }
 

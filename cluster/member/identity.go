@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 
@@ -112,6 +113,23 @@ func readIdentity(fsys vfs.FS, dir string) (*identity, error) {
 		return nil, fmt.Errorf("%s: %w: it names no member", name, ErrIdentity)
 	}
 	return i, nil
+}
+
+// takeIdentity reads the identity for who writes it from now on: one process at a time,
+// which holds the lock until it ends.
+func takeIdentity(fsys vfs.FS, dir string) (*identity, io.Closer, error) {
+	if _, err := readIdentity(fsys, dir); err != nil { // makes no lock where nobody is
+		return nil, nil, err
+	}
+	lock, err := fsys.Lock(identityFile(dir) + ".lock")
+	if err != nil {
+		return nil, nil, fmt.Errorf("take the member's identity: %w", err)
+	}
+	i, err := readIdentity(fsys, dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	return i, lock, nil
 }
 
 func readFile(fsys vfs.FS, name string) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -79,6 +80,7 @@ type Member struct {
 	o         Options
 	logger    *slog.Logger
 	identity  *identity
+	lock      io.Closer // on the identity
 	session   consensus.Session
 	node      *peer.Node
 	group     atomic.Pointer[consensus.Group]
@@ -117,11 +119,11 @@ func open(ctx context.Context, o Options) (*Member, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	i, err := readIdentity(o.FS, o.Dir)
+	i, lock, err := takeIdentity(o.FS, o.Dir)
 	if err != nil {
 		return nil, errors.Join(err, o.Listener.Close())
 	}
-	m := &Member{o: o, logger: o.Logger, identity: i}
+	m := &Member{o: o, logger: o.Logger, identity: i, lock: lock}
 	m.planner.member = m
 	m.planner.reset()
 	m.ctx, m.stop = context.WithCancel(context.Background())
@@ -491,5 +493,5 @@ func (m *Member) Close() error {
 		err = errors.Join(err, m.node.Close())
 	}
 	m.running.Wait()
-	return err
+	return errors.Join(err, m.lock.Close())
 }

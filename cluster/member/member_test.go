@@ -386,6 +386,23 @@ func TestCopiesAreFenced(t *testing.T) {
 	}
 }
 
+// TestSecondProcessChangesNothing: a directory that is in use stays as it is.
+func TestSecondProcessChangesNothing(t *testing.T) {
+	first := founded(t, vfs.NewMem(), listen(t))
+	defer first.close()
+	before, err := readIdentity(first.disk, "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(t, first.disk, listen(t)); !errors.Is(err, vfs.ErrLocked) {
+		t.Fatalf("a second process: %v", err)
+	}
+	after, err := readIdentity(first.disk, "data")
+	if err != nil || after.Boot != before.Boot || after.Place.Listen != before.Place.Listen {
+		t.Errorf("start %d at %s became start %d at %s: %v", before.Boot, before.Place.Listen, after.Boot, after.Place.Listen, err)
+	}
+}
+
 // TestBrokenAlone: a member that has the only copy of everything keeps it when a sync
 // failed, as a server that is alone does.
 func TestBrokenAlone(t *testing.T) {
