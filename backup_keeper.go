@@ -80,15 +80,41 @@ func newKeeper(m *member, stores []*backup.Store, drillDir string, logger *slog.
 		},
 	}
 	if drillDir != "" {
+		done := filepath.Join(drillDir, drilledFile)
+		if s, err := os.Stat(done); err == nil {
+			o.Drilled = s.ModTime()
+		}
 		o.Drill = func(ctx context.Context) error {
+			if err := sweepDrills(drillDir); err != nil {
+				return err
+			}
 			id, _, err := backup.Latest(ctx, stores, time.Time{})
 			if err == nil {
 				_, err = drill(ctx, backup.RestoreOptions{Stores: stores, ID: id, Member: backupMember, Rate: m.cluster.Catalog().BackupRate()}, drillDir)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(done, []byte(id+"\n"), 0o600)
 		}
 	}
 	return keeper{backup.NewKeeper(o)}
+}
+
+// drilledFile, in the directory of drills, has the backup that was last found right; its
+// time is when that was.
+const drilledFile = "drilled"
+
+// drillPrefix is what the names of drills' directories begin with.
+const drillPrefix = "arbor-drill-"
+
+// sweepDrills removes what drills have left that were broken off.
+func sweepDrills(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, drillPrefix+"*"))
+	for _, name := range left {
+		err = errors.Join(err, os.RemoveAll(name))
+	}
+	return err
 }
 
 // Backup makes a backup now and says what became of each store.
@@ -115,15 +141,22 @@ func (k keeper) Backup(ctx context.Context) (*exec.Table, error) {
 	return t, nil
 }
 
-// Copies gives, for each store, the newest backup that has a shard whole.
-func (k keeper) Copies(ctx context.Context, shard catalog.ShardKey) (copies []gateway.Copy) {
+// Copies gives, for each shard and store, the newest backup that has the shard whole.
+func (k keeper) Copies(ctx context.Context, shards []catalog.ShardKey) map[catalog.ShardKey][]gateway.Copy {
+	ids := make([]backup.ShardID, len(shards))
+	for i, shard := range shards {
+		ids[i] = shardID(shard)
+	}
+	copies := map[catalog.ShardKey][]gateway.Copy{}
 	for _, s := range k.Stores {
-		id, m, found, err := s.NewestOf(ctx, backupMember, shardID(shard))
+		found, err := s.NewestOf(ctx, backupMember, ids)
 		if err != nil {
 			k.Logger.Warn("look for copies", "store", s.Name, "error", err)
 		}
-		if id != "" {
-			copies = append(copies, gateway.Copy{Store: s.Name, Backup: id, Events: found.Visible, ReplayFrom: m.ReplayFrom})
+		for i, shard := range shards {
+			if held, ok := found[ids[i]]; ok {
+				copies[shard] = append(copies[shard], gateway.Copy{Store: s.Name, Backup: held.ID, Events: held.Shard.Visible, ReplayFrom: held.Manifest.ReplayFrom})
+			}
 		}
 	}
 	return copies
@@ -135,7 +168,7 @@ func drill(ctx context.Context, o backup.RestoreOptions, scratch string) (d back
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return d, err
 	}
-	dir, err := os.MkdirTemp(scratch, "arbor-drill-")
+	dir, err := os.MkdirTemp(scratch, drillPrefix)
 	if err != nil {
 		return d, err
 	}

@@ -24,7 +24,7 @@ func (s backupSource) Cut(ctx context.Context) (*backup.Cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &backup.Cut{Member: backupMember, At: c.At, Catalog: c.Catalog.Encode(), CatalogVersion: c.Catalog.Version, Release: c.Release}
+	out := &backup.Cut{Member: backupMember, At: c.At, Catalog: c.Catalog.Encode(), CatalogVersion: c.Catalog.Version, Read: c.Read, Release: c.Release}
 	for _, held := range c.Shards {
 		shard := backup.CutShard{ShardID: shardID(held.Key), Reckon: func(ctx context.Context) (backup.Total, error) {
 			d, visible, err := held.Reckon(ctx)

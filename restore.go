@@ -93,8 +93,16 @@ func (o *restoreOptions) open(ctx context.Context) (r backup.RestoreOptions, clo
 	}
 	r.ID, r.Member, r.Rate, r.WriteCatalog = o.manifest, o.member, o.rate, cluster.WriteCatalog
 	r.Passed = func(err error) { fmt.Fprintln(os.Stderr, "arbor:", err) }
+	if r.ID == "" && o.at == "" && o.data != "" {
+		if r.ID, err = backup.Unfinished(vfs.OS(), o.data); err != nil {
+			return r, nil, errors.Join(err, closeStores())
+		}
+	}
 	if r.ID == "" {
 		r.ID, _, err = backup.Latest(ctx, r.Stores, at)
+	}
+	if errors.Is(err, backup.ErrPassed) {
+		err = fmt.Errorf("%w; the newest of the others is %s: say --manifest %s to take that one, or leave out that --from", err, r.ID, r.ID)
 	}
 	if err != nil {
 		return r, nil, errors.Join(err, closeStores())
@@ -137,14 +145,13 @@ func listBackups(ctx context.Context, o restoreOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeStores()) }()
 	for _, s := range stores {
-		ids, err := s.Manifests(ctx)
-		if err != nil {
-			return err
-		}
+		ids, e := s.Manifests(ctx)
+		err = errors.Join(err, e)
 		for _, id := range ids {
-			m, err := s.Manifest(ctx, id)
-			if err != nil {
-				return err
+			m, e := s.Manifest(ctx, id)
+			if e != nil {
+				err = errors.Join(err, e)
+				continue
 			}
 			for i := range m.Members {
 				state := "whole"
@@ -155,7 +162,7 @@ func listBackups(ctx context.Context, o restoreOptions) (err error) {
 			}
 		}
 	}
-	return nil
+	return err
 }
 
 func runVerifyBackup(ctx context.Context, o restoreOptions) (err error) {
@@ -200,9 +207,10 @@ own, and theirs none that can delete.`,
 			}
 			defer func() { err = errors.Join(err, closeStores()) }()
 			for _, s := range stores {
-				c, err := backup.Collect(cmd.Context(), s, time.Now(), delay, yes)
-				if err != nil {
-					return err
+				c, e := backup.Collect(cmd.Context(), s, time.Now(), delay, yes)
+				if e != nil {
+					err = errors.Join(err, e)
+					continue
 				}
 				done := "would be removed; --yes does it"
 				if yes {
@@ -210,7 +218,7 @@ own, and theirs none that can delete.`,
 				}
 				fmt.Printf("%s: %d backups, and %s in %s files that no other names, %s\n", s.Name, len(c.Manifests), humanize.IBytes(uint64(c.Bytes)), humanize.Comma(c.Objects), done)
 			}
-			return nil
+			return err
 		},
 	}
 	cmd.Flags().StringSliceVar(&from, "from", nil, "`URL` of a store")

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gocloud.dev/gcerrors"
 )
 
 // Options say what is copied, and where to.
@@ -154,6 +156,11 @@ func (r *run) describe(ctx context.Context) (m *Manifest, release func(), err er
 		}
 		m.Members = append(m.Members, member)
 	}
+	for _, c := range cuts {
+		if c.Read != nil {
+			c.Read()
+		}
+	}
 	return m, release, nil
 }
 
@@ -161,7 +168,7 @@ func (r *run) describe(ctx context.Context) (m *Manifest, release func(), err er
 // not be reckoned again. Without one all are.
 func (r *run) known(ctx context.Context, m *Manifest) map[string]map[string]File {
 	id, last, err := Latest(ctx, r.o.Stores, time.Time{})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrPassed) {
 		return nil
 	}
 	m.Previous = id
@@ -244,41 +251,71 @@ func (r *run) file(ctx context.Context, c *CutFile, known map[string]File) (File
 	return f, nil
 }
 
-// fill uploads what a store lacks. What the store's newest backup names was read
-// back when it was made; anything else that is there may be the rest of a backup
-// that was broken off, or about to be collected, and is uploaded again.
+// fill uploads what a store lacks, and looks at the store again when all is there: an
+// upload may take longer than a collection waits. What the store's newest backup names
+// was read back when it was made, and is never collected. Anything else may be the rest
+// of a backup that was broken off: it is read back, or, where a collection could take
+// it before the manifest names it, uploaded again.
 func (r *run) fill(ctx context.Context, s *Store, m *Manifest, res *StoreResult) error {
 	there, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
-	verified, err := s.newestFiles(ctx)
+	named, err := s.newestFiles(ctx) // which no collection takes
 	if err != nil {
 		return err
 	}
-	sent := map[string]bool{}
-	for _, f := range m.Files() {
-		o, ok := there[f.Hash]
-		switch {
-		case sent[f.Hash]:
-		case ok && o.size == f.Size && verified[f.Hash]:
-		case ok && o.size == f.Size && time.Since(o.modified) < freshUpload && s.check(ctx, objectKey(f.Hash), f.Hash) == nil:
-		default:
-			if err := s.put(ctx, objectKey(f.Hash), f.Hash, r.content(ctx, f.Hash)); err != nil {
-				return err
+	checked := map[string]bool{} // and found right, or uploaded
+	for round := range maxRounds {
+		lacked := false
+		for _, f := range m.Files() {
+			o, ok := there[f.Hash]
+			safe := ok && o.size == f.Size && (named[f.Hash] || time.Since(o.modified) < freshUpload)
+			if !safe || !named[f.Hash] && !checked[f.Hash] && s.check(ctx, objectKey(f.Hash), f.Hash, r.discard(ctx)) != nil {
+				if named[f.Hash], err = r.upload(ctx, s, &f, res); err != nil {
+					return err
+				}
+				there[f.Hash], lacked = object{f.Size, time.Now()}, true
 			}
-			res.Objects++
-			res.Bytes += f.Size
+			if round == 0 {
+				r.progress(f.Size)
+			}
+			checked[f.Hash] = true
 		}
-		sent[f.Hash] = true
-		r.progress(f.Size)
+		if !lacked {
+			return nil
+		}
+		if there, err = s.objects(ctx); err != nil {
+			return err
+		}
 	}
-	return nil
+	return fmt.Errorf("%s lacks objects as soon as they were uploaded", s.Name)
 }
 
-// freshUpload is how young an object must be to be taken for what a backup that
-// was broken off has just uploaded: well below the least delay of a collection.
-const freshUpload = 12 * time.Hour
+// freshUpload is how young an object must be that no manifest names, so that no
+// collection takes it before one does.
+const freshUpload = LeastDelay - time.Hour
+
+// maxRounds is how often a store is looked at for what it lacks.
+const maxRounds = 5
+
+// upload uploads a file. A store that lets nobody replace what it has lets nobody remove
+// it either: then an object that is right already is kept.
+func (r *run) upload(ctx context.Context, s *Store, f *File, res *StoreResult) (kept bool, err error) {
+	err = s.put(ctx, objectKey(f.Hash), f.Hash, r.content(ctx, f.Hash), r.discard(ctx))
+	if gcerrors.Code(err) == gcerrors.PermissionDenied && s.check(ctx, objectKey(f.Hash), f.Hash, r.discard(ctx)) == nil {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	res.Objects++
+	res.Bytes += f.Size
+	return false, nil
+}
+
+// discard takes what is read back, no faster than the backup may.
+func (r *run) discard(ctx context.Context) io.Writer { return &paced{ctx, io.Discard, r.throttle} }
 
 func (r *run) content(ctx context.Context, hash string) func() io.Reader {
 	return func() io.Reader {
@@ -301,16 +338,16 @@ func (r *run) progress(n int64) {
 func (s *Store) newestFiles(ctx context.Context) (map[string]bool, error) {
 	ids, err := s.Manifests(ctx)
 	if err != nil || len(ids) == 0 {
-		return nil, err
+		return map[string]bool{}, err
 	}
+	hashes := map[string]bool{}
 	m, err := s.Manifest(ctx, ids[len(ids)-1])
 	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrMissing) {
-		return nil, nil // then nothing is known, and all is uploaded again
+		return hashes, nil // then nothing is known, and all is read back or uploaded again
 	}
 	if err != nil {
 		return nil, err
 	}
-	hashes := map[string]bool{}
 	for _, f := range m.Files() {
 		hashes[f.Hash] = true
 	}

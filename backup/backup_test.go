@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"path"
@@ -275,7 +276,7 @@ func TestBadObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.put(testContext, key, f.Hash, (&Cut{Catalog: content}).reader()); err != nil {
+			if err := a.put(testContext, key, f.Hash, (&Cut{Catalog: content}).reader(), io.Discard); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -322,11 +323,18 @@ func TestDamagedShard(t *testing.T) {
 		t.Fatalf("backup of a damaged shard: %v", err)
 	}
 	whole, _ := newFakeMember("one").Cut(testContext)
-	if found, _, _, err := a.NewestOf(testContext, "one", id); found != "" || err != nil {
-		t.Errorf("a backup has the damaged shard: %s, %v", found, err)
+	var all []ShardID
+	for _, s := range whole.Shards {
+		all = append(all, s.ShardID)
 	}
-	if found, _, _, err := a.NewestOf(testContext, "one", whole.Shards[0].ShardID); whole.Shards[0].ShardID != id && found != res.ID || err != nil {
-		t.Errorf("the newest backup of a shard is %s, %v; want %s", found, err, res.ID)
+	found, err := a.NewestOf(testContext, "one", all)
+	if err != nil || len(found) != len(all)-1 {
+		t.Errorf("of %d shards, of which one is damaged, %d are found: %v", len(all), len(found), err)
+	}
+	for shard, held := range found {
+		if held.ID != res.ID || shard == id {
+			t.Errorf("shard %s is found in %s", shard, held.ID)
+		}
 	}
 	delete(m.shards, id)
 	fs := vfs.NewMem()

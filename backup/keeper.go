@@ -30,14 +30,39 @@ type Keeper struct {
 
 	mu     sync.Mutex // guards what follows
 	stores []keptStore
-	// drilled is when a drill last succeeded.
+	// drilled is when a drill last succeeded, and drills what was tried since.
 	drilled time.Time
+	drills  tries
 	bytes   int64
+}
+
+// tries are those that failed since something last succeeded.
+type tries struct {
+	failed int
+	last   time.Time
+}
+
+// due says whether it is time for another one: after a minute, then two, four and so
+// on, up to the time after which it would be due anyway.
+func (a *tries) due(now time.Time, every time.Duration) bool {
+	rest := every
+	if a.failed < 20 {
+		rest = min(rest, lookEvery<<max(0, a.failed-1))
+	}
+	return a.failed == 0 || now.Sub(a.last) >= rest
+}
+
+// note counts an attempt.
+func (a *tries) note(now time.Time, failed bool) {
+	if *a = (tries{failed: a.failed + 1, last: now}); !failed {
+		*a = tries{}
+	}
 }
 
 // keptStore is what is known of a store.
 type keptStore struct {
 	succeeded time.Time
+	tried     tries
 	uploaded  int64
 	failing   bool
 }
@@ -49,8 +74,10 @@ type KeeperOptions struct {
 	Settings  func() Settings
 	StartWork func(kind string) Work
 	Alarm     func(kind, subject, message string)
-	// Drill restores the newest backup somewhere and compares; nil is never.
+	// Drill restores the newest backup somewhere and compares; nil is never. Drilled is
+	// when that last succeeded, before this server started.
 	Drill     func(ctx context.Context) error
+	Drilled   time.Time
 	CreatedBy string
 	Logger    *slog.Logger
 }
@@ -63,7 +90,7 @@ const lookEvery = time.Minute
 
 // NewKeeper makes a Keeper. Nothing happens before Run or Backup.
 func NewKeeper(o KeeperOptions) *Keeper {
-	return &Keeper{KeeperOptions: o, turn: make(chan struct{}, 1), stores: make([]keptStore, len(o.Stores))}
+	return &Keeper{KeeperOptions: o, turn: make(chan struct{}, 1), stores: make([]keptStore, len(o.Stores)), drilled: o.Drilled}
 }
 
 // Run makes backups, and drills, when they are due, until ctx ends. When the last
@@ -100,33 +127,41 @@ func (k *Keeper) look(ctx context.Context) {
 func (k *Keeper) due(ctx context.Context) error {
 	s, now := k.Settings(), time.Now()
 	var err error
-	if s.Every > 0 && now.Sub(k.oldest()) >= s.Every {
-		_, err = k.Backup(ctx)
+	if waiting := k.waiting(now, s.Every); len(waiting) > 0 {
+		_, err = k.backup(ctx, waiting)
 	}
 	k.mu.Lock()
-	drilled := k.drilled
+	drill := k.Drill != nil && s.DrillEvery > 0 && now.Sub(k.drilled) >= s.DrillEvery && k.drills.due(now, s.DrillEvery)
 	k.mu.Unlock()
-	if k.Drill != nil && s.DrillEvery > 0 && now.Sub(drilled) >= s.DrillEvery && ctx.Err() == nil {
+	if drill && ctx.Err() == nil {
 		err = errors.Join(err, k.drill(ctx))
 	}
 	return err
 }
 
-// oldest is when the store that has waited longest got its last backup.
-func (k *Keeper) oldest() time.Time {
+// waiting are the stores that are due for a backup.
+func (k *Keeper) waiting(now time.Time, every time.Duration) (due []int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	oldest := time.Now()
-	for _, s := range k.stores {
-		if s.succeeded.Before(oldest) {
-			oldest = s.succeeded
+	for i := range k.stores {
+		if s := &k.stores[i]; every > 0 && now.Sub(s.succeeded) >= every && s.tried.due(now, every) {
+			due = append(due, i)
 		}
 	}
-	return oldest
+	return due
 }
 
-// Backup makes a backup now, after the one that is under way if any is.
+// Backup makes a backup now, to all stores, after the one that is under way if any is.
 func (k *Keeper) Backup(ctx context.Context) (Result, error) {
+	all := make([]int, len(k.Stores))
+	for i := range all {
+		all[i] = i
+	}
+	return k.backup(ctx, all)
+}
+
+// backup makes a backup to some of the stores.
+func (k *Keeper) backup(ctx context.Context, which []int) (Result, error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -134,26 +169,33 @@ func (k *Keeper) Backup(ctx context.Context) (Result, error) {
 		return Result{}, ctx.Err()
 	}
 	work, set := k.StartWork("backup"), k.Settings()
-	res, err := Run(ctx, Options{Sources: k.Sources, Stores: k.Stores, Rate: set.Rate, Keep: set.Keep, CreatedBy: k.CreatedBy, Progress: work.Progress})
+	var stores []*Store
+	for _, i := range which {
+		stores = append(stores, k.Stores[i])
+	}
+	res, err := Run(ctx, Options{Sources: k.Sources, Stores: stores, Rate: set.Rate, Keep: set.Keep, CreatedBy: k.CreatedBy, Progress: work.Progress})
 	work.Finish(res.ID, err)
-	k.note(&res)
+	if ctx.Err() == nil || res.ID != "" {
+		k.note(&res, which)
+	}
 	if err != nil && ctx.Err() == nil {
 		k.alarm(&res, err)
 	}
 	return res, err
 }
 
-// note remembers what became of the stores.
-func (k *Keeper) note(res *Result) {
+// note remembers what became of some stores.
+func (k *Keeper) note(res *Result, which []int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range res.Stores {
-		s := &k.stores[i]
+		s := &k.stores[which[i]]
 		s.uploaded += res.Stores[i].Bytes
 		if s.failing = res.ID == "" || res.Stores[i].Err != nil; !s.failing {
 			s.succeeded = res.Manifest.At
 			k.bytes = bytesOf(res.Manifest)
 		}
+		s.tried.note(time.Now(), s.failing)
 	}
 }
 
@@ -176,11 +218,16 @@ func (k *Keeper) drill(ctx context.Context) error {
 	work := k.StartWork("drill")
 	err := k.Drill(ctx)
 	work.Finish("", err)
+	if ctx.Err() != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.drills.note(time.Now(), err != nil)
 	if err == nil {
-		k.mu.Lock()
 		k.drilled = time.Now()
-		k.mu.Unlock()
-	} else if ctx.Err() == nil {
+	}
+	k.mu.Unlock()
+	if err != nil {
 		k.Alarm(AlarmBackup, "drill", err.Error())
 	}
 	return err
@@ -193,7 +240,7 @@ var (
 	failingMetric  = prometheus.NewDesc("arbor_backup_failing", "1 if the last backup to a store failed.", []string{"store"}, nil)
 	sizeMetric     = prometheus.NewDesc("arbor_backup_bytes", "What the last backup comes to.", nil, nil)
 	drillMetric    = prometheus.NewDesc("arbor_backup_drill_last_success_timestamp_seconds",
-		"When a backup was last restored and found right; 0 for never since the start.", nil, nil)
+		"When a backup was last restored and found right; 0 for never.", nil, nil)
 )
 
 // Describe names the metrics.

@@ -53,9 +53,26 @@ type Restored struct {
 }
 
 // restoring is what the marker says.
-type restoring struct {
+type restoring struct { // in Marker
 	Manifest string `json:"manifest"`
 	Member   string `json:"member"`
+}
+
+// Unfinished is the backup that a restore into a directory was broken off of; empty if
+// none was.
+func Unfinished(fsys vfs.FS, dir string) (id string, err error) {
+	content, err := readFile(fsys, path.Join(dir, Marker))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var r restoring
+	if err := json.Unmarshal(content, &r); err != nil {
+		return "", fmt.Errorf("%s of %s: %w", Marker, dir, err)
+	}
+	return r.Manifest, nil
 }
 
 // restore is a restore under way.

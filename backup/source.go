@@ -22,7 +22,10 @@ type Cut struct {
 	Shards         []CutShard
 	Log            []CutFile
 	Damaged        []Damage
-	Release        func()
+	// Read is told, if it is not nil, when all shards were reckoned, and only contents
+	// of files are read any more.
+	Read    func()
+	Release func()
 }
 
 // CutShard is a shard at the moment of a cut. Reckon says what it comes to.

@@ -73,14 +73,14 @@ func (s *Store) pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// put uploads an object and reads back what the store has. open is called once
-// for each attempt.
-func (s *Store) put(ctx context.Context, key, hash string, open func() io.Reader) (err error) {
+// put uploads an object and reads back what the store has, into back. open is called
+// once for each attempt.
+func (s *Store) put(ctx context.Context, key, hash string, open func() io.Reader, back io.Writer) (err error) {
 	for range attempts {
 		if err = s.again(ctx, func() error { return s.upload(ctx, key, open()) }); err != nil {
 			return fmt.Errorf("upload %s to %s: %w", key, s.Name, err)
 		}
-		err = s.again(ctx, func() error { return s.check(ctx, key, hash) })
+		err = s.again(ctx, func() error { return s.check(ctx, key, hash, back) })
 		if !errors.Is(err, ErrCorrupt) {
 			break
 		}
@@ -106,9 +106,9 @@ func (s *Store) upload(ctx context.Context, key string, content io.Reader) error
 	return errors.Join(err, w.Close())
 }
 
-// check reads an object and compares its hash.
-func (s *Store) check(ctx context.Context, key, hash string) error {
-	return s.copy(ctx, key, hash, io.Discard)
+// check reads an object into w, which may be slow, and compares its hash.
+func (s *Store) check(ctx context.Context, key, hash string, w io.Writer) error {
+	return s.copy(ctx, key, hash, w)
 }
 
 // copy reads an object into w, and gives ErrMissing or ErrCorrupt if it is not
@@ -207,7 +207,7 @@ func (s *Store) putManifest(ctx context.Context, id string, content []byte) erro
 	if err := s.settle(); err != nil {
 		return err
 	}
-	if err := s.put(ctx, manifestKey(id), sum(content), func() io.Reader { return bytes.NewReader(content) }); err != nil {
+	if err := s.put(ctx, manifestKey(id), sum(content), func() io.Reader { return bytes.NewReader(content) }, io.Discard); err != nil {
 		return err
 	}
 	return s.settle()
@@ -220,10 +220,13 @@ func (s *Store) settle() error {
 	return s.Settle()
 }
 
-// Latest finds the newest backup that is not newer than at, in any of the stores.
-// A store that does not answer is passed over; a manifest that cannot be read is
-// taken from the next store, and is an error if none has it: an older backup is
-// never taken in its place without a word.
+// ErrPassed: a store does not answer, which may have a newer backup than the others.
+var ErrPassed = errors.New("a store that may have a newer backup does not answer")
+
+// Latest finds the newest backup that is not newer than at, in any of the stores. With
+// ErrPassed it gives the newest of those that answer. A manifest that cannot be read is
+// taken from the next store, and is an error if none has it: an older backup is never
+// taken in its place without a word.
 func Latest(ctx context.Context, stores []*Store, at time.Time) (string, *Manifest, error) {
 	var ids []string
 	var errs []error
@@ -241,6 +244,9 @@ func Latest(ctx context.Context, stores []*Store, at time.Time) (string, *Manife
 			continue
 		}
 		m, err := Find(ctx, stores, id)
+		if err == nil && len(errs) > 0 {
+			err = fmt.Errorf("%w: %w", ErrPassed, errors.Join(errs...))
+		}
 		return id, m, err
 	}
 	if len(errs) == len(stores) && len(errs) > 0 {
@@ -262,23 +268,44 @@ func Find(ctx context.Context, stores []*Store, id string) (*Manifest, error) {
 	return nil, errors.Join(errs...)
 }
 
-// NewestOf finds the newest backup of the store that has a member's shard whole;
-// the ID is empty if none has.
-func (s *Store) NewestOf(ctx context.Context, member string, shard ShardID) (id string, m *Manifest, found Shard, err error) {
+// Held is a shard in a backup.
+type Held struct {
+	ID       string
+	Manifest *Manifest
+	Shard    Shard
+}
+
+// NewestOf finds, for each of a member's shards, the newest backup of the store that has
+// it whole, reading each manifest once. A manifest that cannot be read is passed over,
+// and is an error beside what was found.
+func (s *Store) NewestOf(ctx context.Context, member string, shards []ShardID) (found map[ShardID]Held, err error) {
 	ids, err := s.Manifests(ctx)
-	for i := len(ids) - 1; i >= 0 && err == nil; i-- {
-		if m, err = s.Manifest(ctx, ids[i]); err != nil {
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[ShardID]bool{}
+	for _, shard := range shards {
+		wanted[shard] = true
+	}
+	found = map[ShardID]Held{}
+	for _, id := range slices.Backward(ids) {
+		if len(found) == len(wanted) || ctx.Err() != nil {
 			break
+		}
+		m, e := s.Manifest(ctx, id)
+		if e != nil {
+			err = errors.Join(err, e)
+			continue
 		}
 		of, e := m.Member(member)
 		if e != nil {
 			continue
 		}
 		for _, held := range of.Shards {
-			if held.ShardID == shard {
-				return ids[i], m, held, nil
+			if _, has := found[held.ShardID]; wanted[held.ShardID] && !has {
+				found[held.ShardID] = Held{id, m, held}
 			}
 		}
 	}
-	return "", nil, Shard{}, err
+	return found, errors.Join(err, ctx.Err())
 }

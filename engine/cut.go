@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"sync"
 	"time"
 
 	"arbor/catalog"
@@ -35,6 +36,7 @@ type Cut struct {
 
 	engine *Engine
 	leave  func()
+	unpin  sync.Once
 }
 
 // DamagedShard says why a shard is not in a cut.
@@ -217,6 +219,10 @@ func (s *CutShard) Reckon(ctx context.Context) (d event.Digest, visible int64, e
 	return d, visible, nil
 }
 
+// Read says that the shards were reckoned: from then on only the contents of files are
+// read, by handles that the cut has, and segments of the log may be retired again.
+func (c *Cut) Read() { c.unpin.Do(func() { c.engine.pins.unpin(everySegment) }) }
+
 // Release lets go of everything. It is called once.
 func (c *Cut) Release() {
 	for _, s := range c.Shards {
@@ -228,7 +234,7 @@ func (c *Cut) Release() {
 			c.engine.logger.Warn("close a segment of the log", "path", f.Path, "error", err)
 		}
 	}
-	c.engine.pins.unpin(everySegment)
+	c.Read()
 	c.leave()
 }
 

@@ -72,6 +72,7 @@ func (e *Engine) Scrub(ctx context.Context, rate int64) error {
 			break
 		}
 		if scrubErr != nil {
+			e.logger.Error("scrub: a shard cannot be read whole", "shard", s.key, "error", scrubErr)
 			damaged++
 		}
 		j.done.Add(1)

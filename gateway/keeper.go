@@ -17,9 +17,9 @@ type Keeper interface {
 	// Backup makes a copy now, and gives a row for each place: store, backup,
 	// objects and bytes that were sent, ok, and what went wrong if anything did.
 	Backup(ctx context.Context) (*exec.Table, error)
-	// Copies gives, for each store, the newest backup that has a shard whole. Stores
-	// that have none, or do not answer, are left out.
-	Copies(ctx context.Context, shard catalog.ShardKey) []Copy
+	// Copies gives, for each of the shards and each store, the newest backup that has the
+	// shard whole. Stores that have none, or do not answer, are left out.
+	Copies(ctx context.Context, shards []catalog.ShardKey) map[catalog.ShardKey][]Copy
 }
 
 // Copy is a copy of a shard in a backup.

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
@@ -17,6 +19,7 @@ func lossRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 	}
 	places := columnPlaces(described)
 	var rows []sql.Row
+	shards := map[int]catalog.ShardKey{} // of rows
 	for _, values := range described.Rows {
 		project, visible := projectOf(ctx, g.catalogFor(ctx), values, places)
 		if !visible {
@@ -42,18 +45,27 @@ func lossRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 		if project != "" {
 			row[0] = project
 		}
-		var copies []Copy
-		if g.keeper != nil {
-			copies = g.keeper.Copies(ctx, shard)
+		shards[len(rows)] = shard
+		rows = append(rows, row)
+	}
+	if g.keeper == nil || len(shards) == 0 {
+		return rows, nil
+	}
+	return withCopies(rows, shards, g.keeper.Copies(ctx, slices.Collect(maps.Values(shards)))), nil
+}
+
+// withCopies gives each row as often as there are copies of its shard.
+func withCopies(rows []sql.Row, shards map[int]catalog.ShardKey, copies map[catalog.ShardKey][]Copy) (all []sql.Row) {
+	for i, row := range rows {
+		of := copies[shards[i]]
+		if len(of) == 0 {
+			all = append(all, row)
 		}
-		for _, c := range copies {
-			copied := append(sql.Row{}, row...)
+		for _, c := range of {
+			copied := slices.Clone(row)
 			copied[6], copied[7], copied[8], copied[9] = c.Store, c.Backup, c.Events, c.ReplayFrom.UTC()
-			rows = append(rows, copied)
-		}
-		if len(copies) == 0 {
-			rows = append(rows, row)
+			all = append(all, copied)
 		}
 	}
-	return rows, nil
+	return all
 }
