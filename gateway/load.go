@@ -225,12 +225,12 @@ func (l *fileLoad) literal(r *loadReader) (literal, error) {
 	return literal{sqlparser.StrVal, unsafe.String(unsafe.SliceData(l.chunk[start:]), len(b))}, nil
 }
 
-// setTextVariable makes a field a user variable.
+// setTextVariable makes a field a user variable, which outlives the row's texts.
 func setTextVariable(ctx *sql.Context, name string, v literal) error {
 	if v.kind != sqlparser.StrVal {
 		return ctx.SetUserVariable(ctx, name, nil, types.LongText)
 	}
-	return ctx.SetUserVariable(ctx, name, v.text, types.LongText)
+	return ctx.SetUserVariable(ctx, name, strings.Clone(v.text), types.LongText)
 }
 
 // defaults gives a column that may not be NULL its default, where it has one: for
