@@ -180,18 +180,23 @@ func (p *parts) add(ctx *sql.Context, schema sql.Schema, row sql.Row) error {
 		return err
 	}
 	for i := range values {
-		values[i] = fourDigitYear(values[i])
+		values[i] = asPrinted(values[i])
 		p.bytes += values[i].Len()
 	}
 	p.rows = append(p.rows, values)
 	return nil
 }
 
-// fourDigitYear is a moment with the zeros before its year, which the SQL library
-// leaves out, and a time without a fraction that is zero: most have none in MySQL.
-func fourDigitYear(v sqltypes.Value) sqltypes.Value {
+// asPrinted is a value as MySQL prints it: a moment with the zeros before its year,
+// which the SQL library leaves out; a time without a fraction that is zero, since
+// most have none in MySQL; and a decimal's zero without a sign.
+func asPrinted(v sqltypes.Value) sqltypes.Value {
 	const digits = 4
 	switch v.Type() {
+	case sqltypes.Decimal:
+		if digits, negative := bytes.CutPrefix(v.Raw(), []byte("-")); negative && len(bytes.Trim(digits, "0.")) == 0 {
+			return sqltypes.MakeTrusted(v.Type(), digits)
+		}
 	case sqltypes.Time:
 		return sqltypes.MakeTrusted(v.Type(), bytes.TrimSuffix(v.Raw(), []byte(".000000")))
 	case sqltypes.Date, sqltypes.Datetime, sqltypes.Timestamp:

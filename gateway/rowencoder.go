@@ -224,7 +224,7 @@ func (e *rowEncoder) appendSQL(ctx *sql.Context, dst []byte, t sql.Type, v any) 
 	if value.IsNull() {
 		return e.null(dst), nil
 	}
-	value = fourDigitYear(value)
+	value = asPrinted(value)
 	if e.binary {
 		if dst, err = appendBinary(dst, value); err != nil {
 			return dst, fmt.Errorf("value of type %s for the binary protocol: %w", value.Type(), err)

@@ -131,7 +131,7 @@ func (w *sqlWorld) text(ctx *sql.Context, t sql.Type, v any) string {
 	if err != nil {
 		w.t.Fatalf("value %v of type %s: %v", v, t, err)
 	}
-	if value.IsNull() {
+	if value = asPrinted(value); value.IsNull() {
 		return "NULL"
 	}
 	return value.ToString()

@@ -254,7 +254,7 @@ func (u *unionValue) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fourDigitYear(text).ToString(), nil
+	return asPrinted(text).ToString(), nil
 }
 
 // withScale is a decimal with a number of digits behind its point.
