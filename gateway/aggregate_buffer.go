@@ -26,8 +26,9 @@ type aggregateBuffer struct {
 	large *apd.Decimal
 	// The sum of floating-point numbers.
 	double float64
-	// Welford's mean and sum of squared distances.
-	mean, squares float64
+	// Welford's mean and sum of squared distances, of the values' distances from the
+	// first one: far from zero, those keep the digits that the values would lose.
+	first, mean, squares float64
 }
 
 func newAggregateBuffer(ctx *sql.Context, a *aggregate, child sql.Expression) *aggregateBuffer {
@@ -44,7 +45,7 @@ func newAggregateBuffer(ctx *sql.Context, a *aggregate, child sql.Expression) *a
 
 // reset makes the state that of no rows.
 func (b *aggregateBuffer) reset() {
-	b.count, b.small, b.large, b.double, b.mean, b.squares = 0, 0, nil, 0, 0, 0
+	b.count, b.small, b.large, b.double, b.first, b.mean, b.squares = 0, 0, nil, 0, 0, 0, 0
 	if b.seen != nil {
 		b.seen.clear()
 	}
@@ -78,11 +79,15 @@ func (b *aggregateBuffer) add(ctx *sql.Context, v any) error {
 	if err != nil {
 		return err
 	}
+	if b.count == 0 {
+		b.first = f
+	}
 	b.count++
 	b.double += f
-	delta := f - b.mean
+	from := f - b.first
+	delta := from - b.mean
 	b.mean += delta / float64(b.count)
-	b.squares += delta * (f - b.mean)
+	b.squares += delta * (from - b.mean)
 	return nil
 }
 
