@@ -199,16 +199,17 @@ func (m *Member) arrive(ctx context.Context) error {
 			return err
 		}
 	}
-	announcing, cancel := context.WithTimeout(ctx, announceWithin)
-	defer cancel()
-	err := m.announce(announcing)
-	if err == nil || !errors.Is(err, consensus.ErrNoLeader) {
+	err := m.announceFor(ctx, announceWithin)
+	if errors.Is(err, errLate) {
+		err = m.announceFor(ctx, hearWithin)
+	}
+	if err == nil || !errors.Is(err, consensus.ErrNoLeader) && !errors.Is(err, errLate) {
 		return m.explain(err)
 	}
 	if err := m.hello(ctx); err != nil {
 		return m.explain(err)
 	}
-	m.logger.Warn("the cluster has no leader now: this member goes on with what it knows", "version", group.Applied())
+	m.logger.Warn("this member goes on with what it knows", "version", group.Applied(), "reason", err)
 	m.running.Go(m.announceLate)
 	return nil
 }
@@ -238,10 +239,8 @@ func (m *Member) hear(ctx context.Context, here func(*consensus.State) bool) err
 // announceLate says that the member is there as soon as there is a leader.
 func (m *Member) announceLate() {
 	for m.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(m.ctx, announceWithin)
-		err := m.announce(ctx)
-		cancel()
-		if errors.Is(err, consensus.ErrNoLeader) {
+		err := m.announceFor(m.ctx, announceWithin)
+		if errors.Is(err, consensus.ErrNoLeader) || errors.Is(err, errLate) {
 			if err = m.hello(m.ctx); err == nil {
 				continue
 			}
@@ -266,6 +265,21 @@ func (m *Member) explain(err error) error {
 		return fmt.Errorf("%w; start the directory that was used last, or begin with an empty one and have this member replaced", err)
 	case errors.Is(err, consensus.ErrRemoved):
 		return fmt.Errorf("%w; begin with an empty directory and a new token", err)
+	}
+	return err
+}
+
+// errLate: a leader has answered, and what it has agreed on has not come here in
+// time. It may be hours of changes, or a slow disk.
+var errLate = errors.New("what the cluster has agreed on is on its way")
+
+// announceFor announces for some time, at most.
+func (m *Member) announceFor(ctx context.Context, within time.Duration) error {
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := m.announce(bounded)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, consensus.ErrNoLeader) && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", errLate, err)
 	}
 	return err
 }
