@@ -196,7 +196,7 @@ func (o serveOptions) begin(ctx context.Context, m *membership, logger *slog.Log
 	if len(shards.Rows) > 0 {
 		return fmt.Errorf("data directory %s has events of the time when it was alone, and members share only what was stored since: begin the cluster with an empty directory, and import them from there", o.data)
 	}
-	return clustermember.Found(clustermember.Founding{FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Place: m.place, Release: version(), Logger: logger})
+	return clustermember.Found(clustermember.Founding{FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Tables: alone.metadata.Tables(), Place: m.place, Release: version(), Logger: logger})
 }
 
 // openEvents opens what the member holds of the events.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 	"arbor/engine/appendlog"
 	"arbor/engine/event"
 	"arbor/engine/exec"
@@ -80,6 +81,20 @@ func (c *Cluster) Change(ctx context.Context, change catalog.Change) (*catalog.C
 	return c.metadata.Change(ctx, change)
 }
 
+// Tables are the mutable tables in force.
+func (c *Cluster) Tables() *tables.State { return c.metadata.Tables() }
+
+// ChangeTables makes a change of the tables, a transaction, durable as a whole, and
+// gives the state that has it, which is then in force here. An error of package
+// tables says that nothing was changed; after another one it is not known.
+func (c *Cluster) ChangeTables(ctx context.Context, change tables.Change) (*tables.State, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	return c.metadata.ChangeTables(ctx, change)
+}
+
 // PurgeDropped forgets the projects that were dropped longer ago than the
 // setting drop_retention says; the engine then frees what they hold. It returns
 // how many there were.
@@ -94,7 +109,21 @@ func (c *Cluster) PurgeDropped(ctx context.Context, now time.Time) (purged int, 
 		}
 		purged++
 	}
-	return purged, nil
+	return purged, c.forgetTables(ctx)
+}
+
+// forgetTables drops the tables of projects that are no more.
+func (c *Cluster) forgetTables(ctx context.Context) error {
+	current := c.Catalog()
+	for _, project := range c.Tables().Projects() {
+		if _, ok := current.ProjectByID(catalog.ProjectID(project)); ok {
+			continue
+		}
+		if _, err := c.ChangeTables(ctx, tables.Change{{Op: tables.OpForget, Project: project}}); err != nil {
+			return fmt.Errorf("drop the tables of project %d: %w", project, err)
+		}
+	}
+	return nil
 }
 
 // Append makes records durable on a quorum of the members that hold their

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 	"arbor/engine/appendlog"
 	"arbor/engine/vfs"
 )
@@ -22,6 +23,7 @@ import (
 //	dir/lock          held while the metadata is open
 //	dir/log/*.log     the log
 //	dir/trash/*.log   segments that a snapshot made superfluous
+//	dir/tables/       the mutable tables; see tableLog
 //
 //	frame: ┌──────┬─────────────┬───────────────────────────────┐
 //	       │ kind │ version, LE │ the change or the catalog     │
@@ -38,6 +40,7 @@ type Metadata struct {
 	logger *slog.Logger
 	lock   io.Closer
 	log    *appendlog.Log
+	tables *tableLog
 
 	// inForce is the catalog in force.
 	inForce atomic.Pointer[catalog.Catalog]
@@ -49,6 +52,8 @@ type Metadata struct {
 	// and snapshotBytes how long that was. The next is due when since reaches
 	// snapshotBytes and snapshotAfter.
 	since, snapshotBytes, snapshotAfter int
+	// changingTables is turn for the tables.
+	changingTables chan struct{}
 }
 
 // The kinds of frame.
@@ -66,6 +71,8 @@ const (
 	// is more, call for a snapshot: so the log holds at most a few times what the
 	// catalog does, and a change costs O(1) on average.
 	snapshotAfterBytes = 1 << 20
+	// tablesDir, in the catalog's directory, has the mutable tables.
+	tablesDir = "tables"
 	// trashSegments are kept in the trash.
 	trashSegments = 4
 )
@@ -79,7 +86,7 @@ func OpenMetadata(fs vfs.FS, dir string, logger *slog.Logger) (*Metadata, error)
 
 // openMetadata lets tests have more snapshots.
 func openMetadata(fs vfs.FS, dir string, logger *slog.Logger, snapshotAfter int) (*Metadata, error) {
-	m := &Metadata{fs: fs, dir: dir, logger: logger, turn: make(chan struct{}, 1), snapshotAfter: snapshotAfter}
+	m := &Metadata{fs: fs, dir: dir, logger: logger, turn: make(chan struct{}, 1), changingTables: make(chan struct{}, 1), snapshotAfter: snapshotAfter}
 	if m.logger == nil {
 		m.logger = slog.Default()
 	}
@@ -87,6 +94,7 @@ func openMetadata(fs vfs.FS, dir string, logger *slog.Logger, snapshotAfter int)
 		return nil, fmt.Errorf("open catalog %s: %w", dir, err)
 	}
 	m.turn <- struct{}{}
+	m.changingTables <- struct{}{}
 	return m, nil
 }
 
@@ -111,6 +119,9 @@ func (m *Metadata) open() error {
 		}
 		return errors.Join(err, lock.Close())
 	}
+	if m.tables, err = openTableLog(m.fs, path.Join(m.dir, tablesDir), m.logger, m.snapshotAfter, tablePieceBytes); err != nil {
+		return errors.Join(err, log.Close(), lock.Close())
+	}
 	m.lock, m.log, m.since, m.snapshotBytes = lock, log, r.since, r.snapshotBytes
 	m.inForce.Store(r.catalog)
 	return nil
@@ -122,12 +133,13 @@ func (m *Metadata) Catalog() *catalog.Catalog { return m.inForce.Load() }
 // Close waits for the change under way and closes the log.
 func (m *Metadata) Close() error {
 	<-m.turn
-	defer func() { m.turn <- struct{}{} }()
+	<-m.changingTables
+	defer func() { m.turn <- struct{}{}; m.changingTables <- struct{}{} }()
 	if m.closed {
 		return nil
 	}
 	m.closed = true
-	return errors.Join(m.log.Close(), m.lock.Close())
+	return errors.Join(m.log.Close(), m.tables.close(), m.lock.Close())
 }
 
 // Follow has told called with the catalog in force and with each that follows.
@@ -170,6 +182,23 @@ func (m *Metadata) Change(ctx context.Context, change catalog.Change) (*catalog.
 		m.snapshot(ctx, next)
 	}
 	return next, nil
+}
+
+// Tables are the mutable tables in force.
+func (m *Metadata) Tables() *tables.State { return m.tables.inForce.Load() }
+
+// ChangeTables makes a change of the tables durable and puts what it made in force.
+func (m *Metadata) ChangeTables(ctx context.Context, change tables.Change) (*tables.State, error) {
+	select {
+	case <-m.changingTables:
+		defer func() { m.changingTables <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if m.closed {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	}
+	return m.tables.change(ctx, change)
 }
 
 func encodeFrame(kind byte, version uint64, body []byte) []byte {

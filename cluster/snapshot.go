@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"path"
 
 	"arbor/catalog"
+	"arbor/engine/appendlog"
+	"arbor/engine/vfs"
 )
 
 // snapshot writes the catalog whole and puts the segments before it into the
@@ -45,29 +48,31 @@ func (m *Metadata) writeSnapshot(ctx context.Context, c *catalog.Catalog) error 
 		return err
 	}
 	m.snapshotBytes = len(frame)
-	return m.retireBefore(ctx, positions[0].Segment)
+	return retireBefore(ctx, m.fs, m.log, path.Join(m.dir, "trash"), positions[0].Segment)
 }
 
 // retireBefore moves the older segments to the trash, the oldest first, so that
 // a crash leaves the end of the history and the snapshot.
-func (m *Metadata) retireBefore(ctx context.Context, segment uint64) error {
-	trash := path.Join(m.dir, "trash")
-	for _, s := range m.log.Segments() {
+func retireBefore(ctx context.Context, fs vfs.FS, log *appendlog.Log, trash string, segment uint64) error {
+	for _, s := range log.Segments() {
 		if s.ID >= segment {
 			continue
 		}
-		if err := m.log.Retire(ctx, s.ID, trash); err != nil {
+		if err := log.Retire(ctx, s.ID, trash); err != nil {
 			return err
 		}
 	}
-	return m.emptyTrash(trash)
+	return emptyTrash(fs, trash)
 }
 
 // emptyTrash keeps the newest segments of the trash; names sort by age.
-func (m *Metadata) emptyTrash(trash string) error {
-	names, err := m.fs.List(trash)
+func emptyTrash(fs vfs.FS, trash string) error {
+	names, err := fs.List(trash)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
 	for len(names) > trashSegments && err == nil {
-		err = m.fs.Remove(path.Join(trash, names[0]))
+		err = fs.Remove(path.Join(trash, names[0]))
 		names = names[1:]
 	}
 	return err

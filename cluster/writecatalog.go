@@ -20,19 +20,7 @@ func WriteCatalog(fs vfs.FS, dir string, encoded []byte) error {
 		return fmt.Errorf("write catalog %s: %w", dir, err)
 	}
 	logDir := path.Join(dir, "log")
-	if err := fs.MkdirAll(logDir); err != nil {
-		return err
-	}
-	names, err := fs.List(logDir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := fs.Remove(path.Join(logDir, name)); err != nil {
-			return err
-		}
-	}
-	if err := fs.SyncDir(logDir); err != nil {
+	if err := emptyLog(fs, logDir); err != nil {
 		return err
 	}
 	log, err := appendlog.Open(appendlog.Options{FS: fs, Dir: logDir, MaxFrameBytes: maxFrameBytes}, func(appendlog.Position, []byte) error { return nil })
@@ -44,4 +32,21 @@ func WriteCatalog(fs vfs.FS, dir string, encoded []byte) error {
 		return fmt.Errorf("write catalog %s: %w", dir, err)
 	}
 	return nil
+}
+
+// emptyLog makes the directory of a log, without segments.
+func emptyLog(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir); err != nil {
+		return err
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := fs.Remove(path.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return fs.SyncDir(dir)
 }

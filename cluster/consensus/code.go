@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 // codes are the errors that a command can end with, by the number under which
@@ -18,6 +19,7 @@ var codes = []error{
 	19: ErrMember, 20: ErrNoMember, 21: ErrMemberExists, 22: ErrRemoved, 23: ErrStaleBoot, 24: ErrLastMember, 25: ErrSecret,
 	26: ErrEpoch, 27: ErrLimit, 28: ErrCorrupt, 29: ErrVersion, 30: ErrNoLeader, 31: errNotLeader,
 	32: catalog.ErrGrantsChanged,
+	33: tables.ErrConflict, 34: tables.ErrTableExists, 35: tables.ErrNoTable, 36: tables.ErrLimit, 37: tables.ErrCorrupt, 38: tables.ErrVersion,
 }
 
 // codeOther is of errors that are none of those.

@@ -2,10 +2,12 @@ package consensus
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 // Command changes the state. It is applied on every member, at the same place
@@ -28,9 +30,11 @@ const (
 	kindAddSecret = 6
 	kindTrust     = 7
 	kindLost      = 8
+	kindTables    = 9
 )
 
-// commands are the empty commands, by kind, but for Change, whose body is not JSON.
+// commands are the empty commands, by kind, but for Change and ChangeTables, whose
+// bodies are not JSON.
 var commands = map[byte]Command{
 	kindAdmit: Admit{}, kindAnnounce: Announce{}, kindStand: Stand{}, kindPlace: Place{},
 	kindAddSecret: AddSecret{}, kindTrust: SetTrust{}, kindLost: Lost{},
@@ -39,8 +43,8 @@ var commands = map[byte]Command{
 // A command is encoded as
 //
 //	┌─────────┬──────┬────────────┬───────────────────────────────────────────┐
-//	│ version │ kind │ request id │ body: a catalog change as package catalog │
-//	│ 1       │ 1    │ 16         │ encodes it, or JSON                       │
+//	│ version │ kind │ request id │ body: a change as package catalog or      │
+//	│ 1       │ 1    │ 16         │ tables encodes it, or JSON                │
 //	└─────────┴──────┴────────────┴───────────────────────────────────────────┘
 const (
 	commandVersion = 1
@@ -52,6 +56,9 @@ func EncodeCommand(id RequestID, c Command) ([]byte, error) {
 	b := append([]byte{commandVersion, c.kind()}, id[:]...)
 	if change, ok := c.(Change); ok {
 		return append(b, catalog.EncodeChange(change.Change)...), nil
+	}
+	if change, ok := c.(ChangeTables); ok {
+		return append(b, change.Change.Encode()...), nil
 	}
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -72,6 +79,13 @@ func DecodeCommand(b []byte) (id RequestID, c Command, err error) {
 	if b[1] == kindChange {
 		change, err := catalog.DecodeChange(body)
 		return id, Change{change}, err
+	}
+	if b[1] == kindTables {
+		change, err := tables.DecodeChange(body)
+		if errors.Is(err, tables.ErrVersion) {
+			err = fmt.Errorf("%w: %w", ErrVersion, err)
+		}
+		return id, ChangeTables{change}, err
 	}
 	empty, ok := commands[b[1]]
 	if !ok {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 // Change is a change of the catalog.
@@ -17,6 +18,19 @@ func (c Change) apply(n *State) error {
 	next, err := n.Catalog.Apply(c.Change)
 	if err == nil {
 		n.Catalog = next
+	}
+	return err
+}
+
+// ChangeTables is a transaction on the mutable tables.
+type ChangeTables struct{ Change tables.Change }
+
+func (ChangeTables) kind() byte { return kindTables }
+
+func (c ChangeTables) apply(n *State) error {
+	next, err := n.tables().Apply(c.Change)
+	if err == nil {
+		n.Tables = next
 	}
 	return err
 }

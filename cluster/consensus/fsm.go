@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 // maxStateBytes bounds a state that is read: grants, catalog and all.
@@ -31,7 +32,7 @@ type machine struct {
 }
 
 func newMachine(publish func(*State), fail func(error)) *machine {
-	return &machine{publish: publish, fail: fail, state: &State{Catalog: &catalog.Catalog{}}, news: make(chan struct{})}
+	return &machine{publish: publish, fail: fail, state: &State{Catalog: &catalog.Catalog{}, Tables: &tables.State{}}, news: make(chan struct{})}
 }
 
 // now gives the state in force and a channel that is closed when there is

@@ -378,11 +378,15 @@ func TestLateMemberGetsASnapshot(t *testing.T) {
 		if low, _ := first.store.FirstIndex(); low < 100 {
 			t.Fatalf("the log still begins at %d", low)
 		}
+		w.must(first.Apply(t.Context(), lookup()))
 		w.must(first.Apply(t.Context(), project("last")))
 		g := w.admit(first, 2)
 		w.until("all is there", func() bool { return g.State().Version == first.State().Version })
 		if !has(g.State(), "last") {
 			t.Fatal("the last project is not there")
+		}
+		if !g.State().Tables.Equal(first.State().Tables) || len(g.State().Tables.All(1)) != 1 {
+			t.Fatal("the table is not there")
 		}
 		w.stop(id(2))
 		g = w.open(2)

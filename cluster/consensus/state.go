@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 // Errors of encodings.
@@ -28,6 +29,8 @@ type State struct {
 	Cluster MemberID
 	// Catalog says what exists.
 	Catalog *catalog.Catalog
+	// Tables are the mutable tables.
+	Tables *tables.State `json:"-"`
 	// Members are sorted by id; removed ones stay, so that ids are never reused.
 	Members []*Member
 	// PlacementEpoch counts the placements, and Placement is the one in force, in
@@ -71,6 +74,14 @@ const (
 	MaxTrust     = 1 << 20
 )
 
+// tables are the state's, none for a state that was made without.
+func (s *State) tables() *tables.State {
+	if s.Tables == nil {
+		return &tables.State{}
+	}
+	return s.Tables
+}
+
 // Member finds a member, removed ones included.
 func (s *State) Member(id MemberID) (*Member, bool) {
 	i, found := s.search(id)
@@ -91,31 +102,35 @@ func (s *State) Present() []*Member {
 
 // A state is encoded as
 //
-//	┌──────────┬─────────┬───────────────┬─────────┬──────────────────────────┐
-//	│ arborsta │ version │ catalog bytes │ catalog │ the rest of State, JSON  │
-//	│ 8        │ 1       │ 8, LE         │         │                          │
-//	└──────────┴─────────┴───────────────┴─────────┴──────────────────────────┘
+//	┌──────────┬─────────┬───────────────┬──────────────┬─────────┬────────┬──────────────────────────┐
+//	│ arborsta │ version │ catalog bytes │ tables bytes │ catalog │ tables │ the rest of State, JSON  │
+//	│ 8        │ 1       │ 8, LE         │ 8, LE        │         │        │                          │
+//	└──────────┴─────────┴───────────────┴──────────────┴─────────┴────────┴──────────────────────────┘
 //
-// The snapshot that holds it has the checksum.
+// The snapshot that holds it has the checksum. Version 1, which is still read, has no
+// tables and not their length.
 const (
 	stateKind    = "arborsta"
-	stateVersion = 1
+	stateVersion = 2
 	stateHead    = len(stateKind) + 1 + 8
+	// statePlain is the version without tables.
+	statePlain = 1
 )
 
 // Encode gives the state's bytes. Equal states have equal bytes.
 func (s *State) Encode() ([]byte, error) {
-	c := s.Catalog.Encode()
+	c, t := s.Catalog.Encode(), s.tables().Encode()
 	rest := *s
 	rest.Catalog = nil
 	encoded, err := json.Marshal(&rest)
 	if err != nil {
 		return nil, fmt.Errorf("encode metadata: %w", err)
 	}
-	b := make([]byte, 0, stateHead+len(c)+len(encoded))
+	b := make([]byte, 0, stateHead+8+len(c)+len(t)+len(encoded))
 	b = append(append(b, stateKind...), stateVersion)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(c)))
-	return append(append(b, c...), encoded...), nil
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(t)))
+	return append(append(append(b, c...), t...), encoded...), nil
 }
 
 // DecodeState reads what Encode wrote.
@@ -123,15 +138,29 @@ func DecodeState(b []byte) (*State, error) {
 	if len(b) < stateHead || string(b[:len(stateKind)]) != stateKind {
 		return nil, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, stateKind)
 	}
-	if v := b[len(stateKind)]; v != stateVersion {
-		return nil, fmt.Errorf("%w: version %d, this one reads version %d", ErrVersion, v, stateVersion)
+	version := b[len(stateKind)]
+	if version != stateVersion && version != statePlain {
+		return nil, fmt.Errorf("%w: version %d, this one reads version %d", ErrVersion, version, stateVersion)
 	}
 	n, b := binary.LittleEndian.Uint64(b[len(stateKind)+1:]), b[stateHead:]
-	if n > uint64(len(b)) {
-		return nil, fmt.Errorf("%w: a catalog of %d bytes in %d", ErrCorrupt, n, len(b))
+	m := uint64(0)
+	if version != statePlain {
+		if len(b) < 8 {
+			return nil, fmt.Errorf("%w: it ends in its head", ErrCorrupt)
+		}
+		m, b = binary.LittleEndian.Uint64(b), b[8:]
 	}
-	s := &State{}
-	if err := json.Unmarshal(b[n:], s); err != nil {
+	if n > uint64(len(b)) || m > uint64(len(b))-n {
+		return nil, fmt.Errorf("%w: a catalog of %d bytes and tables of %d in %d", ErrCorrupt, n, m, len(b))
+	}
+	s := &State{Tables: &tables.State{}}
+	if m > 0 {
+		var err error
+		if s.Tables, err = tables.DecodeState(b[n : n+m]); err != nil {
+			return nil, fmt.Errorf("metadata: %w", err)
+		}
+	}
+	if err := json.Unmarshal(b[n+m:], s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	c, err := catalog.DecodeCatalog(b[:n])

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"arbor/catalog"
+	"arbor/cluster/tables"
 )
 
 func TestStateComesBackFromItsBytes(t *testing.T) {
@@ -19,6 +21,10 @@ func TestStateComesBackFromItsBytes(t *testing.T) {
 	s, _ = s.Apply(RequestID{1}, project("p"))
 	s, err := s.Apply(RequestID{2}, project("p"))
 	if !errors.Is(err, catalog.ErrProjectExists) {
+		t.Fatal(err)
+	}
+	s, err = s.Apply(RequestID{3}, lookup())
+	if err != nil {
 		t.Fatal(err)
 	}
 	b, err := s.Encode()
@@ -38,6 +44,21 @@ func TestStateComesBackFromItsBytes(t *testing.T) {
 	if !errors.Is(err, catalog.ErrProjectExists) || after != back {
 		t.Fatalf("applied again: %v", err)
 	}
+	if table, ok := back.Tables.Table(1, "plans"); !ok || table.Entries() != 1 {
+		t.Fatal("the table is not there")
+	}
+	if _, err := back.Apply(RequestID{4}, lookup()); !errors.Is(err, tables.ErrTableExists) {
+		t.Fatal(err)
+	}
+	// Version 1 has no tables.
+	c := s.Catalog.Encode()
+	plain := append([]byte(stateKind), statePlain)
+	plain = binary.LittleEndian.AppendUint64(plain, uint64(len(c)))
+	plain = append(append(plain, c...), b[stateHead+8+len(c)+len(s.Tables.Encode()):]...)
+	old, err := DecodeState(plain)
+	if err != nil || old.Version != s.Version || len(old.Members) != 1 || old.Tables.Version != 0 {
+		t.Fatalf("version 1 is read as %v, %v", old, err)
+	}
 	b[len(stateKind)] = stateVersion + 1
 	if _, err := DecodeState(b); !errors.Is(err, ErrVersion) {
 		t.Fatal(err)
@@ -47,6 +68,11 @@ func TestStateComesBackFromItsBytes(t *testing.T) {
 			t.Fatalf("cut after %d bytes it is read", i)
 		}
 	}
+}
+
+// lookup makes a table with a row.
+func lookup() Command {
+	return ChangeTables{tables.Change{{Op: tables.OpCreate, Project: 1, Name: "plans", Definition: []byte("d")}, {Op: tables.OpPut, Key: []byte("k"), Value: []byte("v")}}}
 }
 
 func TestRequestsAreRememberedToALimit(t *testing.T) {
@@ -115,7 +141,7 @@ func TestCommandsRefuse(t *testing.T) {
 
 func TestCommandsComeBackFromTheirBytes(t *testing.T) {
 	for _, c := range []Command{project("p"), Admit{Member: member(1), Secret: []byte("s"), At: 4}, Announce{member(2)}, Stand{id(1), Removed},
-		Place{3, []byte("x")}, AddSecret{Secret{[32]byte{1}, 2}, 3}, SetTrust{[]byte("t")}, Lost{ID: id(4), Generation: 5}} {
+		Place{3, []byte("x")}, AddSecret{Secret{[32]byte{1}, 2}, 3}, SetTrust{[]byte("t")}, Lost{ID: id(4), Generation: 5}, lookup()} {
 		b, err := EncodeCommand(RequestID{9}, c)
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +163,7 @@ func TestCommandsComeBackFromTheirBytes(t *testing.T) {
 }
 
 func FuzzCommand(f *testing.F) {
-	for _, c := range []Command{project("p"), Admit{Member: member(1)}, Stand{id(1), Removed}} {
+	for _, c := range []Command{project("p"), Admit{Member: member(1)}, Stand{id(1), Removed}, lookup()} {
 		b, _ := EncodeCommand(RequestID{}, c)
 		f.Add(b)
 	}

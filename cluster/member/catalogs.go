@@ -10,6 +10,7 @@ import (
 	"arbor/catalog"
 	"arbor/cluster"
 	"arbor/cluster/consensus"
+	"arbor/cluster/tables"
 )
 
 var _ cluster.Catalogs = (*Member)(nil)
@@ -55,6 +56,23 @@ func (m *Member) Change(ctx context.Context, change catalog.Change) (*catalog.Ca
 		return nil, err
 	}
 	return s.Catalog, nil
+}
+
+// Tables are the mutable tables in force on this member.
+func (m *Member) Tables() *tables.State {
+	if s := m.state(); s != nil && s.Tables != nil {
+		return s.Tables
+	}
+	return &tables.State{}
+}
+
+// ChangeTables has a change of the tables agreed on.
+func (m *Member) ChangeTables(ctx context.Context, change tables.Change) (*tables.State, error) {
+	s, err := m.apply(ctx, consensus.ChangeTables{Change: change})
+	if err != nil {
+		return nil, err
+	}
+	return s.Tables, nil
 }
 
 // apply has a command of a client applied, within a bound.

@@ -12,6 +12,7 @@ import (
 	"arbor/cluster/consensus"
 	"arbor/cluster/peer"
 	"arbor/cluster/protocol"
+	"arbor/cluster/tables"
 	"arbor/engine/vfs"
 )
 
@@ -21,6 +22,8 @@ type Founding struct {
 	Dir string
 	// Catalog is what the directory had when it was used alone.
 	Catalog *catalog.Catalog
+	// Tables are the mutable tables that it had.
+	Tables  *tables.State
 	Place   Place
 	Release string
 	Logger  *slog.Logger
@@ -69,15 +72,21 @@ func found(o Founding) error {
 		first.Configs[b] = protocol.Config{Epoch: 1, Old: []protocol.Replica{{Member: i.id, Generation: firstGeneration}}}
 	}
 	return consensus.Begin(consensus.Options{FS: o.FS, Dir: MetadataDir(o.Dir), ID: i.id, Logger: o.Logger}, &consensus.State{
-		Cluster: i.cluster, Catalog: o.Catalog, Members: []*consensus.Member{self},
+		Cluster: i.cluster, Catalog: o.Catalog, Tables: o.Tables, Members: []*consensus.Member{self},
 		PlacementEpoch: 1, Placement: first.Encode(), Trust: encoded,
 	})
 }
 
-// Retire moves the log of the catalog as it was before the cluster began aside, to
+// Retire moves the logs of the catalog and of the tables as they were before the cluster began aside, to
 // be looked at if need be. Nothing reads it any more. It can be repeated.
 func Retire(fsys vfs.FS, dir string) error {
-	from, to := path.Join(dir, "catalog", "log"), path.Join(dir, "cluster", "catalog-before")
+	if err := retire(fsys, path.Join(dir, "catalog", "log"), path.Join(dir, "cluster", "catalog-before")); err != nil {
+		return err
+	}
+	return retire(fsys, path.Join(dir, "catalog", "tables", "log"), path.Join(dir, "cluster", "tables-before"))
+}
+
+func retire(fsys vfs.FS, from, to string) error {
 	names, err := fsys.List(from)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"arbor/cluster"
 	"arbor/cluster/peer"
 	"arbor/cluster/protocol"
+	"arbor/cluster/tables"
 	"arbor/engine"
 	"arbor/engine/vfs"
 	"arbor/gateway"
@@ -41,6 +42,7 @@ type Group struct {
 	mu        sync.Mutex // guards what follows
 	now       time.Time
 	catalog   *catalog.Catalog
+	tables    *tables.State
 	placement protocol.Placement
 	mover     *protocol.Mover
 	addresses map[protocol.MemberID][]string
@@ -64,7 +66,7 @@ type GroupMember struct {
 // NewGroup opens so many members, which are closed with the test.
 func NewGroup(t testing.TB, o GroupOptions) *Group {
 	t.Helper()
-	g := &Group{o: o, t: t, now: Start, catalog: &catalog.Catalog{}, mover: protocol.NewMover(), addresses: map[protocol.MemberID][]string{}}
+	g := &Group{o: o, t: t, now: Start, catalog: &catalog.Catalog{}, tables: &tables.State{}, mover: protocol.NewMover(), addresses: map[protocol.MemberID][]string{}}
 	var err error
 	if g.trust, err = peer.NewTrust(protocol.MemberID{15: 0xff}); err != nil {
 		t.Fatal(err)
@@ -245,6 +247,24 @@ func (m *GroupMember) Change(_ context.Context, change catalog.Change) (*catalog
 		}
 	}
 	return next, nil
+}
+
+// Tables are the mutable tables of all members.
+func (m *GroupMember) Tables() *tables.State {
+	m.group.mu.Lock()
+	defer m.group.mu.Unlock()
+	return m.group.tables
+}
+
+// ChangeTables changes them.
+func (m *GroupMember) ChangeTables(_ context.Context, change tables.Change) (*tables.State, error) {
+	m.group.mu.Lock()
+	defer m.group.mu.Unlock()
+	next, err := m.group.tables.Apply(change)
+	if err == nil {
+		m.group.tables = next
+	}
+	return next, err
 }
 
 // Place begins to move all buckets to where these members have them.
