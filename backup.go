@@ -121,7 +121,7 @@ func backUpDirectory(ctx context.Context, o backupOptions) (err error) {
 	defer func() { err = errors.Join(err, m.Close()) }()
 	progress, end := byteProgress("backup", o.quiet)
 	res, err := backup.Run(ctx, backup.Options{
-		Sources: []backup.Source{backupSource{m.engine}}, Stores: stores, Rate: m.cluster.Catalog().BackupRate(),
+		Sources: []backup.Source{backupSource{m.engine, m.cluster.Tables}}, Stores: stores, Rate: m.cluster.Catalog().BackupRate(),
 		Keep: m.cluster.Catalog().BackupRetention(), CreatedBy: version(), Progress: progress,
 	})
 	end()

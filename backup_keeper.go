@@ -72,7 +72,7 @@ type keeper struct{ *backup.Keeper }
 
 func newKeeper(m *member, stores []*backup.Store, drillDir string, logger *slog.Logger) keeper {
 	o := backup.KeeperOptions{
-		Sources: []backup.Source{backupSource{m.engine}}, Stores: stores, CreatedBy: version(), Logger: logger, Alarm: m.engine.RaiseAlarm,
+		Sources: []backup.Source{backupSource{m.engine, m.cluster.Tables}}, Stores: stores, CreatedBy: version(), Logger: logger, Alarm: m.engine.RaiseAlarm,
 		StartWork: func(kind string) backup.Work { return m.engine.StartWork(kind) },
 		Settings: func() backup.Settings {
 			c := m.cluster.Catalog()
@@ -173,7 +173,7 @@ func drill(ctx context.Context, o backup.RestoreOptions, scratch string) (d back
 		return d, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	o.FS, o.Dir, o.WriteCatalog = vfs.OS(), filepath.Join(dir, "data"), cluster.WriteCatalog
+	o.FS, o.Dir, o.WriteCatalog, o.WriteTables = vfs.OS(), filepath.Join(dir, "data"), cluster.WriteCatalog, cluster.WriteTables
 	return backup.Drill(ctx, o, func(ctx context.Context, _ vfs.FS, dir string) (backup.Opened, error) {
 		m, err := openAlone(ctx, serveOptions{data: dir, manual: true}, slog.New(slog.DiscardHandler))
 		return openedMember{m}, err

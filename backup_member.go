@@ -8,6 +8,7 @@ import (
 
 	"arbor/backup"
 	"arbor/catalog"
+	"arbor/cluster/tables"
 	"arbor/engine"
 	"arbor/engine/exec"
 )
@@ -16,7 +17,10 @@ import (
 const backupMember = "member"
 
 // backupSource lets a member's engine be backed up.
-type backupSource struct{ engine *engine.Engine }
+type backupSource struct {
+	engine *engine.Engine
+	tables func() *tables.State
+}
 
 // Cut takes hold of what the engine has stored now.
 func (s backupSource) Cut(ctx context.Context) (*backup.Cut, error) {
@@ -25,6 +29,9 @@ func (s backupSource) Cut(ctx context.Context) (*backup.Cut, error) {
 		return nil, err
 	}
 	out := &backup.Cut{Member: backupMember, At: c.At, Catalog: c.Catalog.Encode(), CatalogVersion: c.Catalog.Version, Read: c.Read, Release: c.Release}
+	if t := s.tables(); t.Version > 0 {
+		out.Tables = t.Encode()
+	}
 	for _, held := range c.Shards {
 		shard := backup.CutShard{ShardID: shardID(held.Key), Reckon: func(ctx context.Context) (backup.Total, error) {
 			d, visible, err := held.Reckon(ctx)

@@ -91,7 +91,7 @@ func (o *restoreOptions) open(ctx context.Context) (r backup.RestoreOptions, clo
 	if r.Stores, closeStores, err = openStores(ctx, o.from); err != nil {
 		return r, nil, fmt.Errorf("--from: %w", err)
 	}
-	r.ID, r.Member, r.Rate, r.WriteCatalog = o.manifest, o.member, o.rate, cluster.WriteCatalog
+	r.ID, r.Member, r.Rate, r.WriteCatalog, r.WriteTables = o.manifest, o.member, o.rate, cluster.WriteCatalog, cluster.WriteTables
 	r.Passed = func(err error) { fmt.Fprintln(os.Stderr, "arbor:", err) }
 	if r.ID == "" && o.at == "" && o.data != "" {
 		if r.ID, err = backup.Unfinished(vfs.OS(), o.data); err != nil {

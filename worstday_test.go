@@ -99,6 +99,8 @@ func TestWorstDay(t *testing.T) {
 	stores := []*backup.Store{{Name: "a", Bucket: memblob.OpenBucket(nil)}, {Name: "b", Bucket: memblob.OpenBucket(nil)}}
 	s := openDay(t, vfs.NewMem(), stores, faults)
 	post(t, s.url.String()+"/query", "root", "CREATE DATABASE shop")
+	post(t, s.url.String()+"/query", "root", "CREATE TABLE shop.plans (id INT PRIMARY KEY, name VARCHAR(9), KEY (name))")
+	post(t, s.url.String()+"/query", "root", "INSERT INTO shop.plans VALUES (1, 'free'), (2, 'pro')")
 	project, _ := s.cluster.Catalog().Project("shop")
 
 	copies := vfs.NewMem()
@@ -132,10 +134,11 @@ func TestWorstDay(t *testing.T) {
 	send(10)
 	index(false)
 	send(5)
-	made, err := backup.Run(t.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine}}, Stores: stores})
+	made, err := backup.Run(t.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine, s.cluster.Tables}}, Stores: stores})
 	if err != nil {
 		t.Fatal(err)
 	}
+	post(t, s.url.String()+"/query", "root", "DELETE FROM shop.plans")
 	send(10)
 	index(false)
 	send(5)
@@ -171,13 +174,16 @@ func TestWorstDay(t *testing.T) {
 	}
 
 	disk := vfs.NewMem()
-	restored, err := backup.Restore(t.Context(), backup.RestoreOptions{Stores: stores, ID: made.ID, FS: disk, Dir: "data", WriteCatalog: cluster.WriteCatalog})
+	restored, err := backup.Restore(t.Context(), backup.RestoreOptions{Stores: stores, ID: made.ID, FS: disk, Dir: "data", WriteCatalog: cluster.WriteCatalog, WriteTables: cluster.WriteTables})
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := openDay(t, disk, stores, nil)
 	if n := len(again.contents(t)); n != 300 {
 		t.Errorf("%d events are in the backup, want 300", n)
+	}
+	if plans := post(t, again.url.String()+"/query?format=csv", "root", "SELECT id, name FROM shop.plans ORDER BY id"); plans != "id,name\n1,free\n2,pro\n" {
+		t.Errorf("the table in the backup has %q", plans)
 	}
 	for round := range 2 {
 		_, err := siphon.Replay(context.Background(), siphon.ReplayOptions{

@@ -206,7 +206,12 @@ func (r *run) member(ctx context.Context, c *Cut, known map[string]File) (Member
 	}
 	catalog := CutFile{File: File{Path: "catalog.bin", Size: int64(len(c.Catalog))}, Content: func() io.Reader { return bytes.NewReader(c.Catalog) }}
 	var err error
-	m.Catalog, err = r.file(ctx, &catalog, known)
+	if m.Catalog, err = r.file(ctx, &catalog, known); err != nil || len(c.Tables) == 0 {
+		return m, err
+	}
+	tables := CutFile{File: File{Path: "tables.bin", Size: int64(len(c.Tables))}, Content: func() io.Reader { return bytes.NewReader(c.Tables) }}
+	f, err := r.file(ctx, &tables, known)
+	m.Tables = &f
 	return m, err
 }
 

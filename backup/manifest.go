@@ -57,9 +57,11 @@ type Member struct {
 	Name string    `json:"name"`
 	At   time.Time `json:"at"`
 	// Catalog is the encoded catalog, at least as new as the data.
-	Catalog        File    `json:"catalog"`
-	CatalogVersion uint64  `json:"catalog_version"`
-	Shards         []Shard `json:"shards"`
+	Catalog        File   `json:"catalog"`
+	CatalogVersion uint64 `json:"catalog_version"`
+	// Tables are the encoded mutable tables, not there in a backup without any.
+	Tables *File   `json:"tables,omitempty"`
+	Shards []Shard `json:"shards"`
 	// Log are the segments of the log up to the cut.
 	Log []File `json:"log"`
 	// Damaged are the shards that could not be read whole, so that the backup has
@@ -119,13 +121,17 @@ func (m *Manifest) Files() (files []File) {
 	return files
 }
 
-// Files are all files of the member, the catalog last.
+// Files are all files of the member, the catalog last but for the tables.
 func (m *Member) Files() (files []File) {
 	for i := range m.Shards {
 		files = append(files, m.Shards[i].Files...)
 	}
 	files = append(files, m.Log...)
-	return append(files, m.Catalog)
+	files = append(files, m.Catalog)
+	if m.Tables != nil {
+		files = append(files, *m.Tables)
+	}
+	return files
 }
 
 // Bytes is how long all files are.
@@ -197,7 +203,7 @@ func decodeManifest(id string, content []byte) (*Manifest, error) {
 var (
 	hashForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	// Nothing is restored outside of the directory, whatever a manifest says.
-	pathForm = regexp.MustCompile(`^(shards/[0-9]+/-?[0-9]{4,}-[0-9]{2}-[0-9]{2}/[0-9]+/[0-9a-z.-]+\.idx|log/[0-9]+\.log|catalog\.bin)$`)
+	pathForm = regexp.MustCompile(`^(shards/[0-9]+/-?[0-9]{4,}-[0-9]{2}-[0-9]{2}/[0-9]+/[0-9a-z.-]+\.idx|log/[0-9]+\.log|catalog\.bin|tables\.bin)$`)
 )
 
 func (f *File) valid() error {

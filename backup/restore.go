@@ -35,6 +35,8 @@ type RestoreOptions struct {
 	// WriteCatalog makes the catalog's directory from an encoded catalog. It may find
 	// what an earlier call has left there.
 	WriteCatalog func(fs vfs.FS, dir string, encoded []byte) error
+	// WriteTables is WriteCatalog for mutable tables, for a backup that has any.
+	WriteTables func(fs vfs.FS, dir string, encoded []byte) error
 	// Rate bounds the bytes a second; 0 does not.
 	Rate     int64
 	Progress func(done, total int64)
@@ -122,6 +124,9 @@ func (r *restore) run(ctx context.Context) (err error) {
 	if err := r.o.WriteCatalog(r.o.FS, path.Join(r.o.Dir, "catalog"), catalog); err != nil {
 		return fmt.Errorf("write the catalog: %w", err)
 	}
+	if err := r.tables(ctx); err != nil {
+		return err
+	}
 	for dir := range r.dirs {
 		if err := r.o.FS.SyncDir(dir); err != nil {
 			return err
@@ -133,7 +138,25 @@ func (r *restore) run(ctx context.Context) (err error) {
 	return r.o.FS.SyncDir(r.o.Dir)
 }
 
-// files are those that are wanted, without the catalog.
+// tables restores the mutable tables.
+func (r *restore) tables(ctx context.Context) error {
+	if r.res.Member.Tables == nil {
+		return nil
+	}
+	if r.o.WriteTables == nil {
+		return errors.New("the backup has mutable tables, which nobody here can write")
+	}
+	encoded, err := r.fetch(ctx, *r.res.Member.Tables)
+	if err != nil {
+		return err
+	}
+	if err := r.o.WriteTables(r.o.FS, path.Join(r.o.Dir, "catalog"), encoded); err != nil {
+		return fmt.Errorf("write the tables: %w", err)
+	}
+	return nil
+}
+
+// files are those that are wanted, without the catalog and the tables.
 func (r *restore) files() (files []File) {
 	for _, s := range r.res.Member.Shards {
 		if r.o.Only == nil || r.o.Only(s.ShardID) {

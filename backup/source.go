@@ -19,9 +19,11 @@ type Cut struct {
 	At             time.Time
 	Catalog        []byte
 	CatalogVersion uint64
-	Shards         []CutShard
-	Log            []CutFile
-	Damaged        []Damage
+	// Tables are the encoded mutable tables, nil where there are none.
+	Tables  []byte
+	Shards  []CutShard
+	Log     []CutFile
+	Damaged []Damage
 	// Read is told, if it is not nil, when all shards were reckoned, and only contents
 	// of files are read any more.
 	Read    func()
