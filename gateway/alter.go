@@ -102,31 +102,51 @@ func catalogType(t sql.Type) (kind catalog.Type, precision, scale uint8, ok bool
 }
 
 // refusedNode says why a statement that changes a schema is not run, or nil for
-// one that may be. The only tables are the projects' own.
+// one that may be: tables of events change in few ways, mutable tables in more.
 func refusedNode(n sql.Node) error {
 	switch n := n.(type) {
 	case *plan.DropColumn:
-		return refuseDrop(n.Column)
+		if changesEvents(n.Table) {
+			return refuseDrop(n.Column)
+		}
 	case *plan.RenameColumn:
-		return refuseRename(n.ColumnName)
+		if changesEvents(n.Table) {
+			return refuseRename(n.ColumnName)
+		}
 	case *plan.CreateTable:
-		if isEventsTable(n.Name()) {
-			return nil // the stock executor finds out that it exists
-		}
-		return unsupported("CREATE TABLE: " + onlyEvents + "INSERT properties as they come, each becomes a column of events")
+		return refusedTable(n)
 	case *plan.RenameTable:
-		return unsupported("RENAME TABLE: " + onlyEvents + "CREATE VIEW gives events another name")
-	case *plan.DropTable:
-		if len(n.Tables) == 0 {
-			return nil // IF EXISTS, and none does
+		for _, name := range n.OldNames {
+			if isEventsTable(name) {
+				return unsupported("RENAME TABLE %s: a table of events keeps its name; CREATE VIEW gives it another one", name)
+			}
 		}
-		return unsupported("DROP TABLE: " + onlyEvents + "TRUNCATE TABLE events empties it and can be undone, DROP DATABASE drops the project")
-	case *plan.AlterIndex, *plan.CreateIndex, *plan.DropIndex:
-		return unsupported("indexes cannot be made or dropped: events are sorted by user and time by themselves")
+	case *plan.DropTable:
+		for _, t := range n.Tables {
+			if changesEvents(t) {
+				return unsupported("DROP TABLE of events: TRUNCATE TABLE events empties it and can be undone, DROP DATABASE drops the project")
+			}
+		}
+	case *plan.AlterIndex:
+		if changesEvents(n.Table) {
+			return refuseIndex()
+		}
+		if n.Action == plan.IndexAction_DisableEnableKeys {
+			return nil
+		}
+	case *plan.CreateIndex, *plan.DropIndex:
+		return refuseIndex()
 	case *plan.AlterPK, *plan.CreateForeignKey, *plan.DropForeignKey, *plan.RenameForeignKey, *plan.CreateCheck, *plan.DropCheck, *plan.DropConstraint:
-		return unsupported("events have no keys and constraints besides the dedupe policy; CALL arbor.set_policy changes that")
-	case *plan.AlterDefaultSet, *plan.AlterDefaultDrop, *plan.AlterAutoIncrement, *plan.AlterTableCollation, *plan.AlterTableComment:
-		return unsupported("ALTER TABLE: only ADD COLUMN and MODIFY COLUMN change an events table")
+		if changesEvents(n) {
+			return unsupported("events have no keys and constraints besides the dedupe policy; CALL arbor.set_policy changes that")
+		}
+		return unsupported("ALTER TABLE: a primary key is given by CREATE TABLE, and mutable tables have no FOREIGN KEY and no CHECK")
+	case *plan.AlterDefaultSet, *plan.AlterDefaultDrop, *plan.AlterAutoIncrement, *plan.AlterTableComment:
+		if changesEvents(n) {
+			return unsupported("ALTER TABLE: only ADD COLUMN and MODIFY COLUMN change an events table")
+		}
+	case *plan.AlterTableCollation:
+		return unsupported("ALTER TABLE … COLLATE is not supported: MODIFY COLUMN gives a column another one, in a mutable table")
 	case *plan.CreateTrigger, *plan.DropTrigger:
 		return unsupported("arbor has no triggers")
 	case *plan.CreateEvent, *plan.AlterEvent, *plan.DropEvent:
@@ -138,6 +158,32 @@ func refusedNode(n sql.Node) error {
 			return nil
 		}
 		return unsupported("UPDATE: events do not change; REPLACE INTO events stores another version of one, DELETE removes it")
+	}
+	return nil
+}
+
+func refuseIndex() error {
+	return unsupported("indexes cannot be made or dropped: events are sorted by user and time by themselves")
+}
+
+// refusedTable says why a table is not made.
+func refusedTable(n *plan.CreateTable) error {
+	switch {
+	case isEventsTable(n.Name()):
+		return nil // the stock executor finds out that it exists
+	case n.Temporary():
+		return unsupported("CREATE TEMPORARY TABLE is not supported: use a common table expression, or a table")
+	case len(n.ForeignKeys()) > 0:
+		return unsupported("CREATE TABLE %s: FOREIGN KEY is not supported", n.Name())
+	case len(n.Checks()) > 0:
+		return unsupported("CREATE TABLE %s: CHECK is not supported", n.Name())
+	}
+	for _, x := range n.Indexes() {
+		for _, c := range x.Columns {
+			if c.Length > 0 {
+				return unsupported("CREATE TABLE %s: an index over the beginning of a column (%s(%d)) is not supported; index the column", n.Name(), c.Name, c.Length)
+			}
+		}
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // database is a project as a MySQL database, as of the statement that asked. It
-// has the tables events and events_all, and views.
+// has the tables events and events_all, mutable tables, and views.
 type database struct {
 	noProcedures
 	noTriggers
@@ -39,7 +39,7 @@ func (d *database) Name() string { return d.project.Name }
 // GetTableInsensitive returns events or events_all as the session sees it.
 func (d *database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table, bool, error) {
 	if !isEventsTable(name) {
-		return nil, false, nil
+		return mutableOrNone(d.mutableTable(ctx, name))
 	}
 	asOf, err := sessionAsOf(ctx)
 	if err != nil {
@@ -51,10 +51,16 @@ func (d *database) GetTableInsensitive(ctx *sql.Context, name string) (sql.Table
 // GetTableInsensitiveAsOf returns a table for AS OF, which is also how the
 // parser asks for the system columns.
 func (d *database) GetTableInsensitiveAsOf(ctx *sql.Context, name string, asOf any) (sql.Table, bool, error) {
-	if !isEventsTable(name) {
-		return nil, false, nil
-	}
 	system := false
+	if !isEventsTable(name) {
+		if s, ok := asOf.(string); ok && strings.HasPrefix(s, systemMarkPrefix) {
+			return mutableOrNone(d.mutableTable(ctx, name)) // it has no system columns
+		}
+		if _, ok, err := d.mutableTable(ctx, name); !ok || err != nil {
+			return nil, false, err
+		}
+		return nil, false, unsupported("AS OF of table %s: mutable tables have no past", name)
+	}
 	if s, ok := asOf.(string); ok {
 		if s, system = strings.CutPrefix(s, systemMarkPrefix); system {
 			asOf = s
@@ -87,9 +93,21 @@ func (d *database) table(ctx *sql.Context, name string, asOf catalog.IngestID, s
 	return t
 }
 
+// mutableOrNone gives a table, or a nil that is one.
+func mutableOrNone(t *mutableTable, ok bool, err error) (sql.Table, bool, error) {
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	return t, true, nil
+}
+
 // GetTableNames lists the tables.
-func (d *database) GetTableNames(*sql.Context) ([]string, error) {
-	return []string{eventsName, eventsAllName}, nil
+func (d *database) GetTableNames(ctx *sql.Context) ([]string, error) {
+	names := []string{eventsName, eventsAllName}
+	for _, t := range d.gateway.tablesOf(ctx).All(uint32(d.project.ID)) {
+		names = append(names, t.Name)
+	}
+	return names, nil
 }
 
 // GetTableNamesAsOf lists the tables, which are the same at any moment.
@@ -103,25 +121,3 @@ func (d *database) GetCollation(*sql.Context) sql.CollationID { return eventsCol
 // SetCollation takes any collation without effect: CREATE DATABASE … CHARACTER
 // SET is what tools write, and strings compare by code point all the same.
 func (d *database) SetCollation(*sql.Context, sql.CollationID) error { return nil }
-
-// What MySQL's databases have and projects have not.
-
-const onlyEvents = "a project has the tables events and events_all, and views: "
-
-// CreateTable refuses.
-func (d *database) CreateTable(_ *sql.Context, name string, _ sql.PrimaryKeySchema, _ sql.CollationID, _ string) error {
-	if isEventsTable(name) {
-		return sql.ErrTableAlreadyExists.New(name)
-	}
-	return unsupported("CREATE TABLE %s: "+onlyEvents+"INSERT properties as they come, each becomes a column of events", name)
-}
-
-// DropTable refuses.
-func (d *database) DropTable(_ *sql.Context, name string) error {
-	return unsupported("DROP TABLE %s: "+onlyEvents+"TRUNCATE TABLE events empties it and can be undone, DROP DATABASE drops the project", name)
-}
-
-// RenameTable refuses.
-func (d *database) RenameTable(_ *sql.Context, name, _ string) error {
-	return unsupported("RENAME TABLE %s: "+onlyEvents+"CREATE VIEW gives events another name", name)
-}

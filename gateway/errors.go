@@ -21,6 +21,7 @@ import (
 	goerrors "gopkg.in/src-d/go-errors.v1"
 
 	"arbor/cluster"
+	"arbor/cluster/tables"
 )
 
 // SQLSTATEs that are used more than once.
@@ -117,8 +118,8 @@ var kinds = []struct {
 	{sql.ErrInvalidArgumentNumber, codeIncorrectParameters, stateSyntax, nil},
 	{sql.ErrUnknownWindowName, 3579, stateGeneral, nil},
 
-	{sql.ErrPrimaryKeyViolation, mysql.ERDupEntry, stateIntegrity, nil},
-	{sql.ErrUniqueKeyViolation, mysql.ERDupEntry, stateIntegrity, nil},
+	{sql.ErrPrimaryKeyViolation, mysql.ERDupEntry, stateIntegrity, duplicateEntry},
+	{sql.ErrUniqueKeyViolation, mysql.ERDupEntry, stateIntegrity, duplicateEntry},
 	{sql.ErrDuplicateEntry, mysql.ERDupEntry, stateIntegrity, nil},
 	{sql.ErrInsertIntoNonNullableProvidedNull, mysql.ERBadNullError, stateIntegrity, nil},
 	{sql.ErrInsertIntoNonNullableDefaultNullColumn, 1364, stateGeneral, nil},
@@ -335,10 +336,21 @@ var ownErrors = []struct {
 	{ErrBusy, codeLockWait, stateGeneral, ""},
 	{ErrIdempotencyKey, 1210, stateGeneral, ""},
 	{cluster.ErrTooLarge, mysql.ERNetPacketTooLarge, "08S01", ""},
+	{tables.ErrConflict, 1213, "40001", "Deadlock found when trying to get lock; try restarting transaction"},
+	{tables.ErrTableExists, 1050, "42S01", ""},
+	{tables.ErrNoTable, 1146, "42S02", ""},
+	{tables.ErrLimit, 1114, stateGeneral, ""},
+	{errNoKey, 1170, "42000", ""},
 	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},
 	{cluster.ErrIncomplete, 1030, stateGeneral, ""},
 	{cluster.ErrUnavailable, 1030, stateGeneral,
 		"Got error from storage engine: it is unavailable. What was sent may or may not have been stored; sending it again is right"},
+}
+
+// duplicateEntry is MySQL's text for a row that is there already, of the library's.
+func duplicateEntry(text string) string {
+	_, which, _ := strings.Cut(text, "given: ")
+	return "Duplicate entry " + which
 }
 
 // internal reports whether err is a fault of the server, or tells about its

@@ -64,6 +64,12 @@ func (g *Gateway) rewriteNode(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 				return sql.RowsToRowIter(showColumns(schema, n.Full)...), nil
 			})
 		}
+		if rt, ok := n.Child.(*plan.ResolvedTable); ok && isMutable(rt.Table) {
+			t := sql.GetUnderlyingTable(rt.Table).(*mutableTable)
+			return own(n, func(*sql.Context, sql.NodeExecBuilder, sql.Row) (sql.RowIter, error) {
+				return sql.RowsToRowIter(t.showColumns(n.TargetSchema(), n.Full)...), nil
+			})
+		}
 	case *plan.DescribeQuery:
 		return own(n, func(ctx *sql.Context, base sql.NodeExecBuilder, row sql.Row) (sql.RowIter, error) {
 			return g.explain(ctx, base, n, row)

@@ -39,6 +39,12 @@ type Gateway struct {
 	intakes sync.Pool
 
 	estimates estimates
+	// shapes are the definitions of mutable tables, read; increments are the numbers
+	// that AUTO_INCREMENT has given; contended is held by a statement that is
+	// repeated, so that those that disturb each other take turns.
+	shapes     mutableShapes
+	increments increments
+	contended  chan struct{}
 	// maxDeleted is MaxDeleted, and less in tests.
 	maxDeleted  int
 	stockGroups bool
@@ -88,6 +94,7 @@ func New(o Options) *Gateway {
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.changing = make(chan struct{}, 1)
+	g.contended = make(chan struct{}, 1)
 	g.storeTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
 	g.metrics = newMetrics(g)
 	g.metrics.registry.MustRegister(o.Collectors...)

@@ -13,7 +13,7 @@ import (
 // refuse gives an error for a node that must not run: because the client may
 // not, where the SQL library does not ask, or because it would be done wrongly.
 func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
-	if s := sessionOf(ctx); s != nil && writes(n) {
+	if s := sessionOf(ctx); s != nil && writes(n) && lasts(n) {
 		s.noteWrite()
 	}
 	switch n := n.(type) {
@@ -52,6 +52,31 @@ func writes(n sql.Node) bool {
 		return true
 	}
 	return false
+}
+
+// lasts reports whether what a node changes cannot be taken back: only mutable tables
+// have transactions.
+func lasts(n sql.Node) bool {
+	mutable, lasting := false, false
+	look := func(t sql.Table) {
+		if isMutable(t) {
+			mutable = true
+		} else {
+			lasting = true
+		}
+	}
+	switch n := n.(type) {
+	case *plan.DeleteFrom:
+		for _, target := range n.GetDeleteTargets() {
+			inspectTables(target, look)
+		}
+	case *plan.Update: // of a join perhaps; only mutable tables can be updated
+		inspectTables(n.Child, look)
+		return !mutable
+	default:
+		inspectTables(n, look)
+	}
+	return lasting
 }
 
 // has reports whether the client has a privilege on everything.
@@ -114,7 +139,7 @@ func (x *executor) refuseInsert(ctx *sql.Context, n *plan.InsertInto) error {
 		return nil
 	}
 	table, database := insertTarget(n)
-	if table == "events" {
+	if isEventsTable(table) {
 		return notSupported("ON DUPLICATE KEY UPDATE is not possible on events: a second event with the same insert_id is kept as a duplicate and changes nothing; use plain INSERT, or REPLACE")
 	}
 	subject := sql.PrivilegeCheckSubject{Database: database, Table: table}

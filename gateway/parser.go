@@ -115,8 +115,12 @@ func (p *parser) rewrite(ctx context.Context, statement sqlparser.Statement, tex
 	if view, ok := statement.(*sqlparser.DDL); ok && view.ViewSpec != nil {
 		r.placeView(ctx, view, text)
 	}
+	if err := r.checkRename(statement); err != nil {
+		return err
+	}
 	deletes, isDelete := deleteOf(statement)
 	if isDelete {
+		boundDelete(deletes)
 		var leaves []sqlparser.TableExpr
 		for _, t := range deletes.TableExprs {
 			leaves = appendLeaves(leaves, t, new(bool))

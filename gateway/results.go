@@ -42,7 +42,12 @@ type output struct {
 	begun bool
 	// closed is set when the rows are closed, which ends the statement's context.
 	closed bool
+	// consumed is set when the client has sent a file, which it does once.
+	consumed bool
 }
+
+// repeatable reports whether a statement can be run again as if nothing had been.
+func (o *output) repeatable() bool { return !o.begun && !o.cursor && !o.consumed }
 
 // result sends what iter gives and closes it.
 func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) error {
@@ -57,6 +62,9 @@ func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) e
 		err = stopped
 	}
 	o.closed = true
+	if s := sessionOf(ctx); s != nil && err != nil {
+		s.returnTables() // else closing would commit it
+	}
 	if closeErr := iter.Close(ctx); err == nil {
 		err = closeErr
 	}

@@ -43,6 +43,9 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 	for tries := 1; tries < maxGrantTries && errors.Is(err, catalog.ErrGrantsChanged) && !out.begun && !out.closed; tries++ {
 		rest, err = h.attempt(c, st, out)
 	}
+	if errors.Is(err, errRepeat) && out.repeatable() {
+		rest, err = h.repeatAlone(c, st, out)
+	}
 	if err == nil {
 		return rest, nil
 	}
@@ -61,6 +64,28 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 		return "", nil
 	}
 	return "", failure
+}
+
+// maxConflictTries bounds how often a statement that is its own transaction is tried,
+// when others change the same rows.
+const maxConflictTries = 64
+
+// repeatAlone repeats a statement that another one has disturbed; of those that are
+// repeated one runs at a time.
+func (h *handler) repeatAlone(c *mysql.Conn, st request, out *output) (rest string, err error) {
+	select {
+	case h.events.contended <- struct{}{}:
+	case <-h.base.Done():
+		return "", errShutdown
+	}
+	defer func() { <-h.events.contended }()
+	for tries := 1; ; tries++ {
+		out.closed = false
+		rest, err = h.attempt(c, st, out)
+		if tries == maxConflictTries || !errors.Is(err, errRepeat) || !out.repeatable() {
+			return rest, err
+		}
+	}
 }
 
 // attempt executes a statement into out.
@@ -96,7 +121,10 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 		if stopped := interruption(sctx); stopped != nil && !out.closed {
 			err = stopped
 		}
-		if changed := errors.Is(err, catalog.ErrGrantsChanged); err != nil {
+		if s := sessionOf(sctx); s != nil && err != nil {
+			s.returnTables()
+		}
+		if changed := errors.Is(err, catalog.ErrGrantsChanged) || errors.Is(err, errRepeat); err != nil {
 			told := h.clientError(err)
 			noteFailure(sctx, told.(*mysql.SQLError))
 			if !changed { // which run has to see
@@ -109,6 +137,7 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 		}
 	}()
 	if s := sessionOf(sctx); s != nil {
+		s.markTables()
 		k.plans.begin(s)
 		defer k.plans.spoil()
 		if !st.cursor && st.prepared == nil {
@@ -166,6 +195,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 		if load != nil {
 			stmt, s.load = insert, load
+			out.consumed = true
 			defer func() { s.load = nil }()
 		}
 		if rows == nil && h.events != nil {

@@ -11,11 +11,12 @@ import (
 const maxSavepoints = 1024
 
 // savepoint is a place in a transaction. As with the transaction itself, what was
-// written behind it stays: going back there warns of that, as MySQL does for tables
+// written of events behind it stays: going back there warns of that, as MySQL does for tables
 // without transactions.
 type savepoint struct {
 	name  string
 	wrote bool // behind it
+	mark  int  // of the session's draft
 }
 
 // savepoint finds one by its name, in any case; -1 for none.
@@ -35,7 +36,7 @@ func (s *session) CreateSavepoint(_ *sql.Context, _ sql.Transaction, name string
 	if len(s.savepoints) == maxSavepoints {
 		return refuse(codeTooManySavepoints, stateGeneral, "a transaction may have %d savepoints", maxSavepoints)
 	}
-	s.savepoints = append(s.savepoints, savepoint{name: name})
+	s.savepoints = append(s.savepoints, savepoint{name: name, mark: s.draftPlace()})
 	return nil
 }
 
@@ -48,6 +49,12 @@ func (s *session) RollbackToSavepoint(ctx *sql.Context, _ sql.Transaction, name 
 	if slices.ContainsFunc(s.savepoints[i:], func(p savepoint) bool { return p.wrote }) {
 		s.savepoints[i].wrote = true
 		ctx.Warn(codeIncompleteRollback, "Some non-transactional changed tables couldn't be rolled back")
+	}
+	if s.draft != nil {
+		if err := s.draft.Return(s.savepoints[i].mark); err != nil {
+			return err
+		}
+		s.draftMark = min(s.draftMark, s.draft.Mark())
 	}
 	s.savepoints = s.savepoints[:i+1]
 	return nil
@@ -64,6 +71,14 @@ func (s *session) ReleaseSavepoint(_ *sql.Context, _ sql.Transaction, name strin
 	}
 	s.savepoints = s.savepoints[:i]
 	return nil
+}
+
+// draftPlace is where the session's draft is.
+func (s *session) draftPlace() int {
+	if s.draft == nil {
+		return 0
+	}
+	return s.draft.Mark()
 }
 
 // noteWrite notes that the transaction has changed something.

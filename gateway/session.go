@@ -5,6 +5,8 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
+
+	"arbor/cluster/tables"
 )
 
 // Limits of a session.
@@ -35,6 +37,11 @@ type session struct {
 	plans *keptPlans
 	// wrote is set when the open transaction has changed something, which stays.
 	wrote bool
+	// draft is the open transaction's on mutable tables, of drafter's; nil until it
+	// asks for one. draftMark is where the statement that runs began in it.
+	draft     *tables.Draft
+	drafter   *Gateway
+	draftMark int
 	// savepoints are those of the open transaction.
 	savepoints []savepoint
 }
@@ -122,23 +129,24 @@ func (t *transaction) IsReadOnly() bool { return t.readOnly }
 
 // StartTransaction begins a transaction.
 func (s *session) StartTransaction(ctx *sql.Context, c sql.TransactionCharacteristic) (sql.Transaction, error) {
-	s.wrote, s.savepoints = false, nil
+	s.wrote, s.savepoints, s.draft = false, nil, nil
 	return &transaction{readOnly: c == sql.ReadOnly}, nil
 }
 
-// CommitTransaction ends one; what it wrote is durable already.
+// CommitTransaction ends one: what it changed in mutable tables becomes durable, and
+// what it wrote of events is so already.
 func (s *session) CommitTransaction(ctx *sql.Context, tx sql.Transaction) error {
 	s.wrote, s.savepoints = false, nil
-	return nil
+	return s.commitTables(ctx)
 }
 
-// Rollback ends one. What it wrote stays, and a warning says so, in the words
-// that MySQL has for tables without transactions.
+// Rollback ends one. What it wrote of events stays, and a warning says so, in the
+// words that MySQL has for tables without transactions.
 func (s *session) Rollback(ctx *sql.Context, tx sql.Transaction) error {
 	if s.wrote {
 		ctx.Warn(codeIncompleteRollback, "Some non-transactional changed tables couldn't be rolled back")
 	}
-	s.wrote, s.savepoints = false, nil
+	s.wrote, s.savepoints, s.draft = false, nil, nil
 	return nil
 }
 

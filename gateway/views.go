@@ -166,9 +166,9 @@ func (g *Gateway) createView(ctx *sql.Context, n *plan.CreateView) (sql.RowIter,
 	}
 	_, exists := d.project.View(n.Name)
 	switch {
-	case n.IfNotExists && (exists || isEventsTable(n.Name)):
+	case n.IfNotExists && (exists || isEventsTable(n.Name) || d.hasMutable(ctx, n.Name)):
 		return answerOK(ctx, types.NewOkResult(0)), nil
-	case isEventsTable(n.Name):
+	case isEventsTable(n.Name) || d.hasMutable(ctx, n.Name):
 		return nil, sql.ErrTableAlreadyExists.New(n.Name)
 	case exists && !n.IsReplace:
 		return nil, sql.ErrExistingView.New(d.project.Name, n.Name)
