@@ -11,6 +11,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/mysql_db"
 	"github.com/dolthub/vitess/go/mysql"
+	"github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"arbor/catalog"
 )
@@ -207,4 +208,20 @@ func (a *account) denied(c *mysql.Conn, password bool) error {
 // granted is who the client is from now on.
 func (a *account) granted() mysql.Getter {
 	return sql.MysqlConnectionUser{User: a.name, Host: a.host}
+}
+
+// refuseUserOptions refuses what CREATE USER may ask for and the SQL library would take
+// and forget: a user who is thought to be locked must be.
+func refuseUserOptions(u *sqlparser.CreateUser) error {
+	switch {
+	case u.Locked:
+		return notSupported("CREATE USER … ACCOUNT LOCK is not supported; give the user a password that nobody knows, or DROP USER")
+	case u.PasswordOptions != nil:
+		return notSupported("CREATE USER … PASSWORD … and FAILED_LOGIN_ATTEMPTS are not supported")
+	case u.AccountLimits != nil:
+		return notSupported("CREATE USER … WITH MAX_… is not supported")
+	case len(u.DefaultRoles) > 0:
+		return notSupported("CREATE USER … DEFAULT ROLE is not supported; grant the privileges to the user")
+	}
+	return nil
 }

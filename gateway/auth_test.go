@@ -215,3 +215,18 @@ func TestTwoGatewaysKeepEachOthersUsers(t *testing.T) {
 	mustExec(t, gateways[0].conn(), `GRANT CREATE USER ON *.* TO u0_1`)
 	mustExec(t, ann, `CREATE USER more`)
 }
+
+func TestOptionsOfUsersAreNotForgotten(t *testing.T) {
+	c := startServer(t, serverOptions{}).conn()
+	for _, options := range []string{"ACCOUNT LOCK", "PASSWORD EXPIRE", "FAILED_LOGIN_ATTEMPTS 3", "WITH MAX_USER_CONNECTIONS 1", "DEFAULT ROLE x"} {
+		option := "CREATE USER u IDENTIFIED BY 'x' " + options
+		if strings.HasPrefix(options, "DEFAULT") {
+			option = "CREATE USER u DEFAULT ROLE x"
+		}
+		if _, err := c.ExecContext(t.Context(), option); err == nil {
+			t.Errorf("%s is taken", option)
+		}
+	}
+	failing(t, c, "CREATE USER u IDENTIFIED BY 'x' ACCOUNT LOCK", 1235, "ACCOUNT LOCK")
+	mustQuery(t, c, "SELECT COUNT(*) FROM mysql.user", "1")
+}

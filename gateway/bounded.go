@@ -39,6 +39,9 @@ type boundedRule struct {
 	// measure gives the length of the result in bytes. The function it gives makes
 	// the result; nil leaves that to the library.
 	measure func(*boundedCall) (length, func() any, error)
+	// first says that the library computes with the other arguments by itself, where
+	// they are the same for all rows, so that it need not begin anew with each.
+	first bool
 }
 
 // length is a number of bytes, at most math.MaxInt64.
@@ -88,6 +91,9 @@ func newBounded(ctx *sql.Context, e sql.Expression, rule *boundedRule) (sql.Expr
 	values := make([]sql.Expression, len(args))
 	for i, a := range args {
 		values[i] = &argument{Expression: a, index: i}
+		if _, constant := constantOf(a); rule.first && i > 0 && constant {
+			values[i] = a
+		}
 	}
 	over, err := e.WithChildren(ctx, values...)
 	if err != nil {
@@ -198,6 +204,10 @@ type argument struct {
 
 // Eval gives the value.
 func (a *argument) Eval(_ *sql.Context, row sql.Row) (any, error) { return row[a.index], nil }
+
+// IsNonDeterministic is true: it is another value with each row, which the library
+// must not take for a constant.
+func (a *argument) IsNonDeterministic() bool { return true }
 
 // CollationCoercibility is the argument's.
 func (a *argument) CollationCoercibility(ctx *sql.Context) (sql.CollationID, byte) {

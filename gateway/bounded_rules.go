@@ -21,9 +21,14 @@ var boundedRules = map[string]*boundedRule{
 	"lpad":       {measure: func(c *boundedCall) (length, func() any, error) { return measurePad(c, true) }},
 	"repeat":     {measure: measureRepeat},
 	"replace":    {measure: measureReplace},
-	"rpad":       {measure: func(c *boundedCall) (length, func() any, error) { return measurePad(c, false) }},
-	"space":      {measure: measureSpace},
-	"to_base64":  {measure: measureBase64},
+
+	"regexp_instr":   regexpRule(false),
+	"regexp_like":    regexpRule(false),
+	"regexp_replace": regexpRule(true),
+	"regexp_substr":  regexpRule(false),
+	"rpad":           {measure: func(c *boundedCall) (length, func() any, error) { return measurePad(c, false) }},
+	"space":          {measure: measureSpace},
+	"to_base64":      {measure: measureBase64},
 }
 
 // boundedCall is one call of a function: the arguments and their values.
@@ -40,6 +45,14 @@ func (c *boundedCall) text(i int) (string, error) {
 	}
 	s, _, err := types.ConvertToCollatedString(c.ctx, c.args[i], c.exprs[i].Type(c.ctx))
 	return s, err
+}
+
+// textOf is a value as a string, empty for NULL and for an argument that is not there.
+func (c *boundedCall) textOf(i int) (string, error) {
+	if i >= len(c.args) || c.args[i] == nil {
+		return "", nil
+	}
+	return c.text(i)
 }
 
 // bytes is how long a value is as a string; NULL has no bytes.

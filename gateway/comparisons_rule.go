@@ -97,8 +97,12 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 		return newOwnCase(ctx, e)
 	case *function.NullIf:
 		return newOwnNullIf(ctx, e)
+	case *function.RegexpLike: // of the operator REGEXP
+		if own, err := newBounded(ctx, e, boundedRules["regexp_like"]); err == nil {
+			return own
+		}
 	}
-	return nil
+	return shortened(ctx, e)
 }
 
 // ownCase is CASE x WHEN y, whose comparisons the library makes when it runs.

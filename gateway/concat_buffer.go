@@ -45,6 +45,22 @@ func (b *concatBuffer) Dispose(ctx *sql.Context) {
 	b.holding.release()
 }
 
+// newCollectBuffer makes the state of an aggregate that keeps the values of its
+// arguments: those that are computed are counted, as those of GROUP_CONCAT are.
+func newCollectBuffer(ctx *sql.Context, a sql.Aggregation, args []sql.Expression) (sql.AggregationBuffer, error) {
+	h := newHolding(ctx)
+	held := make([]sql.Expression, len(args))
+	for i, e := range args {
+		held[i] = &heldValue{Expression: e, holding: h}
+	}
+	counted, err := a.WithChildren(ctx, held...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := counted.(sql.Aggregation).NewBuffer(ctx)
+	return &concatBuffer{AggregationBuffer: b, holding: h}, err
+}
+
 // heldValue is an expression whose values are kept.
 type heldValue struct {
 	sql.Expression
@@ -58,4 +74,13 @@ func (h *heldValue) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 		return v, err
 	}
 	return v, h.holding.take(valueBytes(v))
+}
+
+// WithChildren puts other arguments in their place: the library copies expressions so.
+func (h *heldValue) WithChildren(ctx *sql.Context, children ...sql.Expression) (sql.Expression, error) {
+	e, err := h.Expression.WithChildren(ctx, children...)
+	if err != nil {
+		return nil, err
+	}
+	return &heldValue{Expression: e, holding: h.holding}, nil
 }

@@ -72,7 +72,7 @@ func (g *Gateway) exportProject(r *http.Request) (*catalog.Project, error) {
 	user, password, _ := r.BasicAuth()
 	id := r.Form.Get("project_id")
 	if project, ok := g.secretProject(user, password); ok {
-		if id != "" && g.isOther(id, project) {
+		if id != "" && isOther(id, project) {
 			return nil, fmt.Errorf("%w: project_id %q is not the project of this secret, %d", ErrUnauthorized, clip(id), project.ID)
 		}
 		return project, nil

@@ -181,6 +181,10 @@ func newGroupBuffer(ctx *sql.Context, e sql.Expression) (sql.AggregationBuffer, 
 		return newCountDistinct(ctx, e)
 	case *aggregation.GroupConcat:
 		return newConcatBuffer(ctx, e)
+	case *aggregation.JsonArray:
+		return newCollectBuffer(ctx, e, e.Children())
+	case *aggregation.JSONObjectAgg:
+		return newCollectBuffer(ctx, e, e.Children())
 	case sql.Aggregation:
 		return e.NewBuffer(ctx)
 	}

@@ -152,6 +152,12 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 		return nil, mysql.NewSQLError(codeTooManyStatements, stateSyntax,
 			"Can't create more than max_prepared_stmt_count statements (current value: %d)", MaxPreparedStatements)
 	}
+	if wireOf(c).tooBig() {
+		return nil, errPacketTooLarge
+	}
+	if k := connectionOf(c); k.preparedBytes(c)+len(query) > MaxPreparedBytes {
+		return nil, mysql.NewSQLError(codeTooManyStatements, stateSyntax, "Can't prepare statements of more than %d bytes together; close some", MaxPreparedBytes)
+	}
 	if query == unpreparable {
 		return nil, h.clientError(sql.ErrUnsupportedPreparedStatement.New())
 	}
@@ -182,6 +188,16 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 		return nil, nil
 	}
 	return resultFields(sctx, node.Schema(sctx)), nil
+}
+
+// preparedBytes is how long the texts of the prepared statements are that exist.
+func (k *connection) preparedBytes(c *mysql.Conn) (n int) {
+	for id := range k.statements {
+		if p := c.PrepareData[id]; p != nil {
+			n += len(p.PrepareStmt)
+		}
+	}
+	return n
 }
 
 // keep remembers a prepared statement and forgets those the client has closed.

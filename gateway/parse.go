@@ -21,6 +21,9 @@ type strictParser struct {
 
 // ParseSimple parses a statement.
 func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
+	if err := checkText(query); err != nil {
+		return nil, err
+	}
 	query = withoutNational(query)
 	s, err := p.Parser.ParseSimple(query)
 	if err != nil {
@@ -28,6 +31,9 @@ func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
 			s, err := p.Parser.ParseSimple(q)
 			return s, q, err
 		})
+	}
+	if err == nil {
+		err = checkShape(s)
 	}
 	return p.mend(s, false), err
 }
@@ -39,6 +45,9 @@ func (p *strictParser) Parse(ctx *sql.Context, query string, multi bool) (sqlpar
 
 // ParseWithOptions parses the first statement of a text.
 func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
+	if err := checkText(query); err != nil {
+		return nil, "", "", err
+	}
 	query = withoutNational(query)
 	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
 	if err != nil {
@@ -52,6 +61,9 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 			s, parsed, _, err := p.Parser.ParseWithOptions(ctx, q, delimiter, false, o)
 			return s, parsed, err
 		})
+	}
+	if err == nil {
+		err = checkShape(s)
 	}
 	s = p.mend(s, false)
 	if view, ok := s.(*sqlparser.DDL); ok && view.ViewSpec != nil && !keepable(view.ViewSpec.ViewExpr) {
@@ -67,6 +79,9 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 // ParseOneWithOptions parses the first statement of a text, which PREPARE names:
 // it is here that its placeholders can be seen.
 func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o sqlparser.ParserOptions) (sqlparser.Statement, int, error) {
+	if err := checkText(query); err != nil {
+		return nil, 0, err
+	}
 	query = withoutNational(query)
 	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
 	if err != nil {
@@ -78,6 +93,9 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 	}
 	if _, loads := s.(*sqlparser.Load); loads {
 		return nil, next, sql.ErrUnsupportedPreparedStatement.New()
+	}
+	if err == nil {
+		err = checkShape(s)
 	}
 	return p.mend(s, true), next, err
 }
@@ -217,7 +235,7 @@ const unpreparable = "SELECT 'LOAD DATA cannot be prepared'"
 // preparable gives the text that the protocol library can prepare in place of
 // query: it parses statements by itself, without a seam.
 func preparable(query string) string {
-	if loadsFile.MatchString(query) {
+	if checkText(query) != nil || loadsFile.MatchString(query) {
 		return unpreparable
 	}
 	query = withoutNational(query)

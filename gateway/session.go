@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"reflect"
+	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"arbor/cluster/tables"
@@ -13,6 +15,12 @@ import (
 const (
 	// MaxPreparedStatements is how many prepared statements a client may hold.
 	MaxPreparedStatements = 4096
+	// MaxPreparedBytes is how long their texts may be together. What the library keeps
+	// of each is some tens of times longer.
+	MaxPreparedBytes = 16 << 20
+	// MaxUserVariables is how many bytes the values of a session's @variables may have
+	// together.
+	MaxUserVariables = 128 << 20
 )
 
 // session is one client's state in the SQL library: its user, database,
@@ -44,6 +52,9 @@ type session struct {
 	draftMark int
 	// savepoints are those of the open transaction.
 	savepoints []savepoint
+	// variableBytes are those of the values of @variables, and allVariables their sum.
+	variableBytes map[string]int64
+	allVariables  int64
 }
 
 var (
@@ -90,6 +101,24 @@ func (s *session) CacheQuery(string, sqlparser.Statement) {}
 func (s *session) execute(text string, stmt sqlparser.Statement) (done func()) {
 	s.runningText, s.running = text, stmt
 	return func() { s.runningText, s.running = "", nil }
+}
+
+// SetUserVariable sets a @variable, within what a session may hold.
+func (s *session) SetUserVariable(ctx *sql.Context, name string, value any, typ sql.Type) error {
+	key := strings.ToLower(name)
+	bytes := int64(len(key)) + valueBytes(value)
+	if s.allVariables-s.variableBytes[key]+bytes > MaxUserVariables {
+		return mysql.NewSQLError(codeCapacity, stateGeneral, "Memory capacity of %d bytes for '%s' exceeded. Set some of them to NULL", MaxUserVariables, "user variables")
+	}
+	if err := s.BaseSession.SetUserVariable(ctx, name, value, typ); err != nil {
+		return err
+	}
+	if s.variableBytes == nil {
+		s.variableBytes = make(map[string]int64)
+	}
+	s.allVariables += bytes - s.variableBytes[key]
+	s.variableBytes[key] = bytes
+	return nil
 }
 
 // SetSessionVariable sets a variable. Plans depend on them.

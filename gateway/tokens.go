@@ -21,7 +21,7 @@ func (g *Gateway) importProject(r *http.Request, parameters url.Values) (*catalo
 		if !ok {
 			continue
 		}
-		if id := parameters.Get("project_id"); id != "" && g.isOther(id, project) {
+		if id := parameters.Get("project_id"); id != "" && isOther(id, project) {
 			return nil, fmt.Errorf("%w: project_id %q is not the project of this token, %d", ErrUnauthorized, clip(id), project.ID)
 		}
 		return project, nil
@@ -29,16 +29,19 @@ func (g *Gateway) importProject(r *http.Request, parameters url.Values) (*catalo
 	return nil, fmt.Errorf("%w: send a project's token or secret as the Basic user name; SELECT name, token FROM arbor.projects lists them", ErrUnauthorized)
 }
 
+// firstForeignID is the first number that is taken for a project's elsewhere, such as
+// at Mixpanel, and not looked at.
+const firstForeignID = 1_000_000
+
 // isOther reports whether a project_id, a name or a number, is that of another
-// project. What is no project of ours, such as an id at Mixpanel, is not.
-func (g *Gateway) isOther(id string, project *catalog.Project) bool {
-	c := g.Catalog()
-	if named, ok := c.Project(id); ok {
-		return named.ID != project.ID
+// project. Whether there is one is not looked at: tokens ship in apps, and who holds
+// one must not learn which other projects there are.
+func isOther(id string, project *catalog.Project) bool {
+	if id == project.Name {
+		return false
 	}
-	number, err := strconv.ParseUint(id, 10, 32)
-	numbered, ok := c.ProjectByID(catalog.ProjectID(number))
-	return err == nil && ok && numbered.DroppedAt == 0 && numbered.ID != project.ID
+	number, err := strconv.ParseUint(id, 10, 64)
+	return err != nil || number < firstForeignID && number != uint64(project.ID)
 }
 
 // tokens finds the parts of a request by its events' tokens.

@@ -197,7 +197,7 @@ func (w *wire) nextPacket() error {
 		return w.readPrepare(length, sequence)
 	}
 
-	if w.message+length > w.options.MaxPacket() {
+	if w.message+length > w.options.MaxPacket() || !continued && w.prepareTooLong(length, sequence) {
 		return w.cutMessage(length, sequence, continued)
 	}
 	w.message += length

@@ -6,8 +6,9 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 )
 
-// maxPreparable bounds the statements that are looked at before they are prepared.
-const maxPreparable = 1 << 20
+// maxPreparable bounds the statements that are prepared, each of which is looked at
+// before: they are one packet.
+const maxPreparable = mysql.MaxPacketSize
 
 // preparing reports whether the packet is a whole statement to be prepared.
 func (w *wire) preparing(length int, sequence uint8) bool {
@@ -15,6 +16,14 @@ func (w *wire) preparing(length int, sequence uint8) bool {
 	defer w.mu.Unlock()
 	return sequence == 0 && w.command == mysql.ComPrepare && w.phase == wireCommand && !w.loading.Load() &&
 		length < min(maxPreparable, w.options.MaxPacket()) && w.options.Preparable != nil
+}
+
+// prepareTooLong reports whether the packet begins a statement to be prepared that goes
+// on in another.
+func (w *wire) prepareTooLong(length int, sequence uint8) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return sequence == 0 && w.command == mysql.ComPrepare && w.phase == wireCommand && !w.loading.Load() && length >= maxPreparable
 }
 
 // readPrepare gives the library a statement that it can prepare.
