@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"gateway/siphon":         {"engine/vfs"},
 	buildTag:                 {},
 	"sqltests":               {"*"},
+	"sqltests/attacks":       {"*"},
 	"sqltests/bench":         {"*"},
 	"sqltests/clients":       {"*"},
 	"sqltests/members":       {"*"},
