@@ -35,10 +35,11 @@ type build struct {
 	// replaces names the sources, and what they replaced that is not gone yet.
 	replaces []string
 
-	batches  []event.Batch
 	rows     rowSource
+	logged   *logSource // the rows of refs
 	name     fileName
 	writer   *indexfile.Builder
+	written  uint32 // rows
 	finder   finder
 	matchers []matcher
 	cross    []indexfile.Cross
@@ -47,7 +48,6 @@ type build struct {
 	// dots are those of all named batches that the sources hold.
 	dots dot.Set
 	want event.Digest
-	ids  idTable
 
 	// last are the rows with the time and ingest id of the last one.
 	last     []sourceRow
@@ -126,31 +126,6 @@ func (b *build) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// readLogged decodes the logged batches, each into memory of its own, and counts
-// them while they are at hand.
-func (b *build) readLogged(ctx context.Context) error {
-	rows := newLogSource(b.view.shard.key.Day)
-	b.batches = make([]event.Batch, len(b.refs))
-	for i, r := range b.refs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var buffer []byte
-		if err := b.view.read(r, &buffer, &b.batches[i]); err != nil {
-			return err
-		}
-		if !r.dot.IsZero() {
-			b.dots.Add(r.dot)
-		}
-		rows.add(&b.batches[i], !b.engine.ignoreDuplicates)
-		b.countLogged(&b.batches[i])
-		b.marks.addBatch(b.batches[i].Deletes, b.batches[i].Undos)
-	}
-	rows.sort()
-	b.rows = rows
-	return nil
-}
-
 // write adds the rows, users after users, and writes the file under a name that
 // no opening takes for a file.
 func (b *build) write(ctx context.Context) error {
@@ -158,11 +133,9 @@ func (b *build) write(ctx context.Context) error {
 	if err := b.engine.fs.MkdirAll(dir); err != nil {
 		return err
 	}
-	options := b.engine.opts.Files
-	options.Rows = int(b.want.Count)
-	options.Memory = max(b.memory()/rowsShare, 1)
-	options.FS, options.Aside = b.engine.fs, path.Join(dir, b.asideName())
-	b.writer = indexfile.NewBuilder(options)
+	if b.writer == nil {
+		b.newWriter(int(b.want.Count))
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -178,6 +151,9 @@ func (b *build) write(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.rows.finish(b.writer); err != nil {
+		return err
+	}
 	b.finder.finish()
 	slices.SortStableFunc(b.cross, func(a, b indexfile.Cross) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
 	if err := b.writer.Write(b.engine.fs, dir, b.newName(), b.meta()); err != nil {
@@ -189,6 +165,15 @@ func (b *build) write(ctx context.Context) error {
 	b.writer = nil
 	b.engine.opts.Faults.written(path.Join(dir, b.newName()))
 	return nil
+}
+
+// newWriter begins a file of about so many rows.
+func (b *build) newWriter(rows int) {
+	options := b.engine.opts.Files
+	options.Rows = rows
+	options.Memory = max(b.memory()/rowsShare, 1)
+	options.FS, options.Aside = b.engine.fs, path.Join(b.view.shard.dir, b.asideName())
+	b.writer = indexfile.NewBuilder(options)
 }
 
 func (b *build) newName() string { return b.name.String() + newSuffix }
@@ -248,15 +233,15 @@ func (b *build) cut() (upTo cut) {
 // in the files that stay.
 func (b *build) addUser(user string, rows []sourceRow) error {
 	b.last = b.last[:0]
-	b.finder.begin(uint32(b.writer.Rows()))
+	b.finder.begin(b.written)
 	b.job.done.Add(int64(len(rows)))
 	added := rows[:0] // those that are no repeats
 	for _, r := range rows {
-		e, err := b.rows.event(r)
+		time, id, err := b.rows.enter(r)
 		if err != nil {
 			return err
 		}
-		repeat, err := b.isRepeat(e, r)
+		repeat, err := b.isRepeat(time, id, r)
 		if err != nil {
 			return err
 		}
@@ -265,15 +250,17 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 		}
 		added = append(added, r)
 		if !b.engine.ignoreDuplicates {
-			if err := b.finder.add(e, r); err != nil {
+			hash, err := b.rows.copyHash(r)
+			if err != nil {
 				return err
 			}
+			b.finder.add(hash)
 		}
-		for range b.engine.opts.Faults.row((*indexfile.Row)(e)) {
-			if err := b.writer.Add((*indexfile.Row)(e)); err != nil {
-				return err
-			}
+		n, err := b.rows.write(r, b.writer, b.engine.opts.Faults)
+		if err != nil {
+			return err
 		}
+		b.written += uint32(n)
 	}
 	if b.engine.ignoreDuplicates {
 		return nil
@@ -286,20 +273,23 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 
 // isRepeat reports whether a row is one that was just added. Physical repeats
 // have one place in the order; so may damaged rows, which are all kept.
-func (b *build) isRepeat(e *event.Event, from sourceRow) (bool, error) {
-	if e.Time != b.lastTime || e.ID != b.lastID {
-		b.last, b.lastTime, b.lastID = b.last[:0], e.Time, e.ID
+func (b *build) isRepeat(time int64, id catalog.IngestID, from sourceRow) (bool, error) {
+	if time != b.lastTime || id != b.lastID {
+		b.last, b.lastTime, b.lastID = b.last[:0], time, id
 	}
 	if len(b.last) > 0 {
-		e.InsertID = strings.Clone(e.InsertID) // again lets go of it
-	}
-	for _, r := range b.last {
-		other, err := b.rows.again(r)
+		mine, err := b.rows.look(from)
 		if err != nil {
 			return false, err
 		}
-		if fingerprintOf(other) == fingerprintOf(e) {
-			return true, nil
+		for _, r := range b.last {
+			other, err := b.rows.look(r)
+			if err != nil {
+				return false, err
+			}
+			if other.member.payload == mine.member.payload {
+				return true, nil
+			}
 		}
 	}
 	b.last = append(b.last, from)
@@ -363,15 +353,11 @@ func (b *build) probes(rows []sourceRow, from, to int) ([]probe, error) {
 		if b.finder.isCopy(i) {
 			continue
 		}
-		e, err := b.rows.again(rows[i])
+		l, err := b.rows.look(rows[i])
 		if err != nil {
 			return nil, err
 		}
-		p := probe{number: uint32(i), key: indexfile.InsertKeyOf(e.InsertID), time: e.Time, payload: fingerprintOf(e)}
-		if !p.key.Exact() {
-			p.insertID = strings.Clone(e.InsertID)
-		}
-		probes = append(probes, p)
+		probes = append(probes, probe{number: uint32(i), key: l.key, insertID: strings.Clone(l.insertID), time: l.member.time, payload: l.member.payload})
 	}
 	return probes, nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // census reckons, from the sources alone, the digest that the new file must
-// have: that of all records, physical repeats once. Repeats are found here by a
-// table of ingest ids, while the build drops them by their place in the order:
+// have: that of all records, physical repeats once. Repeats are found here by the
+// bounds of batches and a table of ingest ids, while the build drops them by their place in the order:
 // if either is wrong the proof fails. Ids that belong to different events are
 // found on the way.
 func (b *build) census(ctx context.Context) error {
@@ -22,17 +22,10 @@ func (b *build) census(ctx context.Context) error {
 	}
 	b.want = b.want.Sub(b.marks.compact())
 	b.job.total.Store(2 * int64(b.want.Count))
-	err := b.resolve(b.ids.twice)
-	b.ids = idTable{}
-	return err
-}
-
-// countLogged counts the records of a logged batch.
-func (b *build) countLogged(batch *event.Batch) {
-	b.want.AddBatch(batch)
-	for i := range batch.Events {
-		b.ids.add(batch.Events[i].ID)
+	if b.logged == nil {
+		return nil
 	}
+	return b.resolve(b.logged.twice())
 }
 
 // countRows counts the rows of the source files, by what they say of themselves:
@@ -73,7 +66,7 @@ func (b *build) windowRows() int { return int(b.memory() / idsShare / idBytes) }
 func (b *build) collideWithOthers(ctx context.Context) error {
 	for _, f := range b.others {
 		if len(b.refs) > 0 {
-			if err := b.collide(f, b.ids.between(f.minID, f.maxID)); err != nil {
+			if err := b.collide(f, b.logged.between(f.minID, f.maxID)); err != nil {
 				return err
 			}
 		}
@@ -159,11 +152,12 @@ func (b *build) newForms(rows []located) (func(catalog.IngestID) []form, error) 
 
 // loggedForms are the forms of the logged events that bear an id.
 func (b *build) loggedForms(id catalog.IngestID) (forms []form) {
-	for i := range b.batches {
-		for j := range b.batches[i].Events {
-			if e := &b.batches[i].Events[j]; e.ID == id {
-				forms = append(forms, formOf(e))
-			}
+	if b.logged == nil {
+		return nil
+	}
+	for i, other := range b.logged.ids {
+		if other == id {
+			forms = append(forms, form{b.logged.payloads[i], b.logged.times[i]})
 		}
 	}
 	return forms
@@ -190,13 +184,15 @@ func (b *build) resolve(twice []catalog.IngestID) error {
 			}
 		}
 	}
-	for i := range b.batches {
-		for j := range b.batches[i].Events {
-			e := &b.batches[i].Events[j]
+	if err := b.eachLogged(func(batch *event.Batch) {
+		for i := range batch.Events {
+			e := &batch.Events[i]
 			if _, found := slices.BinarySearchFunc(twice, e.ID, catalog.IngestID.Compare); found {
 				look(e)
 			}
 		}
+	}); err != nil {
+		return err
 	}
 	for _, f := range b.sources {
 		rows, err := f.locate(twice)
@@ -236,15 +232,4 @@ func (t *idTable) add(id catalog.IngestID) {
 		return
 	}
 	t.ids = append(t.ids, id)
-}
-
-// between are the ids from least to greatest, ascending.
-func (t *idTable) between(least, greatest catalog.IngestID) []catalog.IngestID {
-	var ids []catalog.IngestID
-	for _, id := range t.ids {
-		if id.Compare(least) >= 0 && id.Compare(greatest) <= 0 {
-			ids = append(ids, id)
-		}
-	}
-	return sortIDs(ids)
 }

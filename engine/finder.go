@@ -8,7 +8,6 @@ import (
 	"arbor/catalog"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
-	"github.com/zeebo/xxh3"
 )
 
 // finder finds the copies among the rows of a file as they are written. Since
@@ -37,33 +36,27 @@ func (f *finder) begin(first uint32) {
 }
 
 // add takes a row of the user at hand.
-func (f *finder) add(e *event.Event, from sourceRow) error {
-	hash, err := f.source.copyHash(from, e)
-	f.hashes = append(f.hashes, hash)
-	return err
-}
+func (f *finder) add(hash uint64) { f.hashes = append(f.hashes, hash) }
 
-// copyHash is equal for copies: of the insert id, or of the content.
-func copyHash(e *event.Event) uint64 {
-	if e.InsertID != "" {
-		return xxh3.HashString(e.InsertID)
-	}
-	hi, lo := event.PayloadHash(e)
-	return hi ^ lo ^ uint64(e.Time)*0x9e3779b97f4a7c15
+// keyHash is equal for copies with an insert id, contentHash for those without.
+func keyHash(k indexfile.InsertKey) uint64 { return k.Lo ^ k.Hi*0x9e3779b97f4a7c15 }
+
+func contentHash(p fingerprint, time int64) uint64 {
+	return p.hi ^ p.lo ^ uint64(time)*0x9e3779b97f4a7c15
 }
 
 // copyKey is what copies share beside their user.
 type copyKey struct {
-	insertID string
-	content  form // where there is no insert id
+	key      indexfile.InsertKey
+	insertID string // where the key does not stand for it
+	content  form   // where there is no insert id
 }
 
-// areCopies confirms a hash on the real key; m is e as a member.
-func (k *copyKey) areCopies(e *event.Event, m *member) bool {
-	if k.insertID != "" || e.InsertID != "" {
-		return k.insertID == e.InsertID
+func copyKeyOf(l *looked) copyKey {
+	if l.key.Form == indexfile.FormNone {
+		return copyKey{content: form{l.member.payload, l.member.time}}
 	}
-	return k.content == form{m.payload, m.time}
+	return copyKey{key: l.key, insertID: l.insertID}
 }
 
 func fingerprintOf(e *event.Event) fingerprint {
@@ -149,15 +142,17 @@ func (f *finder) confirmHash(rows []sourceRow, numbers []uint32) error {
 		f.members = f.members[:0]
 		others := numbers[:0]
 		for i, n := range numbers {
-			e, err := f.source.again(rows[n])
+			l, err := f.source.look(rows[n])
 			if err != nil {
 				return err
 			}
-			m := memberOf(e, place{ordinal: f.first + n})
+			m := l.member
+			m.at = place{ordinal: f.first + n}
 			switch {
 			case i == 0:
-				key = copyKey{strings.Clone(e.InsertID), form{m.payload, m.time}}
-			case !key.areCopies(e, &m):
+				key = copyKeyOf(&l)
+				key.insertID = strings.Clone(key.insertID)
+			case key != copyKeyOf(&l):
 				others = append(others, n)
 				continue
 			default:
@@ -166,7 +161,7 @@ func (f *finder) confirmHash(rows []sourceRow, numbers []uint32) error {
 			f.members = append(f.members, m)
 		}
 		if len(f.members) > 1 {
-			f.addGroup(f.members, key.insertID != "")
+			f.addGroup(f.members, key.key.Form != indexfile.FormNone)
 		}
 		numbers = others
 	}

@@ -1,31 +1,48 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
 	"arbor/engine/indexfile"
-	"github.com/zeebo/xxh3"
 )
 
 // rowSource gives the rows of a build in the order of a file: by distinct id,
 // time and ingest id, user by user.
 type rowSource interface {
 	// nextUser goes on to the next user and gives its distinct id and rows; nil
-	// rows end the source. The rows are valid until the next call of nextUser,
-	// and their events' insert ids and properties until the next call of event.
+	// rows end the source. The rows are valid until the next call of nextUser.
 	nextUser() (distinctID string, rows []sourceRow, err error)
-	// event is a row of the user at hand.
-	event(r sourceRow) (*event.Event, error)
-	// copyHash is a hash that copies of the row at hand share: of its insert id, or
-	// of its content.
-	copyHash(r sourceRow, e *event.Event) (uint64, error)
-	// again is event for a row that event gave before. It is valid until the next
-	// call, and ends the hold of the last event's insert id.
-	again(r sourceRow) (*event.Event, error)
+	// enter goes to a row of the user at hand.
+	enter(r sourceRow) (time int64, id catalog.IngestID, err error)
+	// copyHash is a hash that copies of the row that was entered last share: of its
+	// insert id, or of its content.
+	copyHash(r sourceRow) (uint64, error)
+	// look is what makes copies of a row of the user at hand that was entered
+	// before. Its texts are valid until the next call.
+	look(r sourceRow) (looked, error)
+	// write gives the row that was entered last to the new file, and says how many
+	// rows that made: one, but for faults.
+	write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error)
+	// finish is called when all rows were given to the new file.
+	finish(w *indexfile.Builder) error
+}
+
+// looked is what makes copies of a row.
+type looked struct {
+	member   member
+	key      indexfile.InsertKey
+	insertID string // where the key does not stand for it
+}
+
+func lookAtEvent(e *event.Event) looked {
+	l := looked{member: memberOf(e, place{}), key: indexfile.InsertKeyOf(e.InsertID)}
+	if !l.key.Exact() {
+		l.insertID = e.InsertID
+	}
+	return l
 }
 
 // sourceRow is where a row comes from: of a file, or of the logged events.
@@ -33,119 +50,14 @@ type sourceRow struct {
 	source, ordinal uint32
 }
 
-// logSource gives logged events. They are all in memory, so a build takes no
-// more of them at a time than maxBuildEvents.
-type logSource struct {
-	day    catalog.Day
-	events []*event.Event
-	hashes []uint64 // of what makes copies
-	users  []uint32 // the events' users, numbered in names
-	names  []string
-	byName hashtable
-	order  []sortKey
-	ranks  []string // the distinct ids in order
-	rows   []sourceRow
-	at     int
-}
-
-// sortKey orders events by user and time; the least bits of the key are the
-// microsecond of the day.
-type sortKey struct {
-	key    uint64
-	number uint32
-}
-
-// timeBits hold a microsecond of a day, the others of 64 a user's rank.
-const timeBits = 37
-
-func newLogSource(day catalog.Day) *logSource { return &logSource{day: day} }
-
-// add takes a batch's events. The hashes are taken here, while the batch has just
-// been decoded: in the order of users each would be a cache miss.
-func (s *logSource) add(b *event.Batch, hash bool) {
-	for i := range b.Events {
-		e := &b.Events[i]
-		s.events = append(s.events, e)
-		s.users = append(s.users, s.user(e.DistinctID))
-		if hash {
-			s.hashes = append(s.hashes, copyHash(e))
-		}
-	}
-}
-
-// user is a number for a distinct id.
-func (s *logSource) user(distinctID string) uint32 {
-	fresh := uint32(len(s.names))
-	code, found := s.byName.find(tableHash(xxh3.HashString(distinctID)), fresh, func(u uint32) bool { return s.names[u] == distinctID })
-	if !found {
-		s.names = append(s.names, distinctID)
-	}
-	return code
-}
-
-// sort puts the events in order; all were added.
-func (s *logSource) sort() {
-	users, start := s.rank(), s.day.Start()
-	if n := len(s.events); n > 0 {
-		s.order = make([]sortKey, n)
-		for i, e := range s.events {
-			s.order[i] = sortKey{uint64(users[i])<<timeBits | uint64(e.Time-start), uint32(i)}
-		}
-	}
-	slices.SortFunc(s.order, func(a, b sortKey) int {
-		if c := cmp.Compare(a.key, b.key); c != 0 {
-			return c
-		}
-		return s.events[a.number].ID.Compare(s.events[b.number].ID)
-	})
-}
-
-// rank numbers the users in the order of their distinct ids and gives each
-// event's. Users are far fewer than events, so that few strings are compared.
-func (s *logSource) rank() []uint32 {
-	users, codes := s.names, s.users
-	order := make([]uint32, len(users))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	slices.SortFunc(order, func(a, b uint32) int { return strings.Compare(users[a], users[b]) })
-	rankOf := make([]uint32, len(users))
-	s.ranks = make([]string, len(users))
-	for rank, code := range order {
-		rankOf[code] = uint32(rank)
-		s.ranks[rank] = users[code]
-	}
-	for i, code := range codes {
-		codes[i] = rankOf[code]
-	}
-	return codes
-}
-
-func (s *logSource) nextUser() (string, []sourceRow, error) {
-	if s.at == len(s.order) {
-		return "", nil, nil
-	}
-	rank := s.order[s.at].key >> timeBits
-	s.rows = s.rows[:0]
-	for ; s.at < len(s.order) && s.order[s.at].key>>timeBits == rank; s.at++ {
-		s.rows = append(s.rows, sourceRow{ordinal: s.order[s.at].number})
-	}
-	return s.ranks[rank], s.rows, nil
-}
-
-func (s *logSource) copyHash(r sourceRow, _ *event.Event) (uint64, error) {
-	return s.hashes[r.ordinal], nil
-}
-
-func (s *logSource) event(r sourceRow) (*event.Event, error) { return s.events[r.ordinal], nil }
-func (s *logSource) again(r sourceRow) (*event.Event, error) { return s.events[r.ordinal], nil }
-
 // fileSource merges indexed files, which are sorted each: user by user, and the
 // rows of a user by time and ingest id.
 type fileSource struct {
-	inputs []mergeInput
-	rows   []sourceRow
-	second indexfile.Row // that again gives
+	inputs  []mergeInput
+	rows    []sourceRow
+	entered *event.Event
+	at      sourceRow     // of what was entered
+	second  indexfile.Row // that look reads
 }
 
 type mergeInput struct {
@@ -260,24 +172,49 @@ func (s *fileSource) mergeRows(having []*mergeInput) error {
 	return nil
 }
 
-func (s *fileSource) event(r sourceRow) (*event.Event, error) {
-	return s.inputs[r.source].cursor.event(int(r.ordinal))
+func (s *fileSource) enter(r sourceRow) (time int64, id catalog.IngestID, err error) {
+	s.at = r
+	if s.entered, err = s.inputs[r.source].cursor.event(int(r.ordinal)); err != nil {
+		return 0, id, err
+	}
+	return s.entered.Time, s.entered.ID, nil
 }
 
 // copyHash takes the file's key of the insert id, which costs no text.
-func (s *fileSource) copyHash(r sourceRow, e *event.Event) (uint64, error) {
-	if e.InsertID == "" {
-		return copyHash(e), nil
+func (s *fileSource) copyHash(r sourceRow) (uint64, error) {
+	if s.entered.InsertID == "" {
+		return contentHash(fingerprintOf(s.entered), s.entered.Time), nil
 	}
 	k, err := s.inputs[r.source].cursor.rows.InsertKey(int(r.ordinal))
-	return k.Lo ^ k.Hi*0x9e3779b97f4a7c15, err
+	return keyHash(k), err
 }
 
-// again reads with the same cursor, which has the chunks at hand that the row's
-// texts are in: rows are asked for again while their user is.
-func (s *fileSource) again(r sourceRow) (*event.Event, error) {
-	if err := s.inputs[r.source].cursor.rows.Row(int(r.ordinal), &s.second); err != nil {
-		return nil, err
+// look reads with the same cursor, which has the chunks at hand that the row's
+// texts are in: rows are looked at again while their user is.
+func (s *fileSource) look(r sourceRow) (looked, error) {
+	if r == s.at {
+		return lookAtEvent(s.entered), nil
 	}
-	return (*event.Event)(&s.second), nil
+	s.entered.InsertID = strings.Clone(s.entered.InsertID) // the cursor lets go of it
+	if err := s.inputs[r.source].cursor.rows.Row(int(r.ordinal), &s.second); err != nil {
+		return looked{}, err
+	}
+	return lookAtEvent((*event.Event)(&s.second)), nil
+}
+
+func (s *fileSource) write(_ sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {
+	return addRow(w, (*indexfile.Row)(s.entered), faults)
+}
+
+func (s *fileSource) finish(*indexfile.Builder) error { return nil }
+
+// addRow adds a row as often as faults say.
+func addRow(w *indexfile.Builder, r *indexfile.Row, faults *Faults) (int, error) {
+	times := faults.row(r)
+	for range times {
+		if err := w.Add(r); err != nil {
+			return 0, err
+		}
+	}
+	return times, nil
 }

@@ -26,6 +26,9 @@ const (
 	canonicalUndo   = 'U'
 )
 
+// canonicalHead is how many bytes stand before an event's payload.
+const canonicalHead = 1 + catalog.IngestIDSize + 8
+
 // AppendCanonical appends the event's canonical bytes, its ingest id included.
 func AppendCanonical(dst []byte, e *Event) []byte {
 	dst = append(dst, canonicalEvent)

@@ -41,6 +41,15 @@ func (d *Digest) AddEvent(e *Event) {
 	d.add(xxh3.Hash128(AppendCanonical(buf[:0], e)))
 }
 
+// AddHashed is AddEvent, and PayloadHash of the same bytes.
+func (d *Digest) AddHashed(e *Event) (hi, lo uint64) {
+	var buf hashBuffer
+	b := AppendCanonical(buf[:0], e)
+	d.add(xxh3.Hash128(b))
+	h := xxh3.Hash128(b[canonicalHead:])
+	return h.Hi, h.Lo
+}
+
 // AddDelete adds one delete.
 func (d *Digest) AddDelete(del *Delete) {
 	var buf hashBuffer

@@ -97,15 +97,22 @@ func (b *Builder) Add(r *Row) error {
 	if err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
 	}
-	row := uint32(b.Rows())
 	if sameUser {
 		b.users.again()
 	} else {
 		b.users.add(r.DistinctID)
 	}
+	b.last.Time, b.last.ID = r.Time, r.ID
+	b.put(r)
+	return b.keepLimit()
+}
+
+// put takes what a row has but its user, once it is checked and its columns are
+// found.
+func (b *Builder) put(r *Row) {
+	row := uint32(b.Rows())
 	b.times.add(r.Time)
 	b.ids.add(r.ID)
-	b.last.Time, b.last.ID = r.Time, r.ID
 	b.inserts.add(r.InsertID)
 	b.events.add(row, catalog.String(r.Name))
 	if r.ServerTime {
@@ -119,7 +126,6 @@ func (b *Builder) Add(r *Row) error {
 	if len(b.otherText) > 0 {
 		b.others.add(row, catalog.String(text(b.otherText)))
 	}
-	return b.keepLimit()
 }
 
 // find puts the columns of a row's properties into found. Rows are much alike,
@@ -183,16 +189,10 @@ func (b *Builder) property(name string) (*valueBuilder, error) {
 // check says what is wrong with the next row, finds its columns, and says whether
 // it is of the same user as the last.
 func (b *Builder) check(r *Row) (sameUser bool, err error) {
-	for _, s := range [...]string{r.Name, r.DistinctID, r.InsertID} {
-		if len(s) > MaxTextBytes {
-			return false, fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
-		}
+	if err := b.checkSize(r); err != nil {
+		return false, err
 	}
-	n := b.Rows()
-	if n == MaxRows {
-		return false, fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
-	}
-	if n > 0 {
+	if b.Rows() > 0 {
 		last := Row{ID: b.last.ID, Time: b.last.Time}
 		user := text(b.users.last)
 		sameUser = user == r.DistinctID
@@ -204,4 +204,17 @@ func (b *Builder) check(r *Row) (sameUser bool, err error) {
 	}
 	b.limit.came += int64(len(r.DistinctID) + len(r.InsertID))
 	return sameUser, b.find(r)
+}
+
+// checkSize holds a row against the limits.
+func (b *Builder) checkSize(r *Row) error {
+	for _, s := range [...]string{r.Name, r.DistinctID, r.InsertID} {
+		if len(s) > MaxTextBytes {
+			return fmt.Errorf("text of %d bytes, at most %d: %w", len(s), MaxTextBytes, ErrLimit)
+		}
+	}
+	if b.Rows() == MaxRows {
+		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
+	}
+	return nil
 }

@@ -65,6 +65,8 @@ var (
 	ErrLimit = errors.New("limit of an indexed file exceeded")
 	// ErrColumn means that a file's column cannot be had in the type asked for.
 	ErrColumn = errors.New("no such column type")
+	// ErrColumns means that rows with so many properties must be added in order.
+	ErrColumns = errors.New("too many columns for rows in no order")
 )
 
 // Version is the format that this package writes, and the newest it reads. It reads

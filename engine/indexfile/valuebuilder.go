@@ -63,16 +63,21 @@ func (b *valueBuilder) add(row uint32, v catalog.Value) {
 	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
 		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
 	}
+	code := b.code(v)
+	b.kinds[v.Kind]++
+	b.textBytes += int64(b.entries[code].size)
+	b.place(row, code)
+	b.last = code
+}
+
+// place adds a code of a row after those that have one.
+func (b *valueBuilder) place(row, code uint32) {
 	if int(row) == b.dense && b.codes.len() == b.dense {
 		b.dense++
 	} else {
 		b.rows.add(row)
 	}
-	code := b.code(v)
-	b.kinds[v.Kind]++
-	b.textBytes += int64(b.entries[code].size)
 	b.codes.add(code)
-	b.last = code
 }
 
 // code is the code of a value, a new one if it was not met before.

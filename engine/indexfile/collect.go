@@ -1,0 +1,214 @@
+package indexfile
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"arbor/catalog"
+)
+
+// Rows may also come in whatever order, while each is in the processor's caches,
+// and be put in order when all came: then codes of four bytes move instead of rows
+// whose parts lie all over the memory. The file is the same.
+//
+//	Collect, Collect, … Arrange, Write
+
+// Collect takes a row, in no order. Its distinct id does not count: Arrange is told
+// whose rows there are. The row's bytes are copied. What is collected is not put
+// aside, whatever the limit. ErrColumns means that the rows must be added in order,
+// to a new Builder.
+func (b *Builder) Collect(r *Row) error {
+	if err := b.checkSize(r); err != nil {
+		return fmt.Errorf("row %s: %w", r.ID, err)
+	}
+	if err := b.find(r); err != nil {
+		return fmt.Errorf("row %s: %w", r.ID, err)
+	}
+	if len(b.otherText) > 0 {
+		return ErrColumns // which properties have a column depends on the order
+	}
+	b.put(r)
+	return nil
+}
+
+// EventOf is the name of a row's event, by the number of rows collected before it.
+func (b *Builder) EventOf(collected uint32) string {
+	return b.events.value(b.events.codes.tail[collected]).Text
+}
+
+// Arrange puts the collected rows in order: the i-th row of the file is the one that
+// was collected as number order[i]. A row may be left out if one with the same values
+// is not. users are the distinct ids, ascending, and how many rows each has.
+func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
+	n := b.Rows()
+	if len(order) > MaxRows {
+		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
+	}
+	if err := b.arrangeUsers(order, users); err != nil {
+		return err
+	}
+	b.times.tail = arranged(b.times.tail, order)
+	b.ids.tail = arranged(b.ids.tail, order)
+	b.inserts.arrange(order)
+	m := &arrangement{order: order, whole: isWhole(order, n), slots: make([]uint32, n)}
+	for c := range b.columns {
+		c.arrange(m)
+	}
+	return nil
+}
+
+// arrangeUsers takes the users, and checks that users and rows are in the order of
+// Row.Compare.
+func (b *Builder) arrangeUsers(order []uint32, users iter.Seq2[string, int]) error {
+	at := 0
+	for user, rows := range users {
+		if len(user) > MaxTextBytes {
+			return fmt.Errorf("text of %d bytes, at most %d: %w", len(user), MaxTextBytes, ErrLimit)
+		}
+		if at > 0 && user <= text(b.users.last) || rows < 1 || rows > len(order)-at {
+			return fmt.Errorf("%d rows of user %q after user %q: %w", rows, user, b.users.last, ErrOrder)
+		}
+		b.users.add(user)
+		b.users.run = uint64(rows)
+		for i := at + 1; i < at+rows; i++ {
+			x, y := order[i-1], order[i]
+			last := Row{Time: b.times.tail[x], ID: b.ids.tail[x]}
+			if last.compareTime(&Row{Time: b.times.tail[y], ID: b.ids.tail[y]}) > 0 {
+				return fmt.Errorf("row %s of user %q after row %s: %w", b.ids.tail[y], user, last.ID, ErrOrder)
+			}
+		}
+		at += rows
+	}
+	if at != len(order) {
+		return fmt.Errorf("%d rows of users, %d in all: %w", at, len(order), ErrOrder)
+	}
+	return nil
+}
+
+// isWhole reports whether each of n rows is in the order once.
+func isWhole(order []uint32, n int) bool {
+	if len(order) != n {
+		return false
+	}
+	seen := make([]byte, bitmapLen(n))
+	for _, from := range order {
+		bitSet(seen, int(from))
+	}
+	return bitCount(seen) == n
+}
+
+func arranged[T element](a []T, order []uint32) []T {
+	out := make([]T, len(order))
+	for i, from := range order {
+		out[i] = a[from]
+	}
+	return out
+}
+
+// arrangement is how columns are put in order.
+type arrangement struct {
+	order []uint32
+	whole bool     // each row is in it once
+	slots []uint32 // scratch: 1 + the code of each collected row, 0 for none
+	to    []uint32 // where each collected row goes, if whole; made when it is needed
+}
+
+// places says where each collected row goes.
+func (m *arrangement) places() []uint32 {
+	if m.to == nil {
+		m.to = make([]uint32, len(m.order))
+		for i, from := range m.order {
+			m.to[from] = uint32(i)
+		}
+	}
+	return m.to
+}
+
+// arrange puts the ids in order, texts too.
+func (b *insertBuilder) arrange(order []uint32) {
+	b.packed.tail = arranged(b.packed.tail, order)
+	forms := b.forms.tail
+	b.forms.tail = arranged(forms, order)
+	if b.sizes.len() == 0 {
+		return
+	}
+	numbers := make([]uint32, len(forms)) // of the texts, by row
+	starts := make([]int, 0, b.sizes.len()+1)
+	at := 0
+	for i, f := range forms {
+		if f == FormText {
+			numbers[i] = uint32(len(starts))
+			starts = append(starts, at)
+			at += int(b.sizes.tail[numbers[i]])
+		}
+	}
+	starts = append(starts, at)
+	texts := make([]byte, 0, at)
+	sizes := make([]uint32, 0, len(b.sizes.tail))
+	for _, from := range order {
+		if forms[from] == FormText {
+			n := numbers[from]
+			texts = append(texts, b.texts.tail[starts[n]:starts[n+1]]...)
+			sizes = append(sizes, b.sizes.tail[n])
+		}
+	}
+	b.texts.tail, b.sizes.tail = texts, sizes
+}
+
+// arrange puts the values in order.
+func (b *valueBuilder) arrange(m *arrangement) {
+	if b.values() == 0 {
+		return
+	}
+	switch {
+	case b.dense == len(m.slots):
+		b.codes.tail = arranged(b.codes.tail, m.order)
+		b.dense = len(m.order)
+	case m.whole && b.values() < len(m.order)/fewValues:
+		b.arrangeFew(m.places())
+	default:
+		b.arrangeSome(m)
+	}
+	if m.whole {
+		return
+	}
+	b.kinds, b.textBytes = [catalog.KindJSON + 1]int32{}, 0
+	for _, code := range b.codes.tail {
+		b.kinds[b.entries[code].kind]++
+		b.textBytes += int64(b.entries[code].size)
+	}
+}
+
+// arrangeSome puts values in order by looking at all rows.
+func (b *valueBuilder) arrangeSome(m *arrangement) {
+	codes := b.codes.tail
+	r := b.reader()
+	for i, code := range codes {
+		m.slots[r.row(i)] = code + 1
+	}
+	b.codes.tail, b.rows.tail, b.dense = make([]uint32, 0, len(codes)), make([]uint32, 0, len(codes)), 0
+	for i, from := range m.order {
+		if slot := m.slots[from]; slot != 0 {
+			b.place(uint32(i), slot-1)
+		}
+	}
+	clear(m.slots)
+}
+
+// fewValues is the share of rows with a value below which values are sorted instead.
+const fewValues = 32
+
+// arrangeFew puts values in order by sorting them.
+func (b *valueBuilder) arrangeFew(to []uint32) {
+	r := b.reader()
+	moved := make([]uint64, b.values())
+	for i := range moved {
+		moved[i] = uint64(to[r.row(i)])<<32 | uint64(b.codes.tail[i])
+	}
+	slices.Sort(moved)
+	b.codes.tail, b.rows.tail, b.dense = b.codes.tail[:0], b.rows.tail[:0], 0
+	for _, m := range moved {
+		b.place(uint32(m>>32), uint32(m))
+	}
+}
