@@ -126,7 +126,9 @@ func TestCollectRefused(t *testing.T) {
 			_ = yield("v", 1) && yield("u", 1)
 		}, ErrOrder},
 		"a user twice": {[]uint32{0, 1}, func(yield func(string, int) bool) {
-			_ = yield("u", 1) && yield("u", 1)
+			for range 2 {
+				yield("u", 1)
+			}
 		}, ErrOrder},
 		"a long user":        {[]uint32{0, 1}, users(map[string]int{strings.Repeat("u", MaxTextBytes+1): 2}), ErrLimit},
 		"the longest user":   {[]uint32{0, 1}, users(map[string]int{strings.Repeat("u", MaxTextBytes): 2}), nil},
