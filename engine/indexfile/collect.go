@@ -48,8 +48,8 @@ func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
 	if err := b.arrangeUsers(order, users); err != nil {
 		return err
 	}
-	b.times.tail = arranged(b.times.tail, order)
-	b.ids.tail = arranged(b.ids.tail, order)
+	b.times.tail = arranged(nil, b.times.tail, order)
+	b.ids.tail = arranged(nil, b.ids.tail, order)
 	b.inserts.arrange(order)
 	m := &arrangement{order: order, whole: isWhole(order, n), slots: make([]uint32, n)}
 	for c := range b.columns {
@@ -98,8 +98,12 @@ func isWhole(order []uint32, n int) bool {
 	return bitCount(seen) == n
 }
 
-func arranged[T element](a []T, order []uint32) []T {
-	out := make([]T, len(order))
+// arranged puts elements in order, into spare if that is long enough.
+func arranged[T element](spare, a []T, order []uint32) []T {
+	if cap(spare) < len(order) {
+		spare = make([]T, len(order))
+	}
+	out := spare[:len(order)]
 	for i, from := range order {
 		out[i] = a[from]
 	}
@@ -111,6 +115,7 @@ type arrangement struct {
 	order []uint32
 	whole bool     // each row is in it once
 	slots []uint32 // scratch: 1 + the code of each collected row, 0 for none
+	spare []uint32 // codes of a column that was put in order
 	to    []uint32 // where each collected row goes, if whole; made when it is needed
 }
 
@@ -127,9 +132,9 @@ func (m *arrangement) places() []uint32 {
 
 // arrange puts the ids in order, texts too.
 func (b *insertBuilder) arrange(order []uint32) {
-	b.packed.tail = arranged(b.packed.tail, order)
+	b.packed.tail = arranged(nil, b.packed.tail, order)
 	forms := b.forms.tail
-	b.forms.tail = arranged(forms, order)
+	b.forms.tail = arranged(nil, forms, order)
 	if b.sizes.len() == 0 {
 		return
 	}
@@ -163,7 +168,8 @@ func (b *valueBuilder) arrange(m *arrangement) {
 	}
 	switch {
 	case b.dense == len(m.slots):
-		b.codes.tail = arranged(b.codes.tail, m.order)
+		codes := b.codes.tail
+		b.codes.tail, m.spare = arranged(m.spare, codes, m.order), codes
 		b.dense = len(m.order)
 	case m.whole && b.values() < len(m.order)/fewValues:
 		b.arrangeFew(m.places())
@@ -182,12 +188,11 @@ func (b *valueBuilder) arrange(m *arrangement) {
 
 // arrangeSome puts values in order by looking at all rows.
 func (b *valueBuilder) arrangeSome(m *arrangement) {
-	codes := b.codes.tail
 	r := b.reader()
-	for i, code := range codes {
+	for i, code := range b.codes.tail {
 		m.slots[r.row(i)] = code + 1
 	}
-	b.codes.tail, b.rows.tail, b.dense = make([]uint32, 0, len(codes)), make([]uint32, 0, len(codes)), 0
+	b.codes.tail, b.rows.tail, b.dense = b.codes.tail[:0], b.rows.tail[:0], 0
 	for i, from := range m.order {
 		if slot := m.slots[from]; slot != 0 {
 			b.place(uint32(i), slot-1)
