@@ -42,6 +42,7 @@ const shutdownBound = 3 * shutdownGrace
 type serveOptions struct {
 	data, mysql, http string
 	tlsCert, tlsKey   string
+	tlsSelfSigned     bool
 	insecure, salvage bool
 	logLevel, logForm string
 	edgeKey           string
@@ -80,7 +81,8 @@ acknowledged is on disk in any case.`,
 	f.StringVar(&o.http, "http", "127.0.0.1:8080", "`host:port` for SDKs, queries over HTTP and metrics")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate `file` (PEM) for both ports")
 	f.StringVar(&o.tlsKey, "tls-key", "", "key `file` (PEM) of the certificate")
-	f.BoolVar(&o.insecure, "insecure", false, "allow a public address without TLS")
+	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "use TLS with a certificate that the server makes itself, as it does for a public address without another")
+	f.BoolVar(&o.insecure, "insecure", false, "allow a public address without TLS, and clients without it")
 	f.BoolVar(&o.salvage, "salvage", false, "open a damaged log with what can be read of it, raising alarms")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logForm, "log-format", "text", "text or json")
@@ -99,16 +101,16 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := o.tls()
-	if err != nil {
-		return err
-	}
 	edgeKey, err := readEdgeKey(o.edgeKey)
 	if err != nil {
 		return err
 	}
 	if err := vfs.OS().MkdirAll(o.data); err != nil {
 		return fmt.Errorf("data directory %s: %w", o.data, err)
+	}
+	tlsConfig, err := o.tls(logger)
+	if err != nil {
+		return err
 	}
 	who, err := o.cluster.find(o.data)
 	if err != nil {
@@ -209,7 +211,7 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOpt
 		return group.Wait()
 	}
 	group.Go(func() error {
-		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: p.mysql, TLS: tlsConfig, MaxConnections: o.maxConnections, Grace: shutdownGrace})
+		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: p.mysql, TLS: tlsConfig, RequireTLSElsewhere: tlsConfig != nil && !o.insecure, MaxConnections: o.maxConnections, Grace: shutdownGrace})
 	})
 	group.Go(func() error {
 		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: p.http, TLS: tlsConfig, Grace: shutdownGrace})
@@ -338,12 +340,8 @@ func (m *member) Close() (err error) {
 
 // listen opens one of the two ports, and says which flag moves it when it cannot.
 func (o serveOptions) listen(flag, address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("--%s %q: %w (want host:port, like 127.0.0.1:8080)", flag, address, err)
-	}
-	if !isLoopback(host) && o.tlsCert == "" && !o.insecure {
-		return nil, fmt.Errorf("--%s %s can be reached from other machines and would send passwords and events unencrypted; add --tls-cert and --tls-key, or --insecure to accept that", flag, address)
 	}
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -368,15 +366,29 @@ func nextPort(address string) string {
 	return net.JoinHostPort(host, strconv.Itoa(n+1))
 }
 
-func (o serveOptions) tls() (*tls.Config, error) {
-	if o.tlsCert == "" && o.tlsKey == "" {
+// tls is how the ports encrypt, nil for not at all. Ports that other machines can reach
+// do so unless it was said that plain text is meant.
+func (o serveOptions) tls(logger *slog.Logger) (*tls.Config, error) {
+	var c *certificate
+	var err error
+	switch {
+	case o.tlsCert != "" || o.tlsKey != "":
+		c, err = openCertificate(o.tlsCert, o.tlsKey, logger)
+	case o.tlsSelfSigned || !o.insecure && (isPublic(o.mysql) || isPublic(o.http)):
+		c, err = ownCertificate(o.data, []string{o.mysql, o.http}, logger)
+	default:
 		return nil, nil
 	}
-	cert, err := tls.LoadX509KeyPair(o.tlsCert, o.tlsKey)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert %s --tls-key %s: %w", o.tlsCert, o.tlsKey, err)
+		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
+}
+
+// isPublic reports whether other machines can reach an address.
+func isPublic(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && !isLoopback(host)
 }
 
 func newLogger(level, format string) (*slog.Logger, error) {

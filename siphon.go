@@ -70,7 +70,7 @@ func runSiphon(ctx context.Context, o siphonOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := o.serve.tls()
+	tlsConfig, err := o.serve.tls(logger)
 	if err != nil {
 		return err
 	}
@@ -90,6 +90,9 @@ func runSiphon(ctx context.Context, o siphonOptions) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, options.Bucket.Close()) }()
+	}
+	if isPublic(o.listen) && tlsConfig == nil && !o.serve.insecure {
+		return fmt.Errorf("--listen %s can be reached from other machines and would send tokens and events unencrypted; add --tls-cert and --tls-key, or --insecure to accept that", o.listen)
 	}
 	listener, err := o.serve.listen("listen", o.listen)
 	if err != nil {

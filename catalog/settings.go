@@ -43,6 +43,11 @@ const (
 	SettingBackupRetention = "backup_retention"
 	SettingDrillEvery      = "drill_every"
 	SettingScrubRate       = "scrub_rate"
+
+	SettingLoginFailures      = "login_failures"
+	SettingLoginLockTime      = "login_lock_time"
+	SettingMaxUserConnections = "max_user_connections"
+	SettingMaxExecutionTime   = "max_execution_time"
 )
 
 const day = int64(24 * time.Hour)
@@ -77,6 +82,14 @@ var Settings = []Setting{
 		"The last backup is restored and compared this long after the last time, if the server was given where to; 0 never."},
 	{SettingScrubRate, UnitBytes, 1 << 20, 0, 1 << 40,
 		"Everything stored is read again and compared, over and over, at this many bytes a second; 0 is never."},
+	{SettingLoginFailures, UnitCount, 10, 0, 1_000_000,
+		"An account is locked for an address after this many failed logins from there; 0 never."},
+	{SettingLoginLockTime, UnitDuration, 5 * int64(time.Minute), int64(time.Second), 365 * day,
+		"An account that failed logins have locked is locked for this long after the last."},
+	{SettingMaxUserConnections, UnitCount, 0, 0, 1_000_000,
+		"A user may have this many MySQL connections at once, queries over HTTP included; 0 is without bound."},
+	{SettingMaxExecutionTime, UnitDuration, 0, 0, 30 * day,
+		"A SELECT may run no longer than this, whatever its session or hint says; 0 is without bound."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -137,6 +150,22 @@ func (c *Catalog) BackupRetention() time.Duration {
 
 // DrillEvery is the setting drill_every.
 func (c *Catalog) DrillEvery() time.Duration { return time.Duration(c.number(SettingDrillEvery)) }
+
+// LoginFailures is the setting login_failures.
+func (c *Catalog) LoginFailures() int { return int(c.number(SettingLoginFailures)) }
+
+// LoginLockTime is the setting login_lock_time.
+func (c *Catalog) LoginLockTime() time.Duration {
+	return time.Duration(c.number(SettingLoginLockTime))
+}
+
+// MaxUserConnections is the setting max_user_connections.
+func (c *Catalog) MaxUserConnections() int { return int(c.number(SettingMaxUserConnections)) }
+
+// MaxExecutionTime is the setting max_execution_time.
+func (c *Catalog) MaxExecutionTime() time.Duration {
+	return time.Duration(c.number(SettingMaxExecutionTime))
+}
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

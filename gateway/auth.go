@@ -217,9 +217,9 @@ func refuseUserOptions(u *sqlparser.CreateUser) error {
 	case u.Locked:
 		return notSupported("CREATE USER … ACCOUNT LOCK is not supported; give the user a password that nobody knows, or DROP USER")
 	case u.PasswordOptions != nil:
-		return notSupported("CREATE USER … PASSWORD … and FAILED_LOGIN_ATTEMPTS are not supported")
+		return notSupported("CREATE USER … PASSWORD … and FAILED_LOGIN_ATTEMPTS are not supported; the settings login_failures and login_lock_time say when an account is locked")
 	case u.AccountLimits != nil:
-		return notSupported("CREATE USER … WITH MAX_… is not supported")
+		return notSupported("CREATE USER … WITH MAX_… is not supported; the setting max_user_connections is for all users")
 	case len(u.DefaultRoles) > 0:
 		return notSupported("CREATE USER … DEFAULT ROLE is not supported; grant the privileges to the user")
 	}

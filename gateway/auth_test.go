@@ -77,6 +77,8 @@ func TestLogins(t *testing.T) {
 // elsewhere is a listener whose clients seem to come from another machine.
 type elsewhere struct{ net.Listener }
 
+func elsewhereListener(l net.Listener) net.Listener { return elsewhere{l} }
+
 func (e elsewhere) Accept() (net.Conn, error) {
 	c, err := e.Listener.Accept()
 	return remote{c}, err

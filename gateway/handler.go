@@ -44,6 +44,55 @@ type handler struct {
 	plans *planServer
 	// watchDelay is how long a statement runs before its client is watched.
 	watchDelay time.Duration
+	users      userConnections
+}
+
+// userConnections count the connections of each user.
+type userConnections struct {
+	mu    sync.Mutex // guards count
+	count map[mysqlUser]int
+}
+
+// add counts a connection, unless the user has as many as it may.
+func (u *userConnections) add(user mysqlUser, most int) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if most > 0 && u.count[user] >= most {
+		return mysql.NewSQLError(codeUserLimit, stateSyntax, "User '%s' has exceeded the 'max_user_connections' resource (current value: %d)", user.name, most)
+	}
+	if u.count == nil {
+		u.count = make(map[mysqlUser]int)
+	}
+	u.count[user]++
+	return nil
+}
+
+// remove counts a connection out.
+func (u *userConnections) remove(user mysqlUser) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.count[user]--; u.count[user] == 0 {
+		delete(u.count, user)
+	}
+}
+
+// codeUserLimit is MySQL's ER_USER_LIMIT_REACHED.
+const codeUserLimit = 1226
+
+// addUser counts the connection among its user's.
+func (h *handler) addUser(c *mysql.Conn) error {
+	if h.events == nil {
+		return nil
+	}
+	user := mysqlUser{name: c.User}
+	if u, ok := c.UserData.(sql.MysqlConnectionUser); ok {
+		user = mysqlUser{u.User, u.Host}
+	}
+	if err := h.users.add(user, h.events.Catalog().MaxUserConnections()); err != nil {
+		return err
+	}
+	connectionOf(c).user = &user
+	return nil
 }
 
 var _ mysql.Handler = (*handler)(nil)
@@ -59,7 +108,12 @@ type connection struct {
 	session sync.Mutex
 	// plans are those of its statements.
 	plans keptPlans
+	// user is the one whose connections it is counted among, nil before it is.
+	user *mysqlUser
 }
+
+// mysqlUser is an account whose connections are counted.
+type mysqlUser struct{ name, host string }
 
 func connectionOf(c *mysql.Conn) *connection { return c.ClientData.(*connection) }
 
@@ -80,8 +134,11 @@ func (h *handler) ConnectionAborted(c *mysql.Conn, reason string) error {
 func (h *handler) ConnectionAuthenticated(c *mysql.Conn) (err error) {
 	defer h.guard(&err)
 	w := wireOf(c)
-	if w.options.RequireTLS && w.TLS() == nil {
+	if w.needsTLS() && w.TLS() == nil {
 		return errInsecureTransport
+	}
+	if err := h.addUser(c); err != nil {
+		return err
 	}
 	if err := h.stock.ConnectionAuthenticated(c); err != nil {
 		return h.clientError(err)
@@ -95,6 +152,9 @@ func (h *handler) ConnectionClosed(c *mysql.Conn) {
 	defer h.guard(nil)
 	h.stock.ConnectionClosed(c)
 	k := connectionOf(c)
+	if k.user != nil {
+		h.users.remove(*k.user)
+	}
 	k.session.Lock()
 	defer k.session.Unlock()
 	k.plans.forget()

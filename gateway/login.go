@@ -48,8 +48,9 @@ type logins struct {
 	sha2   sha2Login
 }
 
-func newLogins(gr *grants) *logins {
+func newLogins(gr *grants, locks *lockouts) *logins {
 	l := &logins{grants: gr}
+	l.native.locks, l.sha2.locks = locks, locks
 	l.native.grants = gr
 	l.sha2.grants = gr
 	l.sha2.known = make(map[string][sha256.Size]byte)
@@ -99,7 +100,10 @@ func noteTLS(c *mysql.Conn) {
 }
 
 // nativeLogin is mysql_native_password.
-type nativeLogin struct{ grants *grants }
+type nativeLogin struct {
+	grants *grants
+	locks  *lockouts
+}
 
 // Name is the method's name in the protocol.
 func (n *nativeLogin) Name() mysql.AuthMethodDescription { return mysql.MysqlNativePassword }
@@ -119,6 +123,10 @@ func (n *nativeLogin) AuthPluginData() ([]byte, error) { return scramble() }
 
 // HandleAuthPluginData checks the client's answer.
 func (n *nativeLogin) HandleAuthPluginData(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
+	return n.locks.guard(user, from, func() (mysql.Getter, error) { return n.check(c, user, salt, answer, from) })
+}
+
+func (n *nativeLogin) check(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
 	noteTLS(c)
 	a := n.grants.account(user, from)
 	if err := a.admit(c); err != nil {
@@ -138,6 +146,7 @@ func (n *nativeLogin) HandleAuthPluginData(c *mysql.Conn, user string, salt, ans
 // sha2Login is caching_sha2_password.
 type sha2Login struct {
 	grants  *grants
+	locks   *lockouts
 	hashing chan struct{} // one place for each password being hashed
 
 	key struct {
@@ -173,6 +182,10 @@ func (s *sha2Login) AuthPluginData() ([]byte, error) { return scramble() }
 // HandleAuthPluginData checks the client's answer: at once where the password
 // is known, else by asking for the password itself.
 func (s *sha2Login) HandleAuthPluginData(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
+	return s.locks.guard(user, from, func() (mysql.Getter, error) { return s.check(c, user, salt, answer, from) })
+}
+
+func (s *sha2Login) check(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
 	noteTLS(c)
 	a := s.grants.account(user, from)
 	if err := a.admit(c); err != nil {

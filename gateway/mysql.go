@@ -50,6 +50,8 @@ type MySQLOptions struct {
 	// TLS lets clients encrypt, RequireTLS turns away those that do not.
 	TLS        *tls.Config
 	RequireTLS bool
+	// RequireTLSElsewhere turns away those that do not and are on other machines.
+	RequireTLSElsewhere bool
 	// MaxConnections is how many are served at once, 0 for
 	// DefaultMaxConnections.
 	MaxConnections int
@@ -75,7 +77,7 @@ func (o *MySQLOptions) validate() error {
 	if o.Listener == nil {
 		return errors.New("serve MySQL: no listener")
 	}
-	if o.RequireTLS && o.TLS == nil {
+	if (o.RequireTLS || o.RequireTLSElsewhere) && o.TLS == nil {
 		return errors.New("serve MySQL: TLS is required of clients, but there is no certificate")
 	}
 	if o.MaxConnections <= 0 {
@@ -194,7 +196,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	wires := &wireOptions{
-		TLS: o.TLS, RequireTLS: o.RequireTLS, MaxPacket: func() int { return o.MaxPacket },
+		TLS: o.TLS, RequireTLS: o.RequireTLS, RequireTLSElsewhere: o.RequireTLSElsewhere, MaxPacket: func() int { return o.MaxPacket },
 		LoginTimeout: o.LoginTimeout, WriteTimeout: writeStallTimeout,
 		IdleTimeout: func() time.Duration { return idleClientTimeout },
 		Preparable:  preparable,
@@ -267,7 +269,7 @@ func (h *handler) install(e *sqle.Engine, sm *server.SessionManager, stock mysql
 // protocolListener makes the library's listener with our logins, and leaves TLS
 // to the wire.
 func (e *sqlEngine) protocolListener(c server.Config, l mysql.ListenerConfig, _ server.ServerEventListener) (server.ProtocolListener, error) {
-	l.AuthServer = newLogins(e.grants)
+	l.AuthServer = newLogins(e.grants, newLockouts(time.Now, lockoutSettings(e.events)))
 	listener, err := mysql.NewListenerWithConfig(l)
 	if err != nil {
 		return nil, err

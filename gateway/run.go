@@ -151,7 +151,7 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 
 // repeat runs a statement by a plan of before.
 func (h *handler) repeat(ctx *sql.Context, p *keptPlan, out *output, cancel context.CancelCauseFunc) error {
-	if limit := executionLimit(ctx, p.statement); limit > 0 {
+	if limit := h.executionLimit(ctx, p.statement); limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer timer.Stop()
 	}
@@ -216,7 +216,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 	if hasEscape(given) {
 		mend(stmt, true)
 	}
-	if limit := executionLimit(ctx, stmt); limit > 0 {
+	if limit := h.executionLimit(ctx, stmt); limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer timer.Stop()
 	}
@@ -276,6 +276,20 @@ func (s *session) admit(ctx *sql.Context, stmt sqlparser.Statement) error {
 		}
 	}
 	return nil
+}
+
+// executionLimit is how long a SELECT may run: what it asks for, but no longer than
+// the setting max_execution_time. 0 is no limit.
+func (h *handler) executionLimit(ctx *sql.Context, stmt sqlparser.Statement) time.Duration {
+	asked := executionLimit(ctx, stmt)
+	if h.events == nil {
+		return asked
+	}
+	most := h.events.Catalog().MaxExecutionTime()
+	if _, ok := stmt.(sqlparser.SelectStatement); !ok || most == 0 || asked > 0 && asked < most {
+		return asked
+	}
+	return most
 }
 
 // executionLimit is how long a SELECT may run: what its hint says, or else

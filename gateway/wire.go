@@ -111,12 +111,14 @@ type okInfo struct {
 
 // wireOptions are those of all connections of a server.
 type wireOptions struct {
-	TLS          *tls.Config
-	RequireTLS   bool
-	MaxPacket    func() int
-	LoginTimeout time.Duration
-	IdleTimeout  func() time.Duration
-	WriteTimeout time.Duration
+	TLS        *tls.Config
+	RequireTLS bool
+	// RequireTLSElsewhere is RequireTLS for clients on other machines.
+	RequireTLSElsewhere bool
+	MaxPacket           func() int
+	LoginTimeout        time.Duration
+	IdleTimeout         func() time.Duration
+	WriteTimeout        time.Duration
 	// Preparable gives the text to prepare in place of another; nil changes none.
 	Preparable func(string) string
 	// MapError gives the code, state and text of an error that the library made.

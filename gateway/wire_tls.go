@@ -34,7 +34,7 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 	flags := uint32(b[4]) | uint32(b[5])<<8 | uint32(b[6])<<16 | uint32(b[7])<<24
 	w.sendsFiles = flags&mysql.CapabilityClientLocalFiles != 0
 	if flags&mysql.CapabilityClientSSL == 0 || w.options.TLS == nil {
-		if w.options.RequireTLS {
+		if w.needsTLS() {
 			w.sequence = sequence
 			w.writeRaw(errorPacket(sequence+1, errInsecureTransport))
 			return false, io.EOF
@@ -50,6 +50,11 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 	w.source = bufio.NewReaderSize(t, wireBuffer)
 	w.shift++
 	return true, nil
+}
+
+// needsTLS reports whether the client must encrypt.
+func (w *wire) needsTLS() bool {
+	return w.options.RequireTLS || w.options.RequireTLSElsewhere && !isLoopback(w.RemoteAddr())
 }
 
 // sslRequestBytes is the length of a request for TLS: flags, packet size,

@@ -44,7 +44,7 @@ func TestAttacks(t *testing.T) {
 		run  func(*testing.T, *target)
 	}{
 		{"property names", attackPropertyNames}, {"project names", attackProjectNames}, {"bodies", attackBodies}, {"packets", attackPackets},
-		{"slow clients", attackSlowly}, {"logins", attackLogins}, {"statements", attackStatements}, {"other projects", attackOtherProjects},
+		{"slow clients", attackSlowly}, {"logins", attackLogins}, {"guesses", attackByGuessing}, {"statements", attackStatements}, {"other projects", attackOtherProjects},
 		{"project ids", attackProjectIDs},
 	} {
 		t.Run(attack.name, func(t *testing.T) {

@@ -165,7 +165,7 @@ func (a *target) commands(t *testing.T, random *rand.Rand, seed uint64) {
 
 // attackLogins tries to get in without a password, as somebody else, or by a weaker method.
 func attackLogins(t *testing.T, a *target) {
-	a.exec(t, "CREATE USER old IDENTIFIED WITH mysql_native_password BY 'pw'", "CREATE USER safe IDENTIFIED BY 'pw' REQUIRE SSL")
+	a.exec(t, "CALL arbor.set_setting('login_failures', '0')", "CREATE USER old IDENTIFIED WITH mysql_native_password BY 'pw'", "CREATE USER safe IDENTIFIED BY 'pw' REQUIRE SSL")
 	defer a.exec(t, "DROP USER old", "DROP USER safe")
 	if status, answer := a.post(t, "/query?database=shop", "SELECT 1", "Authorization", "Basic "+basic(a.QueryOne(t, "SELECT secret FROM arbor.projects WHERE name = 'shop'"), "")); status != 200 {
 		t.Errorf("a secret: %d %s", status, answer) // which makes a user of the server's own
@@ -187,6 +187,25 @@ func attackLogins(t *testing.T, a *target) {
 		if status, answer := a.post(t, "/query", "SELECT 1", credentials...); status != 401 && status != 403 {
 			t.Errorf("%v: %d %s", credentials, status, answer)
 		}
+	}
+}
+
+// attackByGuessing guesses a password until the account is locked, which the right one does
+// not open then, and no other account is.
+func attackByGuessing(t *testing.T, a *target) {
+	a.exec(t, "CALL arbor.set_setting('login_failures', '5')", "CREATE USER guessed IDENTIFIED BY 'pw'", "CREATE USER other IDENTIFIED BY 'pw'")
+	defer a.exec(t, "CALL arbor.set_setting('login_failures', NULL)", "DROP USER guessed", "DROP USER other")
+	for range 5 {
+		refused(t, a.open(t, "guessed", "wrong", ""), "SELECT 1", 1045)
+		refused(t, a.open(t, "nobody", "wrong", ""), "SELECT 1", 1045)
+	}
+	refused(t, a.open(t, "guessed", "pw", ""), "SELECT 1", 3955)
+	refused(t, a.open(t, "nobody", "pw", ""), "SELECT 1", 3955)
+	if status, answer := a.post(t, "/query", "SELECT 1", "Authorization", "Basic "+basic("guessed", "pw")); status == 200 {
+		t.Errorf("/query opens a locked account: %s", answer)
+	}
+	if _, err := a.open(t, "other", "pw", "").Exec("SET @a = 1"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestServeRefusesWithAWayOut(t *testing.T) {
 		{"data directory in use", []string{"serve", "--data", s.Data, "--mysql", "127.0.0.1:0", "--http", "127.0.0.1:0"}, []string{s.Data, "in use by another arbor process", "--data"}},
 		{"MySQL port taken", []string{"serve", "--data", t.TempDir(), "--mysql", taken.Addr().String(), "--http", "127.0.0.1:0"}, []string{"taken", "--mysql"}},
 		{"HTTP port taken", []string{"serve", "--data", t.TempDir(), "--mysql", "127.0.0.1:0", "--http", taken.Addr().String()}, []string{"taken", "--http"}},
-		{"public without TLS", []string{"serve", "--data", t.TempDir(), "--mysql", "0.0.0.0:0"}, []string{"--tls-cert", "--insecure"}},
+		{"a certificate without its key", []string{"serve", "--data", t.TempDir(), "--tls-cert", "no.pem"}, []string{"--tls-cert", "--tls-key"}},
 		{"address without port", []string{"serve", "--data", t.TempDir(), "--mysql", "localhost"}, []string{"--mysql", "host:port"}},
 		{"unknown flag", []string{"serve", "--nothing"}, []string{"--nothing"}},
 		{"bad level", []string{"serve", "--log-level", "loud"}, []string{"debug, info, warn or error"}},
