@@ -50,7 +50,9 @@ type serveOptions struct {
 	backupTo          []string
 	drillDir          string
 	// manual leaves indexing to whoever opens the member.
-	manual  bool
+	manual bool
+	// replica says that the directory is a cluster member's, or is about to be.
+	replica bool
 	cluster clusterOptions
 }
 
@@ -299,7 +301,7 @@ func openAlone(ctx context.Context, o serveOptions, logger *slog.Logger) (*membe
 }
 
 func openEngine(ctx context.Context, o serveOptions, c *catalog.Catalog, logger *slog.Logger) (*engine.Engine, error) {
-	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: o.data, Logger: logger, Catalog: c, CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual})
+	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: o.data, Logger: logger, Catalog: c, CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual, Replica: o.replica})
 	if errors.Is(err, appendlog.ErrCorrupt) {
 		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
 	}

@@ -127,6 +127,7 @@ func (o *clusterOptions) readToken() (token peer.Token, given bool, err error) {
 // openClustered opens a member of a cluster, which it joins or begins first where the
 // directory is nobody's yet.
 func openClustered(ctx context.Context, o serveOptions, m *membership, mysql, http string, fail func(error), logger *slog.Logger) (*member, error) {
+	o.replica = true
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", m.place.Listen)
 	if err != nil {
@@ -135,8 +136,7 @@ func openClustered(ctx context.Context, o serveOptions, m *membership, mysql, ht
 	if err := o.enter(ctx, m, logger); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	fs := vfs.OS()
-	late := &cluster.Late{}
+	fs, late := vfs.OS(), &cluster.Late{}
 	control, err := clustermember.Open(ctx, clustermember.Options{
 		FS: fs, Dir: o.data, Listener: listener, Place: m.place, MySQL: mysql, HTTP: http, Release: version(),
 		Receive: late.Receive, Calls: late.Calls(), Streams: late.Streams(), Fail: fail, Logger: logger,
@@ -189,14 +189,20 @@ func (o serveOptions) begin(ctx context.Context, m *membership, logger *slog.Log
 		return err
 	}
 	defer func() { err = errors.Join(err, alone.Close()) }()
-	shards, err := alone.cluster.Describe(ctx, "shards")
+	logger.Info("making a member's directory of one that was used alone; what is logged is indexed first", "data", o.data)
+	slots, err := alone.engine.NameAll(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("begin a cluster with data directory %s: %w; start it without the flags of a cluster, have arbor.alarms show what is wrong, and begin when that is put right", o.data, err)
 	}
-	if len(shards.Rows) > 0 {
-		return fmt.Errorf("data directory %s has events of the time when it was alone, and members share only what was stored since: begin the cluster with an empty directory, and import them from there", o.data)
-	}
-	return clustermember.Found(clustermember.Founding{FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Tables: alone.metadata.Tables(), Place: m.place, Release: version(), Logger: logger})
+	return clustermember.Found(clustermember.Founding{
+		FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Tables: alone.metadata.Tables(), Place: m.place, Release: version(), Logger: logger,
+		Claim: func(c protocol.Config) error { return cluster.Claim(vfs.OS(), o.replicasDir(), slots, c) },
+	})
+}
+
+// replicasDir is where the records of a member's replicas lie.
+func (o serveOptions) replicasDir() string {
+	return path.Join(filepath.ToSlash(o.data), "cluster", "replicas")
 }
 
 // openEvents opens what the member holds of the events.
@@ -204,7 +210,7 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 	if m.engine, err = openEngine(ctx, o, m.control.Catalog(), m.logger); err != nil {
 		return err
 	}
-	if m.replicas, err = cluster.OpenReplicas(m.engine, vfs.OS(), path.Join(filepath.ToSlash(o.data), "cluster", "replicas")); err != nil {
+	if m.replicas, err = cluster.OpenReplicas(m.engine, vfs.OS(), o.replicasDir()); err != nil {
 		return err
 	}
 	generation, err := m.control.Generation(ctx, m.held, m.forget)

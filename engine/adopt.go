@@ -66,7 +66,7 @@ func (e *Engine) adopt(ctx context.Context, file dot.File, read func(context.Con
 		return dot.Set{}, fmt.Errorf("%w: %w", dot.ErrNotAdopted, err)
 	}
 	defer f.reader.Close()
-	dots := f.dots()
+	dots := e.dotsOf(f)
 	if err := e.indexer.alone(ctx, s, func() error { return e.install(ctx, s, f) }); err != nil {
 		if errors.Is(err, ErrUnproven) || ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", dot.ErrNotAdopted, err)
@@ -118,7 +118,7 @@ func (e *Engine) openAdopted(ctx context.Context, s *shard, n fileName, at strin
 	if err = f.load(s.key); err == nil {
 		err = f.check(ctx)
 	}
-	if dots := f.dots(); err == nil && !dots.Equal(&offered.Dots) {
+	if dots := e.dotsOf(f); err == nil && !dots.Equal(&offered.Dots) {
 		err = fmt.Errorf("it names the batches %v, and %v were offered", dots, offered.Dots)
 	}
 	if err != nil {
@@ -138,9 +138,9 @@ func (e *Engine) install(ctx context.Context, s *shard, f *file) (err error) {
 	defer v.release()
 	b := &build{engine: e, view: v, sources: []*file{f}, adopted: f}
 	var replaced []*file
-	dots := f.dots()
+	dots := e.dotsOf(f)
 	for _, other := range v.files.files {
-		theirs := other.dots()
+		theirs := e.dotsOf(other)
 		if shared := theirs.And(&dots); shared.IsEmpty() {
 			b.others = append(b.others, other)
 			continue

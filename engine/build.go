@@ -114,7 +114,7 @@ func (b *build) open(ctx context.Context) (err error) {
 		}
 		for _, f := range b.sources {
 			b.marks.add(&f.marks)
-			dots := f.dots()
+			dots := b.engine.dotsOf(f)
 			b.dots.AddSet(&dots)
 		}
 	}

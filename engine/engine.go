@@ -98,6 +98,9 @@ type Options struct {
 	// KeptBytes is what columns of indexed files that are asked for again and again may
 	// take in memory, decoded; DefaultKeptBytes if 0.
 	KeptBytes int64
+	// Replica says that others may ask for what is here: an indexed file of events
+	// without names, from a time when the directory was used alone, counts as a batch.
+	Replica bool
 	// Files says how files are written; what is not zero makes old or odd ones, for
 	// tests.
 	Files indexfile.BuilderOptions

@@ -222,7 +222,7 @@ func (f *fetch) files(slot catalog.Slot, rest *dot.Set) error {
 			continue // it is damaged: who has it whole is asked
 		}
 		for _, file := range v.files.files {
-			dots := file.dots()
+			dots := f.engine.dotsOf(file)
 			if wanted := dots.And(rest); !wanted.IsEmpty() {
 				f.offers = append(f.offers, offer{dot.File{Name: path.Join(s.key.String(), file.name.String()), Bytes: file.reader.Size(), Dots: dots}, wanted.Len()})
 			}

@@ -70,8 +70,9 @@ func (f *file) load(key catalog.ShardKey) (err error) {
 	return nil
 }
 
-// dots are those of the batches whose events are in the file. They are taken from
-// the encoding each time, for they are seldom asked for.
+// dots are those of the named batches whose events are in the file. They are taken
+// from the encoding each time, for they are seldom asked for. What has no name is
+// dotsOf's.
 func (f *file) dots() dot.Set {
 	_, dots, _ := decodeCut(f.meta.LogCut) // load has seen that it is sound
 	return dots

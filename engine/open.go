@@ -86,7 +86,7 @@ func (e *Engine) openShard(s *shard) error {
 	}
 	s.adopt(opened, damaged)
 	for _, f := range s.files() {
-		dots := f.dots()
+		dots := e.dotsOf(f)
 		e.holdings.addFile(s.key.Slot(), &dots)
 	}
 	for _, id := range s.nowFiles().marks.damaged {

@@ -83,7 +83,7 @@ func (b *build) proveDots(logCut []byte) error {
 		want.Add(r.dot) // which does nothing for a batch without a name
 	}
 	for _, f := range b.sources {
-		of := f.dots()
+		of := b.engine.dotsOf(f)
 		want.AddSet(&of)
 	}
 	if !dots.Equal(&want) || upTo != b.cut() {

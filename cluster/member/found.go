@@ -27,6 +27,9 @@ type Founding struct {
 	Place   Place
 	Release string
 	Logger  *slog.Logger
+	// Claim is told who the directory is about to be, in every bucket, before there is a
+	// cluster: what is there must be on record as this replica's by then. It may be nil.
+	Claim func(config protocol.Config) error
 }
 
 // firstGeneration is that of a member that has lost nothing: 0 is nobody's.
@@ -68,8 +71,14 @@ func found(o Founding) error {
 		Generation: firstGeneration, Release: o.Release,
 	}
 	first := &protocol.Placement{Configs: make([]protocol.Config, protocol.Buckets)}
+	mine := protocol.Config{Epoch: 1, Old: []protocol.Replica{{Member: i.id, Generation: firstGeneration}}}
 	for b := range first.Configs {
-		first.Configs[b] = protocol.Config{Epoch: 1, Old: []protocol.Replica{{Member: i.id, Generation: firstGeneration}}}
+		first.Configs[b] = mine
+	}
+	if o.Claim != nil {
+		if err := o.Claim(mine); err != nil {
+			return err
+		}
 	}
 	return consensus.Begin(consensus.Options{FS: o.FS, Dir: MetadataDir(o.Dir), ID: i.id, Logger: o.Logger}, &consensus.State{
 		Cluster: i.cluster, Catalog: o.Catalog, Tables: o.Tables, Members: []*consensus.Member{self},

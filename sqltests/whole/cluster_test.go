@@ -54,7 +54,13 @@ func eventually(t *testing.T, s *server.Server, query, want string) {
 func members(t *testing.T) (all []*server.Server) {
 	t.Helper()
 	seed := freeAddress(t)
-	all = append(all, server.Start(t, "--peer", seed))
+	return join(t, server.Start(t, "--peer", seed), seed)
+}
+
+// join has two more members join the first, which listens at the seed.
+func join(t *testing.T, first *server.Server, seed string) (all []*server.Server) {
+	t.Helper()
+	all = append(all, first)
 	for range 2 {
 		token, err := run(t, "token", "--mysql", all[0].MySQL)
 		if err != nil {
@@ -231,6 +237,56 @@ func TestClusterOutlivesItsMembers(t *testing.T) {
 	w.exact(t, all...)
 }
 
+// TestClusterOfAServerThatWasAlone begins a cluster with a directory that was used alone:
+// its events, in files and in the log, with their duplicates and deletes, and its users and
+// tables, are every member's, and outlive the first one.
+func TestClusterOfAServerThatWasAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three processes")
+	}
+	alone := server.Start(t)
+	alone.Exec(t, "CREATE DATABASE shop", "CREATE DATABASE other", "CREATE USER ann IDENTIFIED BY 'x'", "CREATE TABLE shop.places (id INT PRIMARY KEY, name VARCHAR(20))",
+		"INSERT INTO shop.places VALUES (1, 'here')", "ALTER TABLE shop.events ADD COLUMN n INT")
+	insert := func(s *server.Server, from, to int) {
+		for i := from; i < to; i++ {
+			row := fmt.Sprintf("('e', '2026-05-%02d 00:00:00', 'u%d', 'i%d', %d)", 1+i%3, i%5, i, i)
+			s.Exec(t, "INSERT INTO shop.events (event, time, distinct_id, insert_id, n) VALUES "+row+", "+row)
+		}
+	}
+	insert(alone, 0, 20)
+	alone.Exec(t, "DELETE FROM shop.events WHERE n = 3", "OPTIMIZE TABLE shop.events")
+	insert(alone, 10, 40) // half of them once more
+	alone.Exec(t, "DELETE FROM shop.events WHERE n = 35", "INSERT INTO other.events (event, time, distinct_id) VALUES ('e', '2026-05-01 00:00:00', 'u')")
+	answers := func(s *server.Server) (all string) {
+		for _, q := range []string{
+			"SELECT CONCAT(COUNT(*), ' ', SUM(CRC32(CONCAT_WS('/', time, distinct_id, insert_id, n, _ingest_id)))) FROM shop.events",
+			"SELECT CONCAT(COUNT(*), ' ', COUNT(DISTINCT _ingest_id), ' ', SUM(_duplicate)) FROM shop.events_all",
+			"SELECT CONCAT(COUNT(*), ' ', MIN(_ingest_id)) FROM other.events", "SELECT name FROM shop.places", "SELECT COUNT(*) FROM mysql.user WHERE user = 'ann'",
+		} {
+			all += s.QueryOne(t, q) + "\n"
+		}
+		return all
+	}
+	want := answers(alone)
+	alone.Stop(t)
+
+	seed := freeAddress(t)
+	all := join(t, server.StartOver(t, alone.Data, "--peer", seed), seed)
+	for i, s := range all {
+		if got := answers(s); got != want {
+			t.Fatalf("member %d answers %s, it was %s", i, got, want)
+		}
+	}
+	all[0].Kill(t)
+	insert(all[1], 0, 3) // their originals are the first member's
+	for i, s := range all[1:] {
+		copies := strings.Replace(want, "96 96 58", "102 102 64", 1)
+		if got := answers(s); got != copies {
+			t.Errorf("after the first is gone member %d answers %s, it was %s", i+1, got, copies)
+		}
+	}
+}
+
 // TestClusterFlagsRefuse: each wrong start says what helps.
 func TestClusterFlagsRefuse(t *testing.T) {
 	alone := server.Start(t)
@@ -246,7 +302,6 @@ func TestClusterFlagsRefuse(t *testing.T) {
 		"bad token":             {[]string{"--data", t.TempDir(), "--peer", freeAddress(t), "--join", "127.0.0.1:1", "--token", "x"}, "join token cannot be read"},
 		"all addresses":         {[]string{"--data", t.TempDir(), "--peer", "0.0.0.0:0"}, "--advertise"},
 		"unknown role":          {[]string{"--data", t.TempDir(), "--peer", freeAddress(t), "--role", "none"}, "want gateway, storage or both"},
-		"events from before":    {[]string{"--data", alone.Data, "--peer", freeAddress(t)}, "begin the cluster with an empty directory"},
 		"not a member's at all": {[]string{"--data", t.TempDir(), "--zone", "a"}, "--peer is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
