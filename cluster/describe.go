@@ -18,7 +18,7 @@ import (
 // ofAll are the tables about what all members hold together: each shard's row comes
 // from one replica that has all of it. The other tables are about members themselves,
 // and have every member's rows.
-var ofAll = []string{"shards", "digests", "balance", "duplicates", "deletes"}
+var ofAll = []string{"shards", "balance", "duplicates", "deletes"}
 
 // askWithin is how long another member may take to describe itself.
 const askWithin = 5 * time.Second
@@ -105,6 +105,9 @@ func (m *Members) describeBuckets(ctx context.Context, mine map[protocol.Bucket]
 	return nil
 }
 
+// errNotStarted: nobody can be asked before Start.
+var errNotStarted = errors.New("the member has not started")
+
 // answered is what a member answered, or why not.
 type answered struct {
 	member protocol.MemberID
@@ -130,7 +133,7 @@ func (m *Members) askEach(ctx context.Context, within time.Duration, call string
 	for i := range others {
 		a := &others[i]
 		if peers == nil {
-			a.err = errors.New("the member has not started")
+			a.err = errNotStarted
 			continue
 		}
 		wg.Go(func() { a.bytes, a.err = (*peers).Call(ctx, a.member, call, request) })
@@ -185,6 +188,8 @@ func silent(columns []exec.TableColumn, a answered) []catalog.Value {
 			row[i] = catalog.String("member")
 		case "state":
 			row[i] = catalog.String("unreachable")
+		case "digest":
+			row[i] = catalog.String("unreachable")
 		case "message", "missing":
 			row[i] = catalog.String("what member " + a.member.String() + " has is missing here: " + a.err.Error())
 		case "member":
@@ -237,7 +242,7 @@ func (m *Members) check(ctx context.Context, project catalog.ProjectID) (*exec.T
 	}
 	done := make(chan checked, 1)
 	go func() {
-		t, err := m.o.Engine.Check(ctx, project)
+		t, err := m.checkHere(ctx, project)
 		done <- checked{t, err}
 	}()
 	others := m.askEach(ctx, 0, callCheck, binary.AppendUvarint(nil, uint64(project)))
@@ -269,7 +274,7 @@ func (m *Members) answerCheck(ctx context.Context, _ protocol.MemberID, request 
 	if n != len(request) || project > 1<<32-1 {
 		return nil, errPlan
 	}
-	t, err := m.o.Engine.Check(ctx, catalog.ProjectID(project))
+	t, err := m.checkHere(ctx, catalog.ProjectID(project))
 	if err != nil {
 		return nil, err
 	}

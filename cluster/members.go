@@ -12,6 +12,7 @@ import (
 	"arbor/cluster/peer"
 	"arbor/cluster/protocol"
 	"arbor/cluster/replication"
+	"arbor/engine/event"
 	"arbor/engine/exec"
 )
 
@@ -23,6 +24,13 @@ type Engine interface {
 	// partial that exec.Merger puts together with others. A piece is valid until yield
 	// returns.
 	ExecutePartial(ctx context.Context, f *exec.Fragment, yield func(piece []byte) error) (exec.ScanStats, error)
+
+	// Holdings gives what each of some shards holds at one moment. which is asked with
+	// a hash of the names of a shard's batches, and what is said is of exactly those.
+	Holdings(ctx context.Context, which func(k catalog.ShardKey, batches uint64) bool) ([]event.Holding, error)
+
+	// RaiseShardAlarm adds a row to the table of alarms, once for a subject.
+	RaiseShardAlarm(kind string, shard catalog.ShardKey, subject, message string)
 }
 
 // Peers is how other members are asked: a peer.Node.
@@ -71,6 +79,10 @@ type Members struct {
 	driver *replication.Driver
 	peers  atomic.Pointer[Peers]
 
+	comparing sync.WaitGroup
+	stop      context.CancelFunc // ends what compares; it is set once, by OpenMembers
+	ctx       context.Context
+
 	// mu guards what follows.
 	mu      sync.Mutex
 	catalog *catalog.Catalog
@@ -91,13 +103,16 @@ func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m, nil
 }
 
-// Start lets the member speak to others.
+// Start lets the member speak to others, and compare with them what it holds. It is
+// called once.
 func (m *Members) Start(peers Peers) {
 	m.peers.Store(&peers)
 	m.driver.Start(peers)
+	m.comparing.Go(m.keepComparing)
 }
 
 // Receive takes a message of another member.
@@ -111,18 +126,23 @@ func (m *Members) Status() replication.Status { return m.driver.Status() }
 
 // Close ends the member's part; the engine stays open. Nobody may call it any more
 // then: the cluster over it and the node are closed before.
-func (m *Members) Close() error { return m.driver.Close() }
+func (m *Members) Close() error {
+	m.stop()
+	m.comparing.Wait()
+	return m.driver.Close()
+}
 
 // The calls of members.
 const (
 	callDescribe = "events.describe"
 	callIndex    = "events.index"
 	callCheck    = "events.check"
+	callCompare  = "events.compare"
 )
 
 // Calls are what this member answers to others.
 func (m *Members) Calls() map[string]peer.Call {
-	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck}
+	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare}
 }
 
 // Streams are what this member answers to others in pieces.

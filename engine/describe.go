@@ -36,7 +36,7 @@ func describedTables() map[string]described {
 			"logged_bytes int", "visible_events int", "state string"), shard: describeShard},
 		"files": {columns: shardColumns("file string", "bytes int", "events int", "min_time datetime", "max_time datetime",
 			"sources int", "state string", "duplicates int", "digest string", "created_at datetime", "created_by string"), shard: describeFiles},
-		"digests": {columns: shardColumns("records int", "digest string"), shard: describeDigest},
+		"digests": {columns: shardColumns("records int", "digest string", "batches string"), shard: describeDigest},
 		"balance": {columns: shardColumns("accepted int", "visible int", "retry int", "conflict int", "deleted int", "quarantined int"),
 			shard: describeBalance},
 		"duplicates": {columns: shardColumns("event string", "distinct_id string", "insert_id string", "ingest_id string", "dup_of string",
@@ -142,7 +142,11 @@ func describeDigest(ctx context.Context, d *describing, v *view) error {
 	if err != nil {
 		return err
 	}
-	d.row(v.shard.key, catalog.Int(int64(digest.Count)), catalog.String(digest.String()))
+	batches := catalog.Null
+	if dots, named := v.dots(); named {
+		batches = text(fmt.Sprintf("%016x", dots.Hash()))
+	}
+	d.row(v.shard.key, catalog.Int(int64(digest.Count)), catalog.String(digest.String()), batches)
 	return nil
 }
 

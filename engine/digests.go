@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"arbor/catalog"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 )
 
@@ -24,7 +26,12 @@ func (e *Engine) Digests(ctx context.Context, which func(catalog.Slot) bool) (ma
 		if !which(slot) {
 			continue
 		}
-		content, err := e.contentOf(ctx, c, s)
+		v, err := s.view(e)
+		if err != nil {
+			return nil, fmt.Errorf("digest of shard %s: %w", s.key, err)
+		}
+		content, err := v.content(ctx, c)
+		v.release()
 		if err != nil {
 			return nil, fmt.Errorf("digest of shard %s: %w", s.key, err)
 		}
@@ -35,16 +42,72 @@ func (e *Engine) Digests(ctx context.Context, which func(catalog.Slot) bool) (ma
 	return slots, nil
 }
 
-func (e *Engine) contentOf(ctx context.Context, c *catalog.Catalog, s *shard) (content event.Content, err error) {
+// Holdings gives what each of some shards holds. which is asked with a hash of the
+// names of a shard's batches; what a holding says is of exactly those. A shard that is
+// damaged, or has batches without names, is left out: nobody else can hold the same.
+func (e *Engine) Holdings(ctx context.Context, which func(k catalog.ShardKey, batches uint64) bool) ([]event.Holding, error) {
+	leave, err := e.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	c := e.catalog.Load()
+	var all []event.Holding
+	for _, s := range e.allShards() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		h := event.Holding{Shard: s.key, Catalog: c.Version}
+		held, err := e.holding(ctx, c, s, &h, which)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return nil, fmt.Errorf("what shard %s holds: %w", s.key, err)
+		}
+		if held && err == nil {
+			all = append(all, h)
+		}
+	}
+	return all, nil
+}
+
+func (e *Engine) holding(ctx context.Context, c *catalog.Catalog, s *shard, h *event.Holding, which func(catalog.ShardKey, uint64) bool) (held bool, err error) {
 	v, err := s.view(e)
 	if err != nil {
-		return content, err
+		return false, err
 	}
 	defer v.release()
+	dots, named := v.dots()
+	if h.Batches = dots.Hash(); !named || dots.IsEmpty() || !which(s.key, h.Batches) {
+		return false, nil
+	}
+	h.Content, err = v.content(ctx, c)
+	return true, err
+}
+
+// dots are those of all batches of the view, and named is whether all of them have
+// one.
+func (v *view) dots() (dots dot.Set, named bool) {
+	named = true
+	for _, f := range v.files.files {
+		of := f.dots()
+		dots.AddSet(&of)
+		named = named && !of.IsEmpty()
+	}
+	for _, r := range v.logs {
+		if r.dot.IsZero() {
+			named = false
+		} else {
+			dots.Add(r.dot)
+		}
+	}
+	return dots, named
+}
+
+// content is all of the view, as it is seen under a catalog.
+func (v *view) content(ctx context.Context, c *catalog.Catalog) (content event.Content, err error) {
 	if content.Records, err = v.digest(ctx, c); err != nil {
 		return content, err
 	}
-	st, err := v.state(ctx, rulesFor(c, s.key, catalog.IngestID{}, nil))
+	st, err := v.state(ctx, rulesFor(c, v.shard.key, catalog.IngestID{}, nil))
 	if err != nil {
 		return content, err
 	}

@@ -28,3 +28,9 @@ func (w *Work) Finish(message string, err error) { w.engine.jobs.finish(w.job, m
 func (e *Engine) RaiseAlarm(kind, file, message string) {
 	e.alarms.raise(kind, catalog.ShardKey{}, file, message)
 }
+
+// RaiseShardAlarm adds a row to the table of alarms, about a shard, the first time that
+// it is called with the same subject.
+func (e *Engine) RaiseShardAlarm(kind string, shard catalog.ShardKey, subject, message string) {
+	e.alarms.once(kind, shard, subject, message)
+}

@@ -202,7 +202,9 @@ var systemTables = []systemTableDefinition{
 	)},
 	{name: "digests", comment: "what each shard holds, as a sum that does not depend on files", columns: inShard(
 		systemColumn{"records", countType, "events, deletes and undos, each once"},
-		systemColumn{"digest", nameType, "the sum of their hashes"},
+		systemColumn{"digest", nameType, "the sum of their hashes; unreachable for a member that does not answer"},
+		systemColumn{"batches", nameType, "a hash of the names of the batches they came in: replicas with the same one have the same digest; NULL for a server that is alone"},
+		systemColumn{"member", nameType, "who holds them; NULL for a server that is alone"},
 	)},
 	{name: "balance", comment: "accepted = visible + retry + conflict + deleted + quarantined", columns: inShard(
 		systemColumn{"accepted", countType, "events that were acknowledged"},
