@@ -92,8 +92,8 @@ var ownRoutes = map[string]route{
 	"":                {methods: get, serve: (*Gateway).serveIndex, refuse: refuseJSON},
 	"/track":          {methods: getPost, serve: (*Gateway).serveTrack, refuse: refuseTrack, origin: anyOriginWithCookies},
 	"/import":         {methods: getPost, serve: (*Gateway).serveImport, refuse: refuseImport, origin: anyOrigin},
-	"/engage":         {methods: getPost, serve: (*Gateway).serveProfiles, refuse: refuseTrack, origin: anyOriginWithCookies},
-	"/groups":         {methods: getPost, serve: (*Gateway).serveProfiles, refuse: refuseTrack, origin: anyOriginWithCookies},
+	"/engage":         {methods: getPost, serve: (*Gateway).serveEngage, refuse: refuseTrack, origin: anyOriginWithCookies},
+	"/groups":         {methods: getPost, serve: (*Gateway).serveGroups, refuse: refuseTrack, origin: anyOriginWithCookies},
 	"/api/2.0/export": {methods: getPost, serve: (*Gateway).serveExport, refuse: refuseExport},
 	"/query":          {methods: []string{http.MethodPost}, serve: (*Gateway).serveQuery, refuse: refuseQuery},
 	"/metrics":        {methods: get, serve: (*Gateway).serveMetrics, refuse: refuseJSON},
@@ -265,14 +265,6 @@ const maxAskedHeaders = 1024
 
 func noSuchPath(_ *Gateway, _ http.ResponseWriter, r *http.Request) error {
 	return fmt.Errorf("%w: %s; see / for what there is", ErrNoSuchPath, r.URL.Path)
-}
-
-// serveProfiles answers /engage and /groups. Nothing of them is stored, so
-// nothing is acknowledged: SDKs that queue keep their updates for later.
-func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request) error {
-	drain(r.Body)
-	w.Header().Set("Retry-After", "600")
-	return fmt.Errorf("%w by this version, so the update was not stored; events on /track and /import are", ErrProfiles)
 }
 
 // serveHealth says that the process runs and answers.

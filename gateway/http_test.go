@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
 	"github.com/klauspost/compress/zstd"
 
 	"arbor/catalog"
@@ -94,6 +96,37 @@ func (w *httpWorld) project(t testing.TB, name string) *catalog.Project {
 	return p
 }
 
+// tables are the rows of all mutable tables.
+func (w *httpWorld) tables(t *testing.T) string {
+	t.Helper()
+	var out strings.Builder
+	ctx := sql.NewContext(t.Context(), sql.WithSession(withVariables(sql.NewBaseSession)))
+	for _, p := range w.gateway.Catalog().Projects {
+		for _, found := range w.gateway.cluster.Tables().All(uint32(p.ID)) {
+			shape, err := newMutableShape(found.Definition)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, value := range found.Seek([]byte{rowPrefix}) {
+				row, err := shape.readRow(value, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&out, "%s.%s", p.Name, found.Name)
+				for i, v := range row {
+					text, _, err := types.Text.Convert(ctx, v)
+					if err != nil {
+						t.Fatal(err)
+					}
+					fmt.Fprintf(&out, " %s=%v", shape.Columns[i].Name, text)
+				}
+				fmt.Fprintln(&out)
+			}
+		}
+	}
+	return out.String()
+}
+
 // do sends a request to the handler.
 func (w *httpWorld) do(r *http.Request) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
@@ -127,6 +160,8 @@ func TestHTTP(t *testing.T) {
 				text := w.stored(seen)
 				seen = len(w.model.Records())
 				return text
+			case "tables":
+				return w.tables(t)
 			case "columns":
 				return w.columns(d.CmdArgs[0].Key)
 			}

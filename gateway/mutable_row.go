@@ -103,6 +103,12 @@ func appendRowValue(ctx *sql.Context, b []byte, v any) ([]byte, error) {
 		return text(keptBytes, string(v))
 	case *apd.Decimal:
 		return text(keptDecimal, v.Text('f'))
+	case types.JSONBytes: // as it was written: its numbers may have more digits than a float
+		s, err := v.GetBytes(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return text(keptJSON, string(s))
 	case sql.JSONWrapper:
 		s, err := types.JsonToMySqlString(ctx, v)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/cluster"
+	"arbor/cluster/tables"
 	"arbor/gateway/track"
 )
 
@@ -25,8 +26,6 @@ var (
 	ErrMethod = errors.New("method not allowed")
 	// ErrEncoding says that a body is compressed in a way that is not read.
 	ErrEncoding = errors.New("unsupported content encoding")
-	// ErrProfiles says that user and group profiles are not kept.
-	ErrProfiles = errors.New("user and group profiles are not kept")
 	// errStorage wraps what the cluster's Append returns.
 	errStorage = errors.New("the events may not have been stored, send them again")
 	// errAllRefused says that of a request's events none could be stored.
@@ -60,7 +59,9 @@ var httpStatuses = []struct {
 	{ErrNoSuchPath, http.StatusNotFound, 0},
 	{ErrMethod, http.StatusMethodNotAllowed, 0},
 	{ErrEncoding, http.StatusUnsupportedMediaType, 0},
-	{ErrProfiles, http.StatusNotImplemented, 0},
+	{ErrProfileTable, http.StatusBadRequest, 0},
+	{tables.ErrLimit, http.StatusRequestEntityTooLarge, 0},
+	{tables.ErrConflict, http.StatusServiceUnavailable, busyRetryAfter},
 	{ErrBusy, http.StatusTooManyRequests, busyRetryAfter},
 	{catalog.ErrNoProject, http.StatusUnauthorized, 0},
 	{ErrNotServing, http.StatusServiceUnavailable, downRetryAfter},

@@ -75,7 +75,6 @@ func TestMixpanelNode(t *testing.T) {
 		"wrongTokenVerbose": `"wrong" opens no project`,
 		"wrongKey":          "send a project's token or secret",
 		"badTime":           "Mixpanel Server Error: 0",
-		"people":            "profiles are not kept",
 	}
 	for call, messages := range errors {
 		want, fails := failures[call]
@@ -123,6 +122,42 @@ func TestMixpanelNode(t *testing.T) {
 	}
 	if err := db.QueryRow("SELECT COUNT(*) FROM shop.events WHERE time = '2026-01-02 03:04:05.678'").Scan(&inTime); err != nil || inTime != 183 {
 		t.Errorf("events with their own time: %d, %v", inTime, err)
+	}
+}
+
+// TestMixpanelNodeProfiles sets profiles with Mixpanel's SDK for Node, and reads them
+// as the tables that they are.
+func TestMixpanelNodeProfiles(t *testing.T) {
+	s := server.Start(t)
+	db := open(t, s, "")
+	if _, err := db.Exec("CREATE DATABASE shop"); err != nil {
+		t.Fatal(err)
+	}
+	var token string
+	if err := db.QueryRow("SELECT token FROM arbor.projects WHERE name = 'shop'").Scan(&token); err != nil {
+		t.Fatal(err)
+	}
+	var errors map[string][]string
+	node(t, &errors, "mixpanel-people.js", s.HTTP, token)
+	for call, messages := range errors {
+		if messages != nil {
+			t.Errorf("%s: %q", call, messages)
+		}
+	}
+	if len(errors) != 20 {
+		t.Errorf("%d calls answered: %v", len(errors), errors)
+	}
+	for query, want := range map[string]string{
+		"SELECT GROUP_CONCAT(distinct_id ORDER BY distinct_id) FROM shop.people":                                           "ann,bob",
+		"SELECT JSON_REMOVE(properties, '$.\"$transactions\"') FROM shop.people WHERE distinct_id = 'ann'":                 `{"plan": "pro", "tags": ["b", "c"], "$name": "Ann Ö", "first": 7, "bought": [{"sku": 1}], "points": 1.5, "visits": 4}`,
+		"SELECT JSON_EXTRACT(properties, '$.\"$transactions\"[0].\"$amount\"') FROM shop.people WHERE distinct_id = 'ann'": "12.5",
+		"SELECT CONCAT(group_key, ' ', group_id, ' ', properties) FROM shop.`groups`":                                      `company acme {"tags": ["y"], "seats": 5}`,
+		"SELECT COUNT(*) FROM shop.people WHERE last_seen > '2026-01-01'":                                                  "2",
+	} {
+		var got string
+		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", query, got, err, want)
+		}
 	}
 }
 
