@@ -70,8 +70,9 @@ func (p *pipes) close() {
 	p.servers.Wait()
 }
 
-// dialSQL opens a connection to the MySQL server as a client at address from.
-func (g *Gateway) dialSQL(ctx context.Context, from net.Addr) (net.Conn, error) {
+// dialSQL opens a connection to the MySQL server as a client at address from. The rows
+// of its results go to taker, unless it is nil.
+func (g *Gateway) dialSQL(ctx context.Context, from net.Addr, taker resultTaker) (net.Conn, error) {
 	l, err := g.pipes.listener(func(ctx context.Context, l net.Listener) {
 		if err := g.ServeMySQL(ctx, MySQLOptions{Listener: l}); err != nil {
 			g.logger.Error("SQL inside the process", "error", err)
@@ -82,7 +83,7 @@ func (g *Gateway) dialSQL(ctx context.Context, from net.Addr) (net.Conn, error) 
 	}
 	client, server := net.Pipe()
 	select {
-	case l.accepted <- accepted{conn: &pipe{Conn: server, local: l.Addr(), remote: from}}:
+	case l.accepted <- accepted{conn: &pipe{Conn: server, local: l.Addr(), remote: from, taker: taker}}:
 		return client, nil
 	case <-l.closed:
 		return nil, fmt.Errorf("%w: SQL is going down", ErrNotServing)
@@ -157,6 +158,7 @@ func (l *pipeListener) Close() error {
 type pipe struct {
 	net.Conn
 	local, remote net.Addr
+	taker         resultTaker
 }
 
 // LocalAddr is the MySQL port's address.

@@ -34,6 +34,8 @@ type query struct {
 	SQL      string `json:"sql"`
 	Database string `json:"database"`
 	format   string
+	// taker gets the rows; nil where they come over the connection.
+	taker resultTaker
 }
 
 // serveQuery runs a statement as the MySQL user of the request's credentials
@@ -45,6 +47,9 @@ func (g *Gateway) serveQuery(w http.ResponseWriter, r *http.Request) error {
 	q, err := g.readQuery(r)
 	if err != nil {
 		return err
+	}
+	if q.format == formatArrow {
+		return g.serveArrow(w, r, q)
 	}
 	db, err := g.openQuery(r, q)
 	if err != nil {
@@ -104,20 +109,24 @@ func (g *Gateway) readQuery(r *http.Request) (query, error) {
 
 // The formats of an answer.
 const (
-	formatJSON = "json"
-	formatCSV  = "csv"
+	formatJSON  = "json"
+	formatCSV   = "csv"
+	formatArrow = "arrow"
 )
 
 // resultFormat is the format that the request asks for.
 func resultFormat(r *http.Request) (string, error) {
 	switch f := strings.ToLower(r.URL.Query().Get("format")); f {
-	case formatJSON, formatCSV:
+	case formatJSON, formatCSV, formatArrow:
 		return f, nil
 	case "":
 	default:
-		return "", fmt.Errorf("%w: format %q is neither json nor csv", ErrQueryRequest, clip(f))
+		return "", fmt.Errorf("%w: format %q is none of json, csv and arrow", ErrQueryRequest, clip(f))
 	}
-	if strings.Contains(r.Header.Get("Accept"), "text/csv") {
+	switch accept := r.Header.Get("Accept"); {
+	case strings.Contains(accept, arrowStreamType):
+		return formatArrow, nil
+	case strings.Contains(accept, "text/csv"):
 		return formatCSV, nil
 	}
 	return formatJSON, nil
@@ -142,7 +151,7 @@ func (g *Gateway) openQuery(r *http.Request, q query) (*sql.DB, error) {
 		return nil, fmt.Errorf("%w: a password is needed; send a MySQL user and password as Basic authorization", ErrUnauthorized)
 	}
 	from := remoteAddr(r)
-	conn, err := g.dialSQL(r.Context(), from)
+	conn, err := g.dialSQL(r.Context(), from, q.taker)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func TestQuery(t *testing.T) {
 		{"/query", "", `the statement is empty; send it as the body`, 400},
 		{"/query", " \n", `the statement is empty`, 400},
 		{"/query", `{"sql": 7}`, `{"error":{"code":1105,"sqlstate":"HY000","message":"not a query`, 400},
-		{"/query?format=xml", "SELECT 1", `format \"xml\" is neither json nor csv`, 400},
+		{"/query?format=xml", "SELECT 1", `format \"xml\" is none of json, csv and arrow`, 400},
 		{"/query", "SELECT '" + strings.Repeat("x", maxStatementBytes-9) + "'", `"row_count":1}`, 200},
 		{"/query", "SELECT '" + strings.Repeat("x", maxStatementBytes-8) + "'", `the statement is too long: at most 1048576 bytes are allowed`, 413},
 	} {

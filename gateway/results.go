@@ -51,6 +51,9 @@ func (o *output) repeatable() bool { return !o.begun && !o.cursor && !o.consumed
 
 // result sends what iter gives and closes it.
 func (o *output) result(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) error {
+	if o.wire.taker != nil {
+		return o.taken(ctx, schema, iter)
+	}
 	if b, counts := batchesOf(iter); b != nil && !o.cursor {
 		if err := o.batches(ctx, schema, iter, b, counts); !errors.Is(err, errAsRows) {
 			return err

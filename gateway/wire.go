@@ -57,7 +57,8 @@ type wire struct {
 	stream   io.ReadWriter
 	source   *bufio.Reader
 	options  *wireOptions
-	closed   func() // called once, when the connection is closed
+	closed   func()      // called once, when the connection is closed
+	taker    resultTaker // of the rows of a connection inside the process; nil for none
 	once     sync.Once
 
 	// What Read is in the middle of. Read is called by one goroutine at a time.
@@ -127,6 +128,9 @@ type wireOptions struct {
 
 func newWire(c net.Conn, o *wireOptions) *wire {
 	w := &wire{Conn: c, stream: c, source: bufio.NewReaderSize(c, wireBuffer), options: o}
+	if p, ok := c.(*pipe); ok {
+		w.taker = p.taker
+	}
 	if o.LoginTimeout > 0 {
 		c.SetReadDeadline(time.Now().Add(o.LoginTimeout))
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,6 +93,24 @@ func BenchmarkResult(b *testing.B) {
 				b.ReportMetric(0, "ns/op")
 			})
 		}
+		b.Run(q.name+"/arrow", func(b *testing.B) {
+			w, _ := benchBatches(b, batches, rows)
+			server := httptest.NewServer(w.gateway.HTTPHandler())
+			defer server.Close()
+			start := cpuTime(b)
+			for b.Loop() {
+				answer, err := http.Post(server.URL+"/query?database=test&format=arrow", "", strings.NewReader(q.statement))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+					b.Fatal(answer.Status, err)
+				}
+				answer.Body.Close()
+			}
+			b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N)/(batches*rows), "cpu-ns/row")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }
 

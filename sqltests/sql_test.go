@@ -161,6 +161,9 @@ func TestSQL(t *testing.T) {
 					}
 					r := newRunner(t, s)
 					datadriven.RunTest(t, file, r.run)
+					if s.name == arrowShape && name == "select" && r.arrow < 50 {
+						t.Errorf("%d queries were compared with their answer in Arrow", r.arrow)
+					}
 				})
 			}
 			if !wide[s.name] {
@@ -178,9 +181,11 @@ func TestSQL(t *testing.T) {
 
 // runner runs a file's commands.
 type runner struct {
-	shape    shape
-	member   *member
-	server   *server
+	shape  shape
+	member *member
+	server *server
+	// arrow counts the queries whose answer in Arrow was compared.
+	arrow    int
 	sessions map[string]*session
 	values   map[string]string // of let
 	count    int
@@ -190,6 +195,8 @@ type runner struct {
 type session struct {
 	pool *sql.DB
 	conn *sql.Conn
+	// database is what the last USE named.
+	database string
 }
 
 func newRunner(t *testing.T, s shape) *runner {
@@ -304,7 +311,12 @@ func (r *runner) command(t *testing.T, d *datadriven.TestData) string {
 		}
 		return r.query(t, r.session(t, name, user), d, statement, args...)
 	case "query":
-		return r.query(t, r.session(t, name, user), d, d.Input)
+		s := r.session(t, name, user)
+		answer := r.query(t, s, d, d.Input)
+		if r.shape.name == arrowShape && user == "root" && name == "" {
+			r.compareArrow(t, s, r.expand(d.Input))
+		}
+		return answer
 	case "let":
 		var value string
 		row := r.session(t, name, user).conn.QueryRowContext(context.Background(), r.expand(d.Input))
@@ -331,6 +343,9 @@ func (r *runner) statement(t *testing.T, s *session, statement string) string {
 	result, err := s.conn.ExecContext(context.Background(), r.expand(statement))
 	if err != nil {
 		return shownError(err)
+	}
+	if name, ok := strings.CutPrefix(strings.TrimSpace(statement), "USE "); ok {
+		s.database = strings.Trim(name, "`;")
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
