@@ -60,7 +60,7 @@ func TestExport(t *testing.T) {
 			"from_date=2026-01-04&to_date=2026-01-04":                                                          {none},
 			"from_date=2026-01-01&to_date=2026-01-09&event=" + url.QueryEscape(`["See","No"]`):                 {see, none},
 			"from_date=2026-01-01&to_date=2026-01-09&event=[]":                                                 nil,
-			"from_date=2026-01-01&to_date=2026-01-09&limit=9&project_id=12345":                                 {buy, odd, see, none},
+			"from_date=2026-01-01&to_date=2026-01-09&limit=9&project_id=1234567":                               {buy, odd, see, none},
 			"from_date=2026-01-02&to_date=2026-01-02&event=" + url.QueryEscape(`["Buy"]`) + "&time_in_ms=true": {strings.Replace(buy, "1767348245", "1767348245678", 1)},
 		} {
 			if got := export(t, s, secret, parameters); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
@@ -133,6 +133,7 @@ func TestExportRefusals(t *testing.T) {
 		{"nobody", days + "&project_id=shop", 401},
 		{token, days, 401}, // it may only write
 		{secret, days + "&project_id=other", 401},
+		{secret, days + "&project_id=12345", 401}, // it is neither the project nor an id at Mixpanel
 		{"", days, 401},
 		{secret, "", 400},
 		{secret, "from_date=2026-01-03&to_date=2026-01-02", 400},
