@@ -206,6 +206,7 @@ func leaveAfter(ctx context.Context, bound time.Duration, logger *slog.Logger) {
 func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOptions, p ports, tlsConfig *tls.Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return purgeDropped(ctx, m) })
+	group.Go(func() error { return resumeErasures(ctx, m) })
 	if m.keeper != nil {
 		group.Go(func() error { return m.keeper.Run(ctx) })
 	}
@@ -243,6 +244,26 @@ func purgeDropped(ctx context.Context, m *member) error {
 		}
 		if n > 0 {
 			m.logger.Info("purged dropped projects", "projects", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// resumeErasuresEvery is how often erasures that did not come to their end are gone on with.
+const resumeErasuresEvery = time.Minute
+
+// resumeErasures goes on with erasures that a crash interrupted, and then, until ctx ends,
+// with those that an error did.
+func resumeErasures(ctx context.Context, m *member) error {
+	ticker := time.NewTicker(resumeErasuresEvery)
+	defer ticker.Stop()
+	for {
+		if err := m.cluster.ResumeErasures(ctx, time.Now); err != nil && ctx.Err() == nil {
+			m.logger.Error("erase users", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -69,10 +69,17 @@ type Catalog struct {
 	// Grants is the SQL gateway's users and privileges in its own encoding,
 	// opaque here.
 	Grants []byte
+	// EraseKey is that of the hashes in Erasures, which are in the order in which they
+	// began. Erased, sorted by shard, is what they removed.
+	EraseKey EraseKey
+	Erasures []Erasure
+	Erased   []ErasedShard
 
 	// names finds live projects by name, token and secret. It is shared by the
 	// catalogs between which none of those changed; nil means search.
 	names *names
+	// suppressions finds erasures; nil without any. Apply and the decoder make it.
+	suppressions *suppressions
 }
 
 // Limits on what a catalog may hold.

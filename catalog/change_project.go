@@ -150,6 +150,7 @@ func (u PurgeProject) apply(n *next) error {
 	}
 	n.Projects = slices.Delete(n.Projects, i, i+1)
 	n.names = &names{}
+	n.forgetErasures(u.ID)
 	return nil
 }
 

@@ -37,19 +37,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode gives the catalog's bytes. Equal catalogs have equal bytes.
 func (c *Catalog) Encode() []byte {
-	return encode(catalogKind, (*Catalog).code, c)
+	return encode(catalogKind, c.encodingVersion(), (*Catalog).code, c)
 }
 
 // DecodeCatalog reads what Encode wrote. The catalog does not alias b.
 func DecodeCatalog(b []byte) (*Catalog, error) {
 	c := &Catalog{}
-	if err := decode(catalogKind, b, (*Catalog).code, c); err != nil {
+	if err := decode(catalogKind, erasureVersion, b, (*Catalog).code, c); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("catalog: %w: %w", ErrCorrupt, err)
 	}
-	c.names = &names{}
+	c.names, c.suppressions = &names{}, c.newSuppressions()
 	limit := c.MaxColumns()
 	for _, p := range c.Projects {
 		p.index = newColumnIndex(p.Columns, limit)
@@ -57,18 +57,18 @@ func DecodeCatalog(b []byte) (*Catalog, error) {
 	return c, nil
 }
 
-func encode[T any](kind string, code func(*T, *coder), v *T) []byte {
-	k := &coder{buf: append([]byte(kind), formatVersion)}
+func encode[T any](kind string, version byte, code func(*T, *coder), v *T) []byte {
+	k := &coder{buf: append([]byte(kind), version), version: version}
 	code(v, k)
 	return binary.LittleEndian.AppendUint32(k.buf, crc32.Checksum(k.buf, castagnoli))
 }
 
-func decode[T any](kind string, b []byte, code func(*T, *coder), v *T) error {
-	body, err := unseal(kind, b)
+func decode[T any](kind string, newest byte, b []byte, code func(*T, *coder), v *T) error {
+	version, body, err := unseal(kind, newest, b)
 	if err != nil {
 		return err
 	}
-	k := &coder{buf: body, decoding: true}
+	k := &coder{buf: body, decoding: true, version: version}
 	code(v, k)
 	if k.err == nil && len(k.buf) > 0 {
 		k.fail("%d bytes are left over", len(k.buf))
@@ -76,19 +76,19 @@ func decode[T any](kind string, b []byte, code func(*T, *coder), v *T) error {
 	return k.err
 }
 
-// unseal checks kind, checksum and version and gives the fields' bytes.
-func unseal(kind string, b []byte) ([]byte, error) {
+// unseal checks kind, checksum and version and gives the version and the fields' bytes.
+func unseal(kind string, newest byte, b []byte) (byte, []byte, error) {
 	if len(b) < sealSize || string(b[:len(kind)]) != kind {
-		return nil, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, kind)
+		return 0, nil, fmt.Errorf("%w: it does not begin with %q", ErrCorrupt, kind)
 	}
 	body, sum := b[:len(b)-crc32.Size], binary.LittleEndian.Uint32(b[len(b)-crc32.Size:])
 	if got := crc32.Checksum(body, castagnoli); got != sum {
-		return nil, fmt.Errorf("%w: checksum is %08x, should be %08x", ErrCorrupt, got, sum)
+		return 0, nil, fmt.Errorf("%w: checksum is %08x, should be %08x", ErrCorrupt, got, sum)
 	}
-	if v := body[len(kind)]; v != formatVersion {
-		return nil, fmt.Errorf("%w: version %d, this arbor reads version %d", ErrVersion, v, formatVersion)
+	if v := body[len(kind)]; v < formatVersion || v > newest {
+		return 0, nil, fmt.Errorf("%w: version %d, this arbor reads version %d", ErrVersion, v, newest)
 	}
-	return body[len(kind)+1:], nil
+	return body[len(kind)], body[len(kind)+1:], nil
 }
 
 // coder writes a value's fields, or reads them into the value: one function
@@ -97,6 +97,7 @@ func unseal(kind string, b []byte) ([]byte, error) {
 type coder struct {
 	buf      []byte // encoding: what was written; decoding: what is left
 	decoding bool
+	version  byte
 	err      error
 	// trace is told the name and length of each field; the goldens print them.
 	trace func(field string, bytes int)

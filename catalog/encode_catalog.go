@@ -20,6 +20,9 @@ func (c *Catalog) code(k *coder) {
 	})
 	c.codeSettings(k)
 	text(k, "grants", &c.Grants, MaxGrants)
+	if k.version >= erasureVersion {
+		c.codeErasures(k)
+	}
 }
 
 // codeSettings codes the map as a list sorted by name.
@@ -100,6 +103,9 @@ func (v *View) code(k *coder) {
 
 // validate checks after decoding what Apply upholds.
 func (c *Catalog) validate() error {
+	if err := c.validateErasures(); err != nil {
+		return err
+	}
 	taken := map[string]bool{}
 	for i, p := range c.Projects {
 		if p.ID == 0 || i > 0 && p.ID <= c.Projects[i-1].ID || p.ID >= c.NextProject {

@@ -20,6 +20,9 @@ const (
 	kindSetSetting     = 14
 	kindSetGrants      = 15
 	kindReplaceGrants  = 16
+	kindBeginErasure   = 17
+	kindCountErasure   = 18
+	kindEndErasure     = 19
 )
 
 // changes are the empty changes, by kind.
@@ -40,18 +43,21 @@ var changes = [...]Change{
 	kindSetSetting:     SetSetting{},
 	kindSetGrants:      SetGrants{},
 	kindReplaceGrants:  ReplaceGrants{},
+	kindBeginErasure:   BeginErasure{},
+	kindCountErasure:   CountErasure{},
+	kindEndErasure:     EndErasure{},
 }
 
 // EncodeChange gives the bytes of a change that Apply accepts.
 func EncodeChange(change Change) []byte {
-	return encode(changeKind, codeChange, &change)
+	return encode(changeKind, formatVersion, codeChange, &change)
 }
 
 // DecodeChange reads what EncodeChange wrote. The change is of one of the
 // package's types, not a pointer to one, and does not alias b.
 func DecodeChange(b []byte) (Change, error) {
 	var change Change
-	if err := decode(changeKind, b, codeChange, &change); err != nil {
+	if err := decode(changeKind, formatVersion, b, codeChange, &change); err != nil {
 		return nil, fmt.Errorf("catalog change: %w", err)
 	}
 	return change, nil

@@ -33,7 +33,7 @@ func TestGolden(t *testing.T) {
 						t.Errorf("%s: the file's bytes: %v (-want +got):\n%s", d.Pos, err, diff)
 					}
 				}
-				return dump(catalogKind, (*Catalog).code, want)
+				return dump(catalogKind, want.encodingVersion(), (*Catalog).code, want)
 			}
 			want, ok := changes[d.Cmd]
 			if !ok {
@@ -46,7 +46,7 @@ func TestGolden(t *testing.T) {
 					t.Errorf("%s: the file's bytes: %v (-want +got):\n%s", d.Pos, err, diff)
 				}
 			}
-			return dump(changeKind, codeChange, &want)
+			return dump(changeKind, formatVersion, codeChange, &want)
 		})
 	})
 	for name := range changes {
@@ -55,8 +55,8 @@ func TestGolden(t *testing.T) {
 }
 
 // dump is an encoding with a line and a note for each field.
-func dump[T any](kind string, code func(*T, *coder), v *T) string {
-	b := encode(kind, code, v)
+func dump[T any](kind string, version byte, code func(*T, *coder), v *T) string {
+	b := encode(kind, version, code, v)
 	var out strings.Builder
 	at := 0
 	note := func(field string, n int) {
@@ -69,7 +69,7 @@ func dump[T any](kind string, code func(*T, *coder), v *T) string {
 	}
 	note("kind", len(kind))
 	note("format version", 1)
-	code(v, &coder{trace: note})
+	code(v, &coder{trace: note, version: version})
 	note("checksum", crc32.Size)
 	return out.String()
 }
@@ -179,8 +179,8 @@ func sealed(kind string, version byte, fields []byte) []byte {
 }
 
 func TestNewerVersionIsRefusedByName(t *testing.T) {
-	_, err := DecodeCatalog(sealed(catalogKind, 2, []byte("whatever comes")))
-	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "version 2") {
+	_, err := DecodeCatalog(sealed(catalogKind, erasureVersion+1, []byte("whatever comes")))
+	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("catalog: %v", err)
 	}
 	_, err = DecodeChange(sealed(changeKind, 200, nil))

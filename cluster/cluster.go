@@ -45,6 +45,9 @@ type Cluster struct {
 	members  *Members // nil for a member that stores everything itself
 	control  Control  // nil for one that is alone
 
+	// erasing is held by whoever erases; it is made where there are no members.
+	erasing chan struct{}
+
 	// mu guards closed; calls counts those under way and is only added to while
 	// closed is not set.
 	mu     sync.Mutex
@@ -56,7 +59,7 @@ type Cluster struct {
 // in force the engine's. Closing them stays with the caller.
 func New(metadata Catalogs, local Local) *Cluster {
 	metadata.Follow(local.SetCatalog)
-	return &Cluster{metadata: metadata, local: local}
+	return &Cluster{metadata: metadata, local: local, erasing: make(chan struct{}, 1)}
 }
 
 // NewOver is New for a member of several: events are where members say. Closing them
@@ -135,7 +138,11 @@ func (c *Cluster) Append(ctx context.Context, records [][]byte) error {
 	}
 	defer c.calls.Done()
 	if c.members != nil {
-		return c.members.append(ctx, records)
+		left, err := event.Suppress(c.Catalog(), records)
+		if err != nil || len(left) == 0 && len(records) > 0 {
+			return err
+		}
+		return c.members.append(ctx, left)
 	}
 	return storageError(c.local.Append(ctx, records))
 }

@@ -22,12 +22,20 @@ func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 		return err
 	}
 	defer leave()
+	landed := e.flights.depart()
+	defer landed()
+	// The catalog is looked at once the append is under way: whoever erases changes it
+	// and then waits for those that are.
+	if records, err = event.Suppress(e.catalog.Load(), records); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
 	headers, err := decodeHeaders(records)
 	if err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
-	landed := e.flights.depart()
-	defer landed()
+	if len(headers) == 0 {
+		return nil // all was erased
+	}
 	positions, err := e.log.Append(ctx, records)
 	if err != nil {
 		e.metrics.AppendErrors.Add(1)

@@ -34,6 +34,8 @@ type build struct {
 	adopted *file
 	// replaces names the sources, and what they replaced that is not gone yet.
 	replaces []string
+	// erasing says which rows are left out; nil for none.
+	erasing *catalog.Suppression
 
 	rows     rowSource
 	logged   *logSource // the rows of refs
@@ -235,11 +237,15 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 	b.last = b.last[:0]
 	b.finder.begin(b.written)
 	b.job.done.Add(int64(len(rows)))
+	erased := b.erasedUpTo(user)
 	added := rows[:0] // those that are no repeats
 	for _, r := range rows {
 		time, id, err := b.rows.enter(r)
 		if err != nil {
 			return err
+		}
+		if id.Compare(erased) <= 0 && !erased.IsZero() {
+			continue
 		}
 		repeat, err := b.isRepeat(time, id, r)
 		if err != nil {

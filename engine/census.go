@@ -17,6 +17,9 @@ func (b *build) census(ctx context.Context) error {
 	if err := b.countRows(ctx); err != nil {
 		return err
 	}
+	if err := b.countErased(ctx); err != nil {
+		return err
+	}
 	if err := b.collideWithOthers(ctx); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (v *view) hiddenAmong(ctx context.Context, r rules, ids []catalog.IngestID)
 	if err := t.extendKeys(ctx, v); err != nil {
 		return 0, false, err
 	}
-	if len(t.marks) > 0 || !t.damaged.empty() || !v.files.marks.empty() || !r.upTo.IsZero() {
+	if len(t.marks) > 0 || !t.damaged.empty() || !v.files.marks.empty() || !r.upTo.IsZero() || r.erasing != nil {
 		return 0, false, nil
 	}
 	k := &reckoning{state: &state{files: make([]marks, len(v.files.files))}, view: v, rules: r,

@@ -216,14 +216,19 @@ func (x *indexer) merge(ctx context.Context, s *shard, t task) error {
 
 // build builds a file, swaps it in, and retires what it stands in for. The
 // caller holds the shard's building.
-func (x *indexer) build(ctx context.Context, s *shard, k taskKind, refs []logRef, sources []*file) (err error) {
+func (x *indexer) build(ctx context.Context, s *shard, k taskKind, refs []logRef, sources []*file) error {
+	return x.buildWithout(ctx, s, k, refs, sources, nil)
+}
+
+// buildWithout is build, leaving out what is erased.
+func (x *indexer) buildWithout(ctx context.Context, s *shard, k taskKind, refs []logRef, sources []*file, erasing *catalog.Suppression) (err error) {
 	e := x.engine
 	v, err := s.view(e)
 	if err != nil {
 		return err
 	}
 	defer v.release()
-	b := &build{engine: e, view: v, refs: refs, sources: sources, replaces: s.replacedBy(sources)}
+	b := &build{engine: e, view: v, refs: refs, sources: sources, replaces: s.replacedBy(sources), erasing: erasing}
 	for _, f := range v.files.files {
 		if !slices.Contains(sources, f) {
 			b.others = append(b.others, f)

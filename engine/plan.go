@@ -15,10 +15,11 @@ const (
 	taskIndex taskKind = iota + 1 // what is logged becomes a file
 	taskMerge                     // some files become one
 	taskClose                     // the day is over: all files become one
+	taskErase                     // some files become one without a user's events
 )
 
 func (k taskKind) String() string {
-	return [...]string{"", "index", "merge", "close"}[k]
+	return [...]string{"", "index", "merge", "close", "erase"}[k]
 }
 
 // task is a piece of work on a shard.

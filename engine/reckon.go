@@ -27,7 +27,7 @@ func reckon(v *view, r rules) (*state, error) {
 	k := &reckoning{state: &state{files: make([]marks, n)}, view: v, rules: r, reached: make([][]uint32, n), found: make([][]duplicate, n)}
 	k.accepted = v.events + v.files.rows()
 	k.gatherMarks()
-	steps := []func() error{k.quarantine, k.removeLater, k.removeDeleted, k.judgeAcross, k.judgeFiles}
+	steps := []func() error{k.quarantine, k.removeErased, k.removeLater, k.removeDeleted, k.judgeAcross, k.judgeFiles}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err

@@ -15,6 +15,8 @@ type rules struct {
 	asOf catalog.IngestID
 	// upTo is the greatest id that a truncation in force covers; zero for none.
 	upTo catalog.IngestID
+	// erasing says who is being erased; nil for nobody.
+	erasing *catalog.Suppression
 	// detail asks for the kinds and survivors of duplicates too.
 	detail bool
 }
@@ -26,6 +28,7 @@ func rulesFor(c *catalog.Catalog, k catalog.ShardKey, asOf catalog.IngestID, pol
 	if asOf.IsZero() {
 		r.asOf = catalog.MaxIngestID
 	}
+	r.erasing = c.Erasing(k.Project, k.Bucket)
 	if p, ok := c.ProjectByID(k.Project); ok {
 		r.policy = p.Policy(k.Day)
 		for _, t := range p.Truncations {
@@ -42,7 +45,7 @@ func rulesFor(c *catalog.Catalog, k catalog.ShardKey, asOf catalog.IngestID, pol
 
 // plain reports whether a file's own list of duplicates answers the rules.
 func (r *rules) plain() bool {
-	return r.policy == catalog.DefaultPolicy && r.asOf == catalog.MaxIngestID && r.upTo.IsZero() && !r.detail
+	return r.policy == catalog.DefaultPolicy && r.asOf == catalog.MaxIngestID && r.upTo.IsZero() && r.erasing == nil && !r.detail
 }
 
 // state says who in a view is visible under some rules. It does not change.

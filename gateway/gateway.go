@@ -102,13 +102,16 @@ func New(o Options) *Gateway {
 }
 
 // stampAfterTruncations keeps a clock that was set back from stamping new events
-// into the time that a TRUNCATE hides.
+// into the time that a TRUNCATE hides, or that an erasure keeps from coming back.
 func (g *Gateway) stampAfterTruncations() {
 	for _, p := range g.Catalog().Projects {
 		for _, t := range p.Truncations {
 			g.stamper.Raise(t.UpTo)
 			g.stamper.Raise(t.ID)
 		}
+	}
+	for _, e := range g.Catalog().Erasures {
+		g.stamper.Raise(e.ID)
 	}
 }
 

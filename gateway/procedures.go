@@ -67,6 +67,8 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, true) }},
 		{"check_project", "project", "read all that the project has stored again, and compare it with its checksums and digests",
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
+		{"erase_user", "project, distinct_id", "remove all events of a user that were taken in until now, for good, keep them from coming back, and certify it",
+			sql.PrivilegeType_Drop, erasureSchema, g.callEraseUser},
 		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
 			sql.PrivilegeType_Super, backupSchema, g.callBackup},
 	}, g.clusterProcedures()...)

@@ -132,6 +132,17 @@ func inShard(rest ...systemColumn) []systemColumn {
 	}, rest...)
 }
 
+// balanceColumns are those of arbor.balance.
+var balanceColumns = inShard(
+	systemColumn{"accepted", countType, "events that were acknowledged"},
+	systemColumn{"visible", countType, "those that events shows"},
+	systemColumn{"retry", countType, "duplicates with the same payload"},
+	systemColumn{"conflict", countType, "duplicates with another payload"},
+	systemColumn{"deleted", countType, "deleted and truncated ones"},
+	systemColumn{"quarantined", countType, "damaged ones, kept aside"},
+	systemColumn{"erased", countType, "those that CALL arbor.erase_user removed for good"},
+)
+
 // systemTables are the tables of arbor, in the order of their names' use.
 var systemTables = []systemTableDefinition{
 	{name: "projects", comment: "projects, also dropped ones that can still be brought back", rows: projectRows, columns: []systemColumn{
@@ -178,6 +189,7 @@ var systemTables = []systemTableDefinition{
 		{"at", datetimeType, "when it ran"},
 		{"undone", flagType, "1 if it was taken back"},
 	}},
+	{name: "erasures", comment: "users who were erased for good, each with a certificate", rows: erasureRows, columns: erasureColumns},
 	{name: "procedures", comment: "what CALL arbor.… runs", rows: procedureRows, columns: []systemColumn{
 		{"name", nameType, "the procedure's name"},
 		{"parameters", textType, "its parameters"},
@@ -206,14 +218,7 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"batches", nameType, "a hash of the names of the batches they came in: replicas with the same one have the same digest; NULL for a server that is alone"},
 		systemColumn{"member", nameType, "who holds them; NULL for a server that is alone"},
 	)},
-	{name: "balance", comment: "accepted = visible + retry + conflict + deleted + quarantined", columns: inShard(
-		systemColumn{"accepted", countType, "events that were acknowledged"},
-		systemColumn{"visible", countType, "those that events shows"},
-		systemColumn{"retry", countType, "duplicates with the same payload"},
-		systemColumn{"conflict", countType, "duplicates with another payload"},
-		systemColumn{"deleted", countType, "deleted and truncated ones"},
-		systemColumn{"quarantined", countType, "damaged ones, kept aside"},
-	)},
+	{name: "balance", comment: "accepted = visible + retry + conflict + deleted + quarantined + erased", rows: balanceRows, columns: balanceColumns},
 	{name: "duplicates", comment: "events that are hidden as duplicates, under the policies in force", columns: inShard(
 		systemColumn{"event", nameType, "what happened"},
 		systemColumn{"distinct_id", nameType, "the user"},

@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"arbor/catalog"
+)
+
+// ErrNotErasable: this member cannot erase a user.
+var ErrNotErasable = errors.New("users cannot be erased here")
+
+// Eraser is a Local that can erase.
+type Eraser interface {
+	// CountErasure counts what an erasure that has begun is going to remove.
+	CountErasure(ctx context.Context, id catalog.IngestID) (catalog.CountErasure, error)
+
+	// Erase removes it: when it returns nil it is nowhere. It may be repeated.
+	Erase(ctx context.Context, id catalog.IngestID) error
+}
+
+// EraseUser removes a user's events with an ingest id at or below the change's, for
+// good, and gives the catalog that says so. Once the change is durable, no query shows
+// them and none comes in again, whatever happens to the rest: what an error or a crash
+// keeps from being done, the same call or ResumeErasures does. An erasure of the user
+// that is under way already is gone on with in its place.
+func (c *Cluster) EraseUser(ctx context.Context, b catalog.BeginErasure, now func() time.Time) (catalog.IngestID, *catalog.Catalog, error) {
+	if err := c.canErase(); err != nil {
+		return b.ID, nil, err
+	}
+	id := b.ID
+	_, err := c.Change(ctx, b)
+	if errors.Is(err, catalog.ErrErasurePending) {
+		for _, e := range c.Catalog().Erasures {
+			if e.Project == b.Project && e.User == b.User && e.State != catalog.ErasureDone {
+				id, err = e.ID, nil
+			}
+		}
+	}
+	if err != nil {
+		return id, nil, err
+	}
+	next, err := c.erase(ctx, id, now)
+	return id, next, err
+}
+
+func (c *Cluster) canErase() error {
+	if c.members != nil {
+		return fmt.Errorf("%w: this server is a member of a cluster, and replicas would bring back what one of them erases; a server that is alone can", ErrNotErasable)
+	}
+	if _, ok := c.local.(Eraser); !ok {
+		return fmt.Errorf("%w: its storage does not support it", ErrNotErasable)
+	}
+	return nil
+}
+
+// erase does what is left of an erasure. One is done at a time, so that each counts what
+// it alone removes.
+func (c *Cluster) erase(ctx context.Context, id catalog.IngestID, now func() time.Time) (*catalog.Catalog, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	select {
+	case c.erasing <- struct{}{}:
+		defer func() { <-c.erasing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	local := c.local.(Eraser)
+	current := c.Catalog()
+	e, _, ok := current.Erasure(id)
+	if !ok {
+		return nil, fmt.Errorf("erasure %s: %w", id, catalog.ErrNoErasure)
+	}
+	if e.State == catalog.ErasureBegun {
+		counted, err := local.CountErasure(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if current, err = c.metadata.Change(ctx, counted); err != nil {
+			return nil, err
+		}
+	}
+	if e.State != catalog.ErasureDone {
+		if err := local.Erase(ctx, id); err != nil {
+			return nil, err
+		}
+		return c.metadata.Change(ctx, catalog.EndErasure{ID: id, At: now().UnixMicro()})
+	}
+	return current, nil
+}
+
+// ResumeErasures does what is left of erasures that a crash or an error interrupted.
+func (c *Cluster) ResumeErasures(ctx context.Context, now func() time.Time) error {
+	if c.canErase() != nil {
+		return nil
+	}
+	var errs []error
+	for _, e := range c.Catalog().Erasures {
+		if e.State != catalog.ErasureDone {
+			_, err := c.erase(ctx, e.ID, now)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
