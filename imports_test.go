@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 	"sqltests/attacks":       {"*"},
 	"sqltests/bench":         {"*"},
 	"sqltests/clients":       {"*"},
+	"sqltests/erase":         {"*"},
 	"sqltests/members":       {"*"},
 	"sqltests/server":        {},
 	"sqltests/stack":         {"*"},
