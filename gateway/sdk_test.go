@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/mixpanel/mixpanel-go"
@@ -57,6 +58,18 @@ func TestMixpanelGo(t *testing.T) {
 	bySecret := mixpanel.NewApiClient("unused", mixpanel.ProxyApiLocation(server.URL), mixpanel.ApiSecret("secret-shop"))
 	stored(n+3, "merge", bySecret.Merge(ctx, "one", "two"))
 
+	// Profiles become rows of people.
+	person := mixpanel.NewPeopleProperties("u", map[string]any{"plan": "pro", "n": 1})
+	if err := client.PeopleSet(ctx, []*mixpanel.PeopleProperties{person}); err != nil {
+		t.Errorf("profile: %v", err)
+	}
+	if err := client.PeopleIncrement(ctx, "u", map[string]int{"n": 2}); err != nil {
+		t.Errorf("increment of a profile: %v", err)
+	}
+	if got := w.tables(t); !strings.Contains(got, "shop.people distinct_id=u ") || !strings.Contains(got, `{"n": 3, "plan": "pro"}`) {
+		t.Errorf("the profiles are %s", got)
+	}
+
 	// A record that is no good is reported and the others are stored.
 	bad := event(client, "bad", "")
 	_, err = client.Import(ctx, []*mixpanel.Event{event(client, "good", "g"), bad}, mixpanel.ImportOptionsRecommend)
@@ -92,9 +105,6 @@ func TestMixpanelGo(t *testing.T) {
 	w.storage("down")
 	if _, err := client.Import(ctx, []*mixpanel.Event{event(client, "a", "i")}, mixpanel.ImportOptionsRecommend); err == nil {
 		t.Error("import while the storage is down: no error")
-	}
-	if err := client.PeopleSet(ctx, []*mixpanel.PeopleProperties{mixpanel.NewPeopleProperties("u", nil)}); err == nil {
-		t.Error("profiles: no error, though they are not kept")
 	}
 	stored(n+4, "after the errors", nil)
 }

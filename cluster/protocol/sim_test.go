@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds     = flag.Uint64("seeds", 300, "how many seeds the simulator plays")
+	seeds     = flag.Uint64("seeds", 200, "how many seeds the simulator plays")
 	firstSeed = flag.Uint64("first", 1, "the first of them")
 	rewrite   = flag.Bool("rewrite", false, "write the golden files anew")
 )
