@@ -214,6 +214,18 @@ func (s *station) settled() bool {
 	return err == nil && len(jobs) == 0
 }
 
+// allHold says whether each of some members knows that all of them hold everything.
+func allHold(all ...*station) bool {
+	for _, s := range all {
+		for _, of := range all {
+			if !s.settled() || s.row(of).Buckets != protocol.Buckets {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func (s *station) create(name string) {
 	s.t.Helper()
 	if _, err := s.member.Change(s.t.Context(), catalog.CreateProject{Name: name}); err != nil {
@@ -358,7 +370,9 @@ func TestCopiesAreFenced(t *testing.T) {
 	mem := vfs.NewMem()
 	first := founded(t, vfs.NewMem(), listen(t))
 	defer first.close()
-	second := first.joins(mem)
+	second, third := first.joins(mem), first.joins(vfs.NewMem())
+	defer third.close()
+	waitFor(t, "all hold everything", func() bool { return allHold(first, second, third) })
 	running := mem.CrashClone(rand.New(rand.NewPCG(1, 1)), 0)
 	var twin *station
 	var err error
@@ -572,7 +586,7 @@ func TestLostBuckets(t *testing.T) {
 	second, third := first.joins(vfs.NewMem()), first.joins(vfs.NewMem())
 	defer second.close()
 	defer third.close()
-	waitFor(t, "all hold everything", func() bool { return first.settled() && first.row(third).Buckets == protocol.Buckets })
+	waitFor(t, "all hold everything", func() bool { return allHold(first, second, third) })
 	if g, err := second.member.LostBuckets(t.Context(), []protocol.Bucket{3, 900}, allBuckets()[:1000]); g != 2 || err != nil {
 		t.Fatal(g, err)
 	}
