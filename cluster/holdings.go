@@ -65,10 +65,7 @@ func appendHoldings(b []byte, all []event.Holding) []byte {
 }
 
 // holdingsReader reads what those wrote.
-type holdingsReader struct {
-	b   []byte
-	bad bool
-}
+type holdingsReader struct{ tableReader }
 
 func newHoldingsReader(b []byte) (*holdingsReader, error) {
 	if len(b) == 0 || b[0] == 0 {
@@ -77,20 +74,10 @@ func newHoldingsReader(b []byte) (*holdingsReader, error) {
 	if b[0] > holdingsVersion {
 		return nil, fmt.Errorf("list of holdings of version %d, this arbor knows %d", b[0], holdingsVersion)
 	}
-	return &holdingsReader{b: b[1:]}, nil
+	return &holdingsReader{tableReader{b: b[1:]}}, nil
 }
 
 func (r *holdingsReader) more() bool { return !r.bad && len(r.b) > 0 }
-
-func (r *holdingsReader) number(most uint64) uint64 {
-	n, w := binary.Uvarint(r.b)
-	if w <= 0 || n > most {
-		r.b, r.bad = nil, true
-		return 0
-	}
-	r.b = r.b[w:]
-	return n
-}
 
 func (r *holdingsReader) word() uint64 {
 	if len(r.b) < 8 {
