@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -10,6 +11,9 @@ import (
 
 	"arbor/engine/exec"
 )
+
+// errArrowNoText: Arrow's texts are UTF-8, all of them.
+var errArrowNoText = fmt.Errorf("%w: text that is not UTF-8; CAST it AS BINARY", errArrowValue)
 
 // arrowColumn makes a column of a record.
 type arrowColumn struct {
@@ -33,7 +37,7 @@ func (c *arrowColumn) appendText(text []byte) error {
 	case c.words == nil:
 		return appendArrowText(c.builder, text)
 	case !utf8.Valid(text):
-		return errArrowValue
+		return errArrowNoText
 	}
 	c.builder.(*array.Int32Builder).Append(c.words.code(string(text)))
 	return nil

@@ -84,7 +84,7 @@ func appendArrowText(to array.Builder, text []byte) (err error) {
 		return err
 	case *array.StringBuilder:
 		if !utf8.Valid(text) {
-			return fmt.Errorf("%w: text that is not UTF-8; CAST it AS BINARY", errArrowValue)
+			return errArrowNoText
 		}
 		to.BinaryBuilder.Append(text)
 	case *array.BinaryBuilder:
