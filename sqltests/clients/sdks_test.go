@@ -3,6 +3,7 @@ package clients
 import (
 	"bytes"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,12 +28,13 @@ type forgetful struct {
 	lost   int
 }
 
-// newForgetful starts a proxy before s. /stored answers what count gives.
-func newForgetful(t *testing.T, s *server.Server, losses []string, count func() int) *forgetful {
+// newForgetful starts a proxy before s. /stored answers what stored gives: the
+// numbers of the events that the server has.
+func newForgetful(t *testing.T, s *server.Server, losses []string, stored func() []int) *forgetful {
 	f := &forgetful{losses: losses}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/stored" {
-			fmt.Fprint(w, count())
+			json.NewEncoder(w).Encode(stored())
 			return
 		}
 		f.pass(t, w, r, s)
@@ -160,12 +162,12 @@ func TestSDKs(t *testing.T) {
 				t.Fatal(err)
 			}
 			token := one(t, db, "SELECT token FROM arbor.projects WHERE name = ?", project)
-			proxy := newForgetful(t, s, c.losses, func() int {
-				var n int
-				if err := db.QueryRow("SELECT COUNT(*) FROM " + project + ".events WHERE event = 'buy'").Scan(&n); err != nil {
+			proxy := newForgetful(t, s, c.losses, func() []int {
+				numbers := []int{}
+				if err := json.Unmarshal([]byte(one(t, db, "SELECT COALESCE(JSON_ARRAYAGG(JSON_EXTRACT(properties, '$.n')), '[]') FROM "+project+".events WHERE event = 'buy'")), &numbers); err != nil {
 					t.Error(err)
 				}
-				return n
+				return numbers
 			})
 			if c.run != nil {
 				c.run(t, proxy.URL, token)

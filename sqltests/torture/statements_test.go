@@ -99,10 +99,13 @@ func roughly(line string) string {
 func nearlyEqual(a, b []string) bool {
 	return slices.EqualFunc(a, b, func(a, b string) bool {
 		return slices.EqualFunc(strings.Split(a, ","), strings.Split(b, ","), func(a, b string) bool {
+			if a == b {
+				return true // and so are two that are infinite
+			}
 			x, err := strconv.ParseFloat(a, 64)
 			y, also := strconv.ParseFloat(b, 64)
 			if err != nil || also != nil || math.IsNaN(x) || math.IsNaN(y) {
-				return a == b || a == "NaN" || b == "NaN"
+				return a == "NaN" || b == "NaN"
 			}
 			return math.Abs(x-y) <= 1e-9*max(math.Abs(x), math.Abs(y), 1e-12)
 		})

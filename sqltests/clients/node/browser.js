@@ -92,19 +92,28 @@ run(async (name, url, token) => {
 });
 
 // kept waits until the SDK will not lose events when their page is left. One that
-// forgets loses what is still on its way; what only was not acknowledged it sends
-// again as the page is left, or at the next visit.
+// forgets loses what is still on its way. Another keeps in the page what was not
+// acknowledged, and sends it again as the page is left, or at the next visit.
 async function kept(page, url, sdk, from, to) {
-  if (sdk.forgets) await settled(url, to);
-  else await page.waitForFunction(`(() => { for (let n = ${from}; n < ${to}; n++) if (!(${sdk.kept})) return false; return true; })()`);
+  await until(url, async (stored) => {
+    for (let n = from; n < to; n++) {
+      if (!stored.includes(n) && (sdk.forgets || !(await page.evaluate(`(() => { const n = ${n}; return ${sdk.kept}; })()`)))) return false;
+    }
+    return true;
+  });
 }
 
 // settled waits until the server has so many events.
 async function settled(url, n) {
-  let got = 0; // the time bounds a failure, not a success
+  await until(url, (stored) => stored.length >= n);
+}
+
+// until waits for what the server has stored to be as done tells.
+async function until(url, done) {
+  let stored = []; // the time bounds a failure, not a success
   for (const end = Date.now() + 120000; Date.now() < end; await new Promise((r) => setTimeout(r, 100))) {
-    got = Number(await (await fetch(url + "/stored")).text());
-    if (got >= n) return;
+    stored = await (await fetch(url + "/stored")).json();
+    if (await done(stored)) return;
   }
-  throw new Error(`${got} events came of ${n}`);
+  throw new Error(`of the events came ${stored}`);
 }
