@@ -140,7 +140,20 @@ func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) 
 			return exec.Vector{}, err
 		}
 		v = v.Between(f.reader.TimeBounds()).At(func(row int) int64 { return times.At(lo + row) })
-	case exec.SourceInsertID, exec.SourceIngestID, exec.SourceProperties:
+	case exec.SourceInsertID:
+		v = v.Costly().Packed(func(from, to int, out []exec.PackedText) error { return f.packedInsertIDs(w, lo+from, lo+to, out) })
+	case exec.SourceIngestID:
+		v = v.Costly().Packed(func(from, to int, out []exec.PackedText) error {
+			for i := range out {
+				id, err := f.reader.IngestID(lo + from + i)
+				if err != nil {
+					return err
+				}
+				out[i] = packedIngestID(id)
+			}
+			return nil
+		})
+	case exec.SourceProperties:
 		v = v.Costly()
 	}
 	return v, nil

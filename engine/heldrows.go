@@ -62,7 +62,20 @@ func (h *heldRows) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi i
 	switch c.Source {
 	case exec.SourceTime:
 		v = v.Between(columns.timeBounds(lo / logChunkRows))
-	case exec.SourceInsertID, exec.SourceIngestID, exec.SourceProperties:
+	case exec.SourceInsertID:
+		v = v.Costly().Packed(func(from, to int, out []exec.PackedText) error {
+			h.packedInsertIDs(lo+from, lo+to, out)
+			return nil
+		})
+	case exec.SourceIngestID:
+		known, _ := columns.known()
+		v = v.Costly().Packed(func(from, to int, out []exec.PackedText) error {
+			for i := range out {
+				out[i] = packedIngestID(known.at(uint32(lo + from + i)).id)
+			}
+			return nil
+		})
+	case exec.SourceProperties:
 		v = v.Costly()
 	}
 	return v, nil

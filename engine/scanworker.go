@@ -5,6 +5,7 @@ import (
 
 	"arbor/engine/event"
 	"arbor/engine/exec"
+	"arbor/engine/indexfile"
 )
 
 // worker makes batches. What it keeps between parts is memory to use again.
@@ -23,6 +24,7 @@ type worker struct {
 	step, collect *exec.BehaviourRows
 	reads         *exec.Rows // the rows at hand, for groups
 	codes         []int32    // of their users
+	keys          []indexfile.InsertKey
 
 	sorter *sorter // takes the rows to sort, if not nil
 

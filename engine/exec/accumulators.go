@@ -28,6 +28,9 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 		}
 		return &valueCounts{g: g, column: a.Args[0]}, nil
 	case AggCountDistinct:
+		if p.Fragment.manyDistinct(a) {
+			return newManyDistincts(p, g, a.Args[0]), nil
+		}
 		return newDistincts(p, g, a.Args), nil
 	case AggSum:
 		if sum := g.sumOf(a.Args[0]); sum != nil {

@@ -15,12 +15,13 @@ import (
 // come, and is the one that one member with all shards would give. For one
 // goroutine, but for its Parts, each of which has its own.
 type Merger struct {
-	plan  *Plan
-	tied  *Fragment // for rows, what the members answer
-	hash  uint64
-	whole *Grouper // nil for rows
-	parts []*Part  // of rows
-	stats ScanStats
+	plan    *Plan
+	tied    *Fragment // for rows, what the members answer
+	hash    uint64
+	version byte
+	whole   *Grouper // nil for rows
+	parts   []*Part  // of rows
+	stats   ScanStats
 }
 
 // NewMerger prepares for a fragment whose members are asked with any Buckets. Of the
@@ -29,7 +30,7 @@ func NewMerger(f *Fragment, o Options) (*Merger, error) {
 	if err := f.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Merger{tied: WithTies(f), hash: partialHash(f)}
+	m := &Merger{tied: WithTies(f), hash: partialHash(f), version: partialVersion(f)}
 	m.plan = &Plan{Fragment: f, maxBytes: o.MaxBytes, domains: make([]*Domain, f.columnCount())}
 	for i := range m.plan.domains {
 		t, _, _ := f.ColumnType(i)
@@ -82,7 +83,7 @@ func (p *Part) add(piece []byte) error {
 	if p.ended {
 		return fmt.Errorf("%w: a piece after the last", ErrPartial)
 	}
-	kind, body, err := pieceOf(piece, p.merger.hash, p.number)
+	kind, body, err := pieceOf(piece, p.merger.version, p.merger.hash, p.number)
 	if err != nil {
 		return err
 	}

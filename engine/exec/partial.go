@@ -38,7 +38,9 @@ import (
 // States add up, piece by piece as partial by partial:
 //
 //	COUNT            of a column: number; of rows: nothing; neither where its sum is
-//	COUNT(DISTINCT)  combinations · a value for each column of each
+//	COUNT(DISTINCT)  combinations · a value for each column of each; of one column
+//	                 that is an insert or ingest id behind that: form, 1 byte · texts ·
+//	                 16 bytes each, for each form, and 0
 //	SUM of doubles   count · millionths, signed · flags, 1 byte: 1 large millionths
 //	                 follow (big), 2 an exact sum
 //	SUM of others    count · 128 bits LE · flag, 1 byte · big if it is 1
@@ -56,7 +58,9 @@ import (
 const (
 	pieceMagic   = "exp"
 	pieceVersion = 1
-	pieceHeader  = len(pieceMagic) + 1 + crc32.Size + 8
+	// manyVersion is of partials with packed texts.
+	manyVersion = 2
+	pieceHeader = len(pieceMagic) + 1 + crc32.Size + 8
 
 	pieceGroups = 1
 	pieceRows   = 2
@@ -85,10 +89,11 @@ var pieceSums = crc32.MakeTable(crc32.Castagnoli)
 
 // PartialWriter makes the pieces of a partial.
 type PartialWriter struct {
-	hash   uint64
-	number uint64
-	yield  func(piece []byte) error
-	out    []byte
+	hash    uint64
+	version byte
+	number  uint64
+	yield   func(piece []byte) error
+	out     []byte
 	// pieceBytes and stateRun are the constants, but in tests.
 	pieceBytes, stateRun int
 }
@@ -96,7 +101,7 @@ type PartialWriter struct {
 // NewPartialWriter is for the partial of a fragment. A piece is valid until yield
 // returns.
 func NewPartialWriter(f *Fragment, yield func(piece []byte) error) *PartialWriter {
-	return &PartialWriter{hash: partialHash(f), yield: yield, pieceBytes: pieceBytes, stateRun: stateRun}
+	return &PartialWriter{hash: partialHash(f), version: partialVersion(f), yield: yield, pieceBytes: pieceBytes, stateRun: stateRun}
 }
 
 // partialHash names the question that a partial answers: which shards are asked is
@@ -107,9 +112,21 @@ func partialHash(f *Fragment) uint64 {
 	return xxh3.Hash(AppendFragment(nil, &whole))
 }
 
+// partialVersion is the version of a fragment's partials.
+func partialVersion(f *Fragment) byte {
+	if f.Group != nil {
+		for i := range f.Group.Aggregates {
+			if f.manyDistinct(&f.Group.Aggregates[i]) {
+				return manyVersion
+			}
+		}
+	}
+	return pieceVersion
+}
+
 // write yields a piece.
 func (w *PartialWriter) write(kind byte, body ...[]byte) error {
-	w.out = append(append(w.out[:0], pieceMagic...), pieceVersion, 0, 0, 0, 0)
+	w.out = append(append(w.out[:0], pieceMagic...), w.version, 0, 0, 0, 0)
 	w.out = binary.LittleEndian.AppendUint64(w.out, w.hash)
 	w.out = binary.AppendUvarint(w.out, w.number)
 	w.out = append(w.out, kind)
@@ -155,17 +172,17 @@ func (s *ScanStats) Add(o ScanStats) {
 }
 
 // pieceOf checks a piece's frame and gives what is in it.
-func pieceOf(piece []byte, hash, number uint64) (kind byte, body []byte, err error) {
+func pieceOf(piece []byte, version byte, hash, number uint64) (kind byte, body []byte, err error) {
 	if len(piece) > MaxPieceBytes || len(piece) < pieceHeader+2 || string(piece[:len(pieceMagic)]) != pieceMagic {
 		return 0, nil, fmt.Errorf("%w: %d bytes that are no piece", ErrPartial, len(piece))
 	}
 	if binary.LittleEndian.Uint32(piece[4:]) != pieceSum(piece) {
 		return 0, nil, fmt.Errorf("%w: the checksum of a piece is wrong", ErrPartial)
 	}
-	if v := piece[len(pieceMagic)]; v > pieceVersion {
-		return 0, nil, fmt.Errorf("%w: a partial of version %d, this arbor knows %d", ErrVersion, v, pieceVersion)
-	} else if v == 0 {
-		return 0, nil, fmt.Errorf("%w: version 0", ErrPartial)
+	if v := piece[len(pieceMagic)]; v > manyVersion {
+		return 0, nil, fmt.Errorf("%w: a partial of version %d, this arbor knows %d", ErrVersion, v, manyVersion)
+	} else if v != version {
+		return 0, nil, fmt.Errorf("%w: version %d of an answer that has %d", ErrPartial, v, version)
 	}
 	if binary.LittleEndian.Uint64(piece[8:]) != hash {
 		return 0, nil, fmt.Errorf("%w: it answers another question", ErrPartial)

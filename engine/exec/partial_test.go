@@ -227,7 +227,7 @@ func TestPartIsWholeOrNothing(t *testing.T) {
 	refused("after a mistake", p.Add(pieces[len(pieces)-1]), ErrPartial)
 	refused("out of turn", part().Add(pieces[1]), ErrPartial)
 	newer := bytes.Clone(pieces[0])
-	newer[3]++
+	newer[3] = manyVersion + 1
 	binary.LittleEndian.PutUint32(newer[4:], pieceSum(newer))
 	refused("newer", part().Add(newer), ErrVersion)
 	for i := range pieces[0] {

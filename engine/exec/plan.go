@@ -18,7 +18,9 @@ type Plan struct {
 	// memos remember the values of computed columns, by the number of their one
 	// argument.
 	memos []memoTable
-	uses  []bool
+	// periods remember those of columns that are the same for periods of a moment.
+	periods []sharedPeriods
+	uses    []bool
 	// said are what leaves over texts say of a domain's values.
 	said map[*Expr]*memoTable
 	// maxBytes is about what a query's groups and domains may take; 0 is no limit.
@@ -58,6 +60,7 @@ func NewPlan(f *Fragment, o Options) (*Plan, error) {
 		p.domains[len(f.Columns)+i] = NewDomain(f.Computed[i].Type)
 	}
 	p.memos = make([]memoTable, len(f.Computed))
+	p.periods = make([]sharedPeriods, len(f.Computed))
 	if len(f.Computed) > 0 && p.functions == nil {
 		return nil, fmt.Errorf("%w: no functions are known here", ErrFunction)
 	}

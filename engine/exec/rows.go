@@ -3,7 +3,6 @@ package exec
 import (
 	"errors"
 	"fmt"
-	"math"
 	"sync/atomic"
 
 	"arbor/catalog"
@@ -25,14 +24,6 @@ type Rows struct {
 	numbers []translation
 	periods []periodMemo
 	tuples  []tupleMemo
-}
-
-// periodMemo is a computed column's values by period.
-type periodMemo struct {
-	known  map[int64]uint32
-	last   int64
-	lastID uint32
-	some   bool
 }
 
 // tupleMemo is a computed column's values by the numbers of several arguments.
@@ -202,58 +193,6 @@ func (r *Rows) computedIDs(k, lo int, out []uint32) error {
 	default:
 		return r.tupleIDs(k, lo, out)
 	}
-}
-
-// periodIDs evaluates once for each period.
-func (r *Rows) periodIDs(k, lo int, out []uint32) error {
-	c := &r.plan.Fragment.Computed[k]
-	v := &r.vectors[c.Args[0]]
-	m := &r.periods[k]
-	if v.ints == nil {
-		return r.rowIDs(k, lo, out)
-	}
-	from, to := int64(math.MaxInt64), int64(math.MinInt64) // the last period's moments
-	for i := range out {
-		if v.valid != nil && v.isNull(lo+i) {
-			id, err := r.evaluatedValue(k, catalog.Null)
-			if err != nil {
-				return err
-			}
-			out[i] = id
-			continue
-		}
-		t := v.ints[lo+i]
-		if t < from || t >= to {
-			p := floorDiv(t, c.Period)
-			if _, err := r.periodID(k, p); err != nil {
-				return err
-			}
-			from, to = p*c.Period, (p+1)*c.Period
-		}
-		out[i] = m.lastID
-	}
-	return nil
-}
-
-// periodID is the value for the moments of a period.
-func (r *Rows) periodID(k int, period int64) (uint32, error) {
-	m := &r.periods[k]
-	if m.some && m.last == period {
-		return m.lastID, nil
-	}
-	id, ok := m.known[period]
-	if !ok {
-		var err error
-		if id, err = r.evaluatedValue(k, catalog.Int(period*r.plan.Fragment.Computed[k].Period)); err != nil {
-			return 0, err
-		}
-		if m.known == nil {
-			m.known = map[int64]uint32{}
-		}
-		m.known[period] = id
-	}
-	m.some, m.last, m.lastID = true, period, id
-	return id, nil
 }
 
 // memoIDs evaluates once for each value of a column.

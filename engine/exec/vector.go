@@ -52,6 +52,7 @@ type Vector struct {
 	base int
 	// dictionary is that of codes that are read later, if it is known.
 	dictionary *Dictionary
+	packed     func(lo, hi int, out []PackedText) error // see Packed
 }
 
 // Dictionary is the distinct values of a column in one place, such as a file. The
@@ -161,7 +162,7 @@ func (v *Vector) need() error {
 	if err != nil {
 		return err
 	}
-	read.bounded, read.least, read.greatest = v.bounded, v.least, v.greatest
+	read.bounded, read.least, read.greatest, read.packed = v.bounded, v.least, v.greatest, v.packed
 	*v = read
 	return nil
 }
@@ -220,6 +221,17 @@ func textKind(t catalog.Type) catalog.Kind {
 // gather is the vector of the rows at positions, in memory of the scratch.
 func (v *Vector) gather(at []int32, s *scratch) Vector {
 	out := Vector{Type: v.Type, Rows: len(at), Dictionary: v.Dictionary, bounded: v.bounded, least: v.least, greatest: v.greatest}
+	if packed := v.packed; packed != nil {
+		out.packed = func(lo, hi int, texts []PackedText) error {
+			for i := lo; i < hi; i++ {
+				row := int(at[i])
+				if err := packed(row, row+1, texts[i-lo:i-lo+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
 	if load := v.load; load != nil {
 		out.costly = v.costly
 		out.load = func() (arrow.Array, error) { return takeAt(load, at) }

@@ -295,6 +295,28 @@ func (r *Reader) InsertKey(i int) (InsertKey, error) {
 	return InsertKeyOf(v.Text), err
 }
 
+// InsertKeys puts the keys of the rows from lo on into keys.
+func (r *Reader) InsertKeys(lo int, keys []InsertKey) error {
+	s, err := r.insertColumn()
+	if err != nil {
+		return err
+	}
+	var last recent
+	for i := range keys {
+		slot, other := s.rest.slot(lo + i)
+		if !other {
+			keys[i] = s.key(lo + i)
+			continue
+		}
+		v, err := s.rest.value(slot, &last)
+		if err != nil {
+			return err
+		}
+		keys[i] = InsertKeyOf(v.Text)
+	}
+	return nil
+}
+
 // InsertID is the insert id of row i; "" if it has none.
 func (r *Reader) InsertID(i int) (string, error) {
 	s, err := r.insertColumn()
