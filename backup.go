@@ -110,7 +110,7 @@ func backUpDirectory(ctx context.Context, o backupOptions) (err error) {
 	defer func() { err = errors.Join(err, closeStores()) }()
 	if who, err := new(clusterOptions).find(o.data); err != nil || who != nil {
 		if who != nil {
-			err = fmt.Errorf("--data %s: it is that of a member of a cluster, which cannot be backed up so", o.data)
+			err = fmt.Errorf("--data %s: it is that of a member of a cluster, and may have less than all of it: start the members, and ask one by --server", o.data)
 		}
 		return err
 	}

@@ -68,11 +68,20 @@ func openStore(ctx context.Context, name string) (*backup.Store, error) {
 }
 
 // keeper makes a member's backups, for the gateway and by itself.
-type keeper struct{ *backup.Keeper }
+type keeper struct {
+	*backup.Keeper
+	member string // in manifests
+}
 
 func newKeeper(m *member, stores []*backup.Store, drillDir string, logger *slog.Logger) keeper {
+	name, source := backupMember, backup.Source(backupSource{m.engine, m.cluster.Tables})
+	var leads func() bool
+	if m.members != nil {
+		name, leads = backup.ClusterMember, m.control.Leads
+		source = clusterSource{m.members, m.control.Current, m.cluster.Catalog, m.cluster.Tables}
+	}
 	o := backup.KeeperOptions{
-		Sources: []backup.Source{backupSource{m.engine, m.cluster.Tables}}, Stores: stores, CreatedBy: version(), Logger: logger, Alarm: m.engine.RaiseAlarm,
+		Sources: []backup.Source{source}, Leads: leads, Stores: stores, CreatedBy: version(), Logger: logger, Alarm: m.engine.RaiseAlarm,
 		StartWork: func(kind string) backup.Work { return m.engine.StartWork(kind) },
 		Settings: func() backup.Settings {
 			c := m.cluster.Catalog()
@@ -90,7 +99,7 @@ func newKeeper(m *member, stores []*backup.Store, drillDir string, logger *slog.
 			}
 			id, _, err := backup.Latest(ctx, stores, time.Time{})
 			if err == nil {
-				_, err = drill(ctx, backup.RestoreOptions{Stores: stores, ID: id, Member: backupMember, Rate: m.cluster.Catalog().BackupRate()}, drillDir)
+				_, err = drill(ctx, backup.RestoreOptions{Stores: stores, ID: id, Member: name, Rate: m.cluster.Catalog().BackupRate()}, drillDir)
 			}
 			if err != nil {
 				return err
@@ -98,7 +107,7 @@ func newKeeper(m *member, stores []*backup.Store, drillDir string, logger *slog.
 			return os.WriteFile(done, []byte(id+"\n"), 0o600)
 		}
 	}
-	return keeper{backup.NewKeeper(o)}
+	return keeper{backup.NewKeeper(o), name}
 }
 
 // drilledFile, in the directory of drills, has the backup that was last found right; its
@@ -149,7 +158,7 @@ func (k keeper) Copies(ctx context.Context, shards []catalog.ShardKey) map[catal
 	}
 	copies := map[catalog.ShardKey][]gateway.Copy{}
 	for _, s := range k.Stores {
-		found, err := s.NewestOf(ctx, backupMember, ids)
+		found, err := s.NewestOf(ctx, k.member, ids)
 		if err != nil {
 			k.Logger.Warn("look for copies", "store", s.Name, "error", err)
 		}

@@ -22,8 +22,8 @@ type backupSource struct {
 	tables func() *tables.State
 }
 
-// Cut takes hold of what the engine has stored now.
-func (s backupSource) Cut(ctx context.Context) (*backup.Cut, error) {
+// Cuts takes hold of what the engine has stored now.
+func (s backupSource) Cuts(ctx context.Context, _ *backup.Manifest) ([]*backup.Cut, error) {
 	c, err := s.engine.Cut(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (s backupSource) Cut(ctx context.Context) (*backup.Cut, error) {
 	for _, d := range c.Damaged {
 		out.Damaged = append(out.Damaged, backup.Damage{ShardID: shardID(d.Key), Reason: d.Reason})
 	}
-	return out, nil
+	return []*backup.Cut{out}, nil
 }
 
 func cutFile(f *engine.CutFile, immutable bool) backup.CutFile {

@@ -153,12 +153,12 @@ func listBackups(ctx context.Context, o restoreOptions) (err error) {
 				err = errors.Join(err, e)
 				continue
 			}
-			for i := range m.Members {
+			for _, part := range m.Parts() {
 				state := "whole"
-				if n := len(m.Members[i].Damaged); n > 0 {
+				if n := len(part.Damaged); n > 0 {
 					state = fmt.Sprintf("%d shards damaged", n)
 				}
-				fmt.Printf("%s\t%s\t%s\t%s\t%d shards\t%s\n", s.Name, id, m.Members[i].Name, humanize.IBytes(uint64(m.Members[i].Bytes())), len(m.Members[i].Shards), state)
+				fmt.Printf("%s\t%s\t%s\t%s\t%d shards\t%s\n", s.Name, id, part.Name, humanize.IBytes(uint64(part.Bytes())), len(part.Shards), state)
 			}
 		}
 	}

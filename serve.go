@@ -293,9 +293,6 @@ func openMember(ctx context.Context, o serveOptions, who *membership, p ports, f
 	if who == nil {
 		return openAlone(ctx, o, logger)
 	}
-	if len(o.backupTo) > 0 {
-		return nil, errors.New("--backup-to: a member of a cluster cannot make backups; leave the flag out")
-	}
 	return openClustered(ctx, o, who, p.address(p.mysql), p.address(p.http), fail, logger)
 }
 

@@ -133,18 +133,22 @@ func (r *run) describe(ctx context.Context) (m *Manifest, release func(), err er
 			c.Release()
 		}
 	}
+	m = &Manifest{Version: 1, CreatedBy: r.o.CreatedBy}
+	last := r.last(ctx, m)
 	for _, s := range r.o.Sources {
-		c, err := s.Cut(ctx)
+		more, err := s.Cuts(ctx, last)
 		if err != nil {
 			return nil, release, err
 		}
-		cuts = append(cuts, c)
+		cuts = append(cuts, more...)
 	}
-	m = &Manifest{Version: Version, CreatedBy: r.o.CreatedBy}
-	known := r.known(ctx, m)
+	known := knownFiles(last)
 	for _, c := range cuts {
 		if m.At.IsZero() || c.At.Before(m.At) {
 			m.At = c.At
+		}
+		if c.Cluster {
+			m.Cluster, m.Version = true, versionCluster
 		}
 	}
 	m.At = m.At.UTC().Truncate(time.Microsecond)
@@ -164,15 +168,22 @@ func (r *run) describe(ctx context.Context) (m *Manifest, release func(), err er
 	return m, release, nil
 }
 
-// known are the files of the last backup, by member and path, whose hashes need
-// not be reckoned again. Without one all are.
-func (r *run) known(ctx context.Context, m *Manifest) map[string]map[string]File {
+// last is the newest backup, whose hashes need not be reckoned again; nil without one.
+func (r *run) last(ctx context.Context, m *Manifest) *Manifest {
 	id, last, err := Latest(ctx, r.o.Stores, time.Time{})
 	if err != nil && !errors.Is(err, ErrPassed) {
 		return nil
 	}
 	m.Previous = id
+	return last
+}
+
+// knownFiles are the files of a backup by member and path.
+func knownFiles(last *Manifest) map[string]map[string]File {
 	known := map[string]map[string]File{}
+	if last == nil {
+		return known
+	}
 	for i := range last.Members {
 		files := map[string]File{}
 		for _, f := range last.Members[i].Files() {
@@ -233,6 +244,11 @@ func (r *run) file(ctx context.Context, c *CutFile, known map[string]File) (File
 	f := c.File
 	if old, ok := known[f.Path]; ok && c.Immutable && old.Size == f.Size && old.Rows == f.Rows && old.Digest == f.Digest {
 		f.Hash = old.Hash
+	} else if c.Sum != nil {
+		var err error
+		if f.Hash, err = c.Sum(ctx); err != nil {
+			return f, fmt.Errorf("%s: %w", f.Path, err)
+		}
 	} else {
 		if c.Check != nil {
 			if err := c.Check(ctx); err != nil {

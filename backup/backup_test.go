@@ -144,6 +144,40 @@ func TestSeveralMembers(t *testing.T) {
 	mustHold(t, fs, two)
 }
 
+// TestCluster: what the members of a cluster gave is restored together, each shard from
+// the one that has it, and the log begins behind all of theirs.
+func TestCluster(t *testing.T) {
+	a, one, two := newS3(t, nil), newFakeMember("one"), newFakeMember("two")
+	all := &fakeMember{catalog: one.catalog, shards: map[ShardID]map[string]string{}, log: map[string]string{"log/000000000009.log": ""}}
+	for i, m := range []*fakeMember{one, two} {
+		m.cluster, m.log = true, map[string]string{fmt.Sprintf("log/%012d.log", 9-i): ""}
+		for id, files := range m.shards {
+			if (id.Day == "2026-01-14") != (m == one) {
+				delete(m.shards, id)
+				continue
+			}
+			all.shards[id] = files
+		}
+	}
+	res, err := Run(testContext, Options{Sources: []Source{one, two}, Stores: []*Store{a.Store}})
+	if err != nil || res.Manifest.Version != 2 {
+		t.Fatal(err, res.Manifest)
+	}
+	fs := vfs.NewMem()
+	restored, err := Restore(testContext, restoreOptions(fs, res.ID, a.Store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, fs, all)
+	if restored.Member.Name != ClusterMember || len(restored.Member.Shards) != 3 {
+		t.Errorf("restored %s with %d shards", restored.Member.Name, len(restored.Member.Shards))
+	}
+	found, err := a.NewestOf(testContext, ClusterMember, []ShardID{{Project: 1, Day: "2026-01-14"}, {Project: 1, Day: "2026-01-15"}})
+	if err != nil || len(found) != 2 {
+		t.Errorf("%d shards are found, %v", len(found), err)
+	}
+}
+
 // TestStoreDown: a store that is down for a while does not keep the other from its
 // backups, is named, and gets everything afterwards.
 func TestStoreDown(t *testing.T) {
@@ -322,9 +356,9 @@ func TestDamagedShard(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), id.String()) || res.Stores[0].Err != nil || res.Manifest.Complete() {
 		t.Fatalf("backup of a damaged shard: %v", err)
 	}
-	whole, _ := newFakeMember("one").Cut(testContext)
+	whole, _ := newFakeMember("one").Cuts(testContext, nil)
 	var all []ShardID
-	for _, s := range whole.Shards {
+	for _, s := range whole[0].Shards {
 		all = append(all, s.ShardID)
 	}
 	found, err := a.NewestOf(testContext, "one", all)

@@ -127,6 +127,7 @@ type fakeMember struct {
 	shards  map[ShardID]map[string]string // files by path
 	log     map[string]string
 	damaged []Damage
+	cluster bool
 	checked int
 	// spoilt makes the content of a file differ from what was hashed.
 	held int
@@ -146,9 +147,9 @@ func newFakeMember(name string) *fakeMember {
 	return m
 }
 
-func (m *fakeMember) Cut(context.Context) (*Cut, error) {
+func (m *fakeMember) Cuts(context.Context, *Manifest) ([]*Cut, error) {
 	m.held++
-	c := &Cut{Member: m.name, At: m.at, Catalog: []byte(m.catalog), CatalogVersion: 3, Damaged: m.damaged, Release: func() { m.held-- }}
+	c := &Cut{Member: m.name, At: m.at, Catalog: []byte(m.catalog), CatalogVersion: 3, Damaged: m.damaged, Cluster: m.cluster, Release: func() { m.held-- }}
 	for id, files := range m.shards {
 		s := CutShard{ShardID: id, Reckon: func(context.Context) (Total, error) {
 			return Total{Records: uint64(len(files)), Visible: int64(len(files)), Digest: id.String()}, nil
@@ -161,7 +162,7 @@ func (m *fakeMember) Cut(context.Context) (*Cut, error) {
 	for path, content := range m.log {
 		c.Log = append(c.Log, m.file(path, content, false))
 	}
-	return c, nil
+	return []*Cut{c}, nil
 }
 
 var errSpoilt = errors.New("spoilt")

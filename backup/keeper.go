@@ -69,9 +69,12 @@ type keptStore struct {
 
 // KeeperOptions say what a Keeper works with.
 type KeeperOptions struct {
-	Sources   []Source
-	Stores    []*Store
-	Settings  func() Settings
+	Sources  []Source
+	Stores   []*Store
+	Settings func() Settings
+	// Leads says whether this server is the one of several that makes backups by itself;
+	// nil is always. Another one does when a backup is overdue by leaderLate.
+	Leads     func() bool
 	StartWork func(kind string) Work
 	Alarm     func(kind, subject, message string)
 	// Drill restores the newest backup somewhere and compares; nil is never. Drilled is
@@ -84,6 +87,10 @@ type KeeperOptions struct {
 
 // AlarmBackup is the kind of alarms that a Keeper raises.
 const AlarmBackup = "backup"
+
+// leaderLate is how long one of several servers waits for the backup of the one that
+// leads, before it makes it.
+const leaderLate = time.Hour
 
 // lookEvery is how often a Keeper looks whether something is due.
 const lookEvery = time.Minute
@@ -123,11 +130,34 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 }
 
+// hear reads from the stores which backups others have made meanwhile.
+func (k *Keeper) hear(ctx context.Context) {
+	for i, s := range k.Stores {
+		ids, err := s.Manifests(ctx)
+		if err != nil || len(ids) == 0 {
+			continue
+		}
+		_, at, _ := idOfKey(manifestKey(ids[len(ids)-1]))
+		k.mu.Lock()
+		if known := &k.stores[i]; at.After(known.succeeded) {
+			known.succeeded, known.failing, known.tried = at, false, tries{}
+		}
+		k.mu.Unlock()
+	}
+}
+
 // due does what is due.
 func (k *Keeper) due(ctx context.Context) error {
 	s, now := k.Settings(), time.Now()
 	var err error
-	if waiting := k.waiting(now, s.Every); len(waiting) > 0 {
+	every := s.Every
+	if k.Leads != nil && every > 0 {
+		k.hear(ctx)
+		if !k.Leads() {
+			every += leaderLate
+		}
+	}
+	if waiting := k.waiting(now, every); len(waiting) > 0 {
 		_, err = k.backup(ctx, waiting)
 	}
 	k.mu.Lock()

@@ -26,8 +26,16 @@ var (
 	ErrNoManifest = errors.New("there is no such backup")
 )
 
-// Version is that of the manifests we write, and the newest that we read.
-const Version = 1
+// Version is the newest of the manifests that we read. Version 2 is of clusters; a
+// manifest of anything else has version 1 still.
+const (
+	Version        = 2
+	versionCluster = 2
+)
+
+// ClusterMember is the name under which all members of a cluster are one: what each of
+// them gave is restored together.
+const ClusterMember = "cluster"
 
 // Where objects are in a bucket.
 const (
@@ -49,7 +57,10 @@ type Manifest struct {
 	// KeepUntil is when the backup may be forgotten.
 	KeepUntil time.Time `json:"keep_until"`
 	CreatedBy string    `json:"created_by,omitempty"`
-	Members   []Member  `json:"members"`
+	// Cluster says that the members are those of one cluster, and each shard is of one
+	// of them.
+	Cluster bool     `json:"cluster,omitempty"`
+	Members []Member `json:"members"`
 }
 
 // Member is what one member held at its cut.
@@ -142,8 +153,12 @@ func (m *Member) Bytes() (n int64) {
 	return n
 }
 
-// Member finds a member by name; the only one has any name that is empty.
+// Member finds a member by name; the only one has any name that is empty. Those of a
+// cluster are not told apart.
 func (m *Manifest) Member(name string) (*Member, error) {
+	if m.Cluster && (name == "" || name == ClusterMember) {
+		return m.whole(), nil
+	}
 	var names []string
 	for i := range m.Members {
 		if m.Members[i].Name == name || name == "" && len(m.Members) == 1 {
@@ -152,6 +167,36 @@ func (m *Manifest) Member(name string) (*Member, error) {
 		names = append(names, m.Members[i].Name)
 	}
 	return nil, fmt.Errorf("the backup is of the members %s: name one of them", strings.Join(names, ", "))
+}
+
+// Parts are what can be restored from the backup: each member, or all of a cluster.
+func (m *Manifest) Parts() (parts []*Member) {
+	if m.Cluster {
+		return []*Member{m.whole()}
+	}
+	for i := range m.Members {
+		parts = append(parts, &m.Members[i])
+	}
+	return parts
+}
+
+// whole is what all members of a cluster gave, as one member's. The log of each is an
+// empty segment, of which the last one is behind all that any file was made of.
+func (m *Manifest) whole() *Member {
+	w := &Member{Name: ClusterMember, At: m.At}
+	for i := range m.Members {
+		part := &m.Members[i]
+		if i == 0 || part.CatalogVersion > w.CatalogVersion {
+			w.Catalog, w.CatalogVersion, w.Tables = part.Catalog, part.CatalogVersion, part.Tables
+		}
+		w.Shards, w.Damaged = append(w.Shards, part.Shards...), append(w.Damaged, part.Damaged...)
+		for _, f := range part.Log {
+			if len(w.Log) == 0 || f.Path > w.Log[0].Path {
+				w.Log = []File{f}
+			}
+		}
+	}
+	return w
 }
 
 const momentLayout = "20060102T150405.000000Z"

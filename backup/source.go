@@ -6,16 +6,20 @@ import (
 	"time"
 )
 
-// Source is a member that can be copied.
+// Source is a member, or a cluster, that can be copied.
 type Source interface {
-	// Cut takes hold of what the member has stored at one moment. Writing goes on
-	// beside it. A cluster's member gives the shards that it is to copy.
-	Cut(ctx context.Context) (*Cut, error)
+	// Cuts takes hold of what is stored at one moment, member by member. Writing goes
+	// on beside it. Of a cluster each shard is given by one member, and by the one that
+	// the last backup has it from, where that is possible: it has the same files.
+	Cuts(ctx context.Context, last *Manifest) ([]*Cut, error)
 }
 
 // Cut is what a member has stored at one moment. It can be read until Release.
 type Cut struct {
-	Member         string
+	Member string
+	// Cluster says that it is of a member of a cluster, of which all members' cuts are
+	// one whole.
+	Cluster        bool
 	At             time.Time
 	Catalog        []byte
 	CatalogVersion uint64
@@ -45,4 +49,7 @@ type CutFile struct {
 	Content   func() io.Reader
 	// Check holds the content against its own checksums.
 	Check func(ctx context.Context) error
+	// Sum, if it is there, does that and gives the SHA-256 besides, beside the content
+	// rather than here.
+	Sum func(ctx context.Context) (hash string, err error)
 }

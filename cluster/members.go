@@ -29,6 +29,9 @@ type Engine interface {
 	// a hash of the names of a shard's batches, and what is said is of exactly those.
 	Holdings(ctx context.Context, which func(k catalog.ShardKey, batches uint64) bool) ([]event.Holding, error)
 
+	// CutFiles takes hold of all that was acknowledged of some slots, as files.
+	CutFiles(ctx context.Context, which func(catalog.Slot) bool) (*event.FileCut, error)
+
 	// RaiseShardAlarm adds a row to the table of alarms, once for a subject.
 	RaiseShardAlarm(kind string, shard catalog.ShardKey, subject, message string)
 }
@@ -79,6 +82,7 @@ type Members struct {
 	driver *replication.Driver
 	peers  atomic.Pointer[Peers]
 
+	cuts      heldCuts
 	comparing sync.WaitGroup
 	stop      context.CancelFunc // ends what compares; it is set once, by OpenMembers
 	ctx       context.Context
@@ -129,7 +133,9 @@ func (m *Members) Status() replication.Status { return m.driver.Status() }
 func (m *Members) Close() error {
 	m.stop()
 	m.comparing.Wait()
-	return m.driver.Close()
+	err := m.driver.Close()
+	m.cuts.close()
+	return err
 }
 
 // The calls of members.
@@ -138,11 +144,12 @@ const (
 	callIndex    = "events.index"
 	callCheck    = "events.check"
 	callCompare  = "events.compare"
+	callCut      = "events.cut"
 )
 
 // Calls are what this member answers to others.
 func (m *Members) Calls() map[string]peer.Call {
-	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare}
+	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut}
 }
 
 // Streams are what this member answers to others in pieces.

@@ -25,11 +25,14 @@ import (
 //	2  records, each with its length before it; the answer is how many of their events
 //	   are hidden as duplicates, a uvarint
 //	3  the name of a table of Describe; the answer is its rows, as tables
+//	4  1 if damage is to be an error, or 0; the answer is a cut of the buckets' files,
+//	   which the member keeps for who asked
 const (
 	planVersion    = 1
 	planFragment   = 1
 	planDuplicates = 2
 	planDescribe   = 3
+	planCut        = 4
 )
 
 // errPlan: a plan cannot be read.
@@ -66,6 +69,11 @@ func (m *Members) Scan(ctx context.Context, buckets []protocol.Bucket, plan []by
 		return m.countDuplicates(ctx, mine, body, send)
 	case planDescribe:
 		return m.describeBuckets(ctx, mine, string(body), send)
+	case planCut:
+		if len(body) != 1 {
+			return fmt.Errorf("%w: a cut with %d bytes", errPlan, len(body))
+		}
+		return m.cutBuckets(ctx, mine, body[0] == 1, send)
 	}
 	return fmt.Errorf("%w: kind %d", errPlan, plan[1])
 }

@@ -32,17 +32,11 @@ type Cut struct {
 	Log []*CutFile
 	// Damaged are the shards that cannot be read whole. Of those only what is
 	// logged is in the cut.
-	Damaged []DamagedShard
+	Damaged []event.DamagedShard
 
 	engine *Engine
 	leave  func()
 	unpin  sync.Once
-}
-
-// DamagedShard says why a shard is not in a cut.
-type DamagedShard struct {
-	Key    catalog.ShardKey
-	Reason string
 }
 
 // CutShard is a shard at the moment of a cut.
@@ -128,7 +122,7 @@ func (c *Cut) holdShard(s *shard) *CutShard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
-		c.Damaged = append(c.Damaged, DamagedShard{s.key, s.broken.Error()})
+		c.Damaged = append(c.Damaged, event.DamagedShard{Key: s.key, Reason: s.broken.Error()})
 		return nil
 	}
 	held := &CutShard{Key: s.key, cut: c, upTo: s.cut, shard: s}

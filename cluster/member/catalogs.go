@@ -58,6 +58,32 @@ func (m *Member) Change(ctx context.Context, change catalog.Change) (*catalog.Ca
 	return s.Catalog, nil
 }
 
+// Current waits until this member has all changes of catalog and tables that were
+// acknowledged before, as far as who leads knows.
+func (m *Member) Current(ctx context.Context) error {
+	group, err := m.ready()
+	if err != nil {
+		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyWithin)
+	defer cancel()
+	leader, known := group.Leader()
+	if !known {
+		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, consensus.ErrNoLeader)
+	}
+	if leader == m.identity.id {
+		return nil
+	}
+	applied, err := m.askApplied(ctx, leader)
+	if err == nil {
+		err = group.Wait(ctx, func(s *consensus.State) bool { return s.Version >= applied })
+	}
+	if err != nil {
+		return fmt.Errorf("catch up with the member that leads: %w", err)
+	}
+	return nil
+}
+
 // Tables are the mutable tables in force on this member.
 func (m *Member) Tables() *tables.State {
 	if s := m.state(); s != nil && s.Tables != nil {

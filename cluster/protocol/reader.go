@@ -31,6 +31,7 @@ type query struct {
 	id       uint64
 	plan     []byte
 	progress Moment
+	near     func(Bucket) (MemberID, bool) // nil for a query without
 	buckets  []*asked
 	attempts []*attempt
 	parts    []part
@@ -72,17 +73,7 @@ func NewReader(process dot.Stream, configs *Configs, prefer func(MemberID) int) 
 // Query asks a plan over buckets, each given once. Answered with this id has the
 // parts.
 func (r *Reader) Query(e *Effects, now Moment, id uint64, plan []byte, buckets []Bucket) {
-	if r.queries[id] != nil {
-		e.Answered = append(e.Answered, Answered{ID: id, Err: ErrBusy})
-		return
-	}
-	q := &query{id: id, plan: plan, progress: now}
-	for _, b := range buckets {
-		q.buckets = append(q.buckets, &asked{bucket: b, tried: map[Replica]bool{}, replies: map[Replica]dot.Set{}})
-	}
-	r.queries[id] = q
-	r.ask(e, now, q, q.buckets)
-	r.finish(e, q)
+	r.QueryNear(e, now, id, plan, buckets, nil)
 }
 
 // Cancel forgets a query.
@@ -138,7 +129,7 @@ func (r *Reader) Sets(e *Effects, now Moment, m *SetsReply) {
 	for i := range m.Sets {
 		s := &m.Sets[i]
 		a := q.find(s.Bucket)
-		if a == nil || a.done || a.ready {
+		if a == nil || a.done || a.ready && (q.near == nil || a.running > 0) {
 			continue
 		}
 		if r.configs.Get(a.bucket).Epoch > a.config.Epoch {
@@ -181,7 +172,7 @@ func (q *query) find(b Bucket) *asked {
 // or done, so that a member gets one scan over all its buckets.
 func (r *Reader) start(e *Effects, now Moment, q *query) {
 	for _, a := range q.buckets {
-		if !a.ready && !a.done {
+		if !a.done && (!a.ready || q.awaits(a, now)) {
 			return
 		}
 	}
@@ -198,7 +189,10 @@ func (r *Reader) scan(e *Effects, now Moment, q *query, which func(*asked) bool)
 		if !which(a) {
 			continue
 		}
-		to, ok := r.best(a)
+		to, ok := q.nearest(a)
+		if !ok {
+			to, ok = r.best(a)
+		}
 		if !ok {
 			if a.running == 0 && now-a.sent >= setsAgainAfter {
 				again = append(again, a)

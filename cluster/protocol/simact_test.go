@@ -133,7 +133,7 @@ func (w *world) query(n *node) (id uint64) {
 	w.calls++
 	id = w.calls
 	w.queries[id] = q
-	n.do(func(e *Effects) { n.reader.Query(e, n.moment(), id, nil, q.buckets) })
+	n.do(func(e *Effects) { n.reader.QueryNear(e, n.moment(), id, nil, q.buckets, n.near(id)) })
 	return id
 }
 

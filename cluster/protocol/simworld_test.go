@@ -169,6 +169,20 @@ type node struct {
 	indexes map[Bucket]bool
 }
 
+// near has every fourth query go to one replica of each bucket, whoever lacks least.
+func (n *node) near(query uint64) func(Bucket) (MemberID, bool) {
+	if query%4 != 0 {
+		return nil
+	}
+	return func(b Bucket) (MemberID, bool) {
+		at := (query/4 + uint64(b)) % uint64(len(n.w.nodes)+1)
+		if at == uint64(len(n.w.nodes)) {
+			return MemberID{}, false
+		}
+		return n.w.nodes[at].id, true
+	}
+}
+
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), bug: planted, mover: NewMover(),

@@ -66,6 +66,12 @@ type attempt struct {
 //     or all of them failed; the error names them;
 //   - what newPart, Add or every replica said; ErrBroken, ErrClosed, or that of ctx.
 func (d *Driver) Query(ctx context.Context, plan []byte, buckets []protocol.Bucket, newPart func() (Part, error)) ([]Part, error) {
+	return d.QueryNear(ctx, plan, buckets, nil, newPart)
+}
+
+// QueryNear is Query by the replicas that near names, where they can answer; it is
+// called under a lock.
+func (d *Driver) QueryNear(ctx context.Context, plan []byte, buckets []protocol.Bucket, near func(protocol.Bucket) (protocol.MemberID, bool), newPart func() (Part, error)) ([]Part, error) {
 	q := &question{newPart: newPart, done: make(chan answer, 1)}
 	q.ctx, q.cancel = context.WithCancel(ctx)
 	defer q.cancel()
@@ -77,7 +83,7 @@ func (d *Driver) Query(ctx context.Context, plan []byte, buckets []protocol.Buck
 			q.end(nil, d.broken)
 			return
 		}
-		d.reader.Query(e, now, q.id, plan, buckets)
+		d.reader.QueryNear(e, now, q.id, plan, buckets, near)
 	})
 	var a answer
 	select {

@@ -26,6 +26,8 @@ type GroupOptions struct {
 	Slots uint16
 	// Far has every question go to another member, if one can answer it.
 	Far bool
+	// Engine is between the members and their engines, if tests want to harm one.
+	Engine func(id protocol.MemberID, e *engine.Engine) cluster.Engine
 	// Lines is between the members and the network, if tests want to cut it.
 	Lines func(from protocol.MemberID, p cluster.Peers) cluster.Peers
 }
@@ -118,6 +120,9 @@ func (m *GroupMember) Open(t testing.TB) {
 		Synced:  func(s protocol.Synced) { g.mu.Lock(); defer g.mu.Unlock(); g.mover.Synced(s) },
 		Broken:  func(err error) { m.Broken.Store(&err) },
 		Present: func() (all []protocol.MemberID) { return g.IDs() },
+	}
+	if g.o.Engine != nil {
+		o.Engine = g.o.Engine(m.ID, m.Engine)
 	}
 	if g.o.Far {
 		o.Prefer = func(id protocol.MemberID) int {

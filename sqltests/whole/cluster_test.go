@@ -57,8 +57,8 @@ func members(t *testing.T) (all []*server.Server) {
 	return join(t, server.Start(t, "--peer", seed), seed)
 }
 
-// join has two more members join the first, which listens at the seed.
-func join(t *testing.T, first *server.Server, seed string) (all []*server.Server) {
+// join has two more members, with these flags, join the first, which listens at the seed.
+func join(t *testing.T, first *server.Server, seed string, flags ...string) (all []*server.Server) {
 	t.Helper()
 	all = append(all, first)
 	for range 2 {
@@ -66,7 +66,7 @@ func join(t *testing.T, first *server.Server, seed string) (all []*server.Server
 		if err != nil {
 			t.Fatal(token, err)
 		}
-		all = append(all, server.Start(t, "--peer", freeAddress(t), "--join", seed, "--token", strings.TrimSpace(token)))
+		all = append(all, server.Start(t, append([]string{"--peer", freeAddress(t), "--join", seed, "--token", strings.TrimSpace(token)}, flags...)...))
 	}
 	eventually(t, all[0], "SELECT COUNT(*) FROM arbor.replicas WHERE state = 'settled'", "3072")
 	eventually(t, all[2], "SELECT COUNT(*) FROM arbor.members WHERE alive AND buckets = 1024", "3")
