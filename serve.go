@@ -49,6 +49,7 @@ type serveOptions struct {
 	maxConnections    int
 	backupTo          []string
 	drillDir          string
+	exportDir         string
 	// manual leaves indexing to whoever opens the member.
 	manual bool
 	// replica says that the directory is a cluster member's, or is about to be.
@@ -91,6 +92,7 @@ acknowledged is on disk in any case.`,
 	f.StringVar(&o.edgeKey, "edge-key", "", "`file` with the key that is shared with the siphon in front, whose stamps are then taken")
 	f.StringSliceVar(&o.backupTo, "backup-to", nil, "`URL` of a store that gets backups: s3://, gs://, azblob:// or file://; repeat it for several")
 	f.StringVar(&o.drillDir, "drill-dir", "", "`directory` in which backups are restored and compared now and then; it needs as much room as the data")
+	f.StringVar(&o.exportDir, "export-dir", "", "`directory` that CALL arbor.export and SELECT … INTO OUTFILE write into; without it they are refused")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "MySQL connections at once")
 	o.cluster.flags(f)
 	return cmd
@@ -143,6 +145,12 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 		k := newKeeper(member, stores, o.drillDir, logger)
 		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper
 	}
+	exports, closeExports, err := openExports(o.exportDir, member)
+	if err != nil {
+		return errors.Join(err, member.Close())
+	}
+	defer func() { err = errors.Join(err, closeExports()) }()
+	options.Exports = exports
 	g := gateway.New(options)
 	logger.Info("serving", append([]any{"version", version(), "data", o.data, "mysql", ports.address(ports.mysql), "http", ports.address(ports.http),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond)}, member.says(who)...)...)

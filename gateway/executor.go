@@ -45,6 +45,12 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	if err := x.refuse(ctx, n); err != nil {
 		return nil, err
 	}
+	if into, ok := n.(*plan.Into); ok && into.Outfile != "" {
+		if g, ok := x.change.(*Gateway); ok { // before anything else, so that the rows may come by column
+			return g.outfile(ctx, x.main, into, row)
+		}
+		return nil, errNoExports
+	}
 	if moments, err := withNumberMoments(ctx, n); err != nil || moments != nil {
 		if err != nil {
 			return nil, err

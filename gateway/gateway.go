@@ -50,6 +50,7 @@ type Gateway struct {
 	stockGroups bool
 	edgeKey     []byte
 	keeper      Keeper
+	exports     Exports
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -71,6 +72,8 @@ type Options struct {
 	EdgeKey []byte
 	// Keeper keeps copies of what is stored elsewhere; nil if nobody does.
 	Keeper Keeper
+	// Exports is where rows are written as files; nil if nowhere.
+	Exports Exports
 	// Collectors add to /metrics.
 	Collectors []prometheus.Collector
 	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
@@ -90,7 +93,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, keeper: o.Keeper}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, keeper: o.Keeper, exports: o.Exports}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.changing = make(chan struct{}, 1)

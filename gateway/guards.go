@@ -20,9 +20,7 @@ func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 	case *plan.Set:
 		return x.refuseSet(ctx, n)
 	case *plan.Into:
-		if n.Outfile != "" || n.Dumpfile != "" {
-			return notSupported("SELECT … INTO OUTFILE writes on the server, which it may not; let the client write the result")
-		}
+		return refuseOutfile(n)
 	case *plan.LoadData:
 		if !n.Local {
 			return notSupported("LOAD DATA INFILE reads on the server, which it may not; use LOAD DATA LOCAL INFILE")

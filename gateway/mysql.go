@@ -110,6 +110,12 @@ func (g *Gateway) ServeMySQL(ctx context.Context, o MySQLOptions) error {
 		g.logger.Warn("fewer MySQL connections than asked for: the process may have too few files open", "connections", most, "asked", o.MaxConnections)
 		o.MaxConnections = most
 	}
+	if g.exports != nil {
+		if err := sql.SystemVariables.AssignValues(map[string]any{"secure_file_priv": g.exports.Root()}); err != nil {
+			o.Listener.Close()
+			return err
+		}
+	}
 	o.Listener = g.pipes.join(o.Listener)
 	e, err := newSQLEngine(sqlEngineOptions{
 		Provider: g.newProvider(), Parser: g.parserOverride(), Builder: g, Grants: g, Logger: g.logger,

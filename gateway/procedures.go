@@ -69,6 +69,12 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
 		{"erase_user", "project, distinct_id", "remove all events of a user that were taken in until now, for good, keep them from coming back, and certify it",
 			sql.PrivilegeType_Drop, erasureSchema, g.callEraseUser},
+		{"export", "project, name", "write the project's events, each once, as Parquet files in a new directory of that name",
+			sql.PrivilegeType_Select, exportSchema, func(ctx *sql.Context, project, name string) (sql.RowIter, error) {
+				return g.callExport(ctx, project, name, "")
+			}},
+		{"export", "project, name, options", "the same with options, such as 'FORMAT=arrow SINCE=monday FROM=2026-01-01 TO=2026-01-31'; with SINCE only what the export of that name did not hold, and a list of what is gone; needs FILE, too",
+			sql.PrivilegeType_Select, exportSchema, g.callExport},
 		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
 			sql.PrivilegeType_Super, backupSchema, g.callBackup},
 	}, g.clusterProcedures()...)
