@@ -27,6 +27,8 @@ type Stack struct {
 	Engine  *engine.Engine
 	Cluster *cluster.Cluster
 	Gateway *gateway.Gateway
+	// Exports is where rows are written as files, from the next Open on.
+	Exports gateway.Exports
 
 	metadata *cluster.Metadata
 	handler  http.Handler
@@ -65,7 +67,7 @@ func (s *Stack) Open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Cluster = cluster.New(metadata, s.Engine)
-	s.Gateway = gateway.New(gateway.Options{Cluster: s.Cluster, Logger: s.log, Now: s.Now})
+	s.Gateway = gateway.New(gateway.Options{Cluster: s.Cluster, Logger: s.log, Now: s.Now, Exports: s.Exports})
 	s.handler = s.Gateway.HTTPHandler()
 }
 
