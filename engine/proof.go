@@ -106,10 +106,13 @@ type prover struct {
 	// it, the lower the row.
 	keys        []uint64
 	once, twice exec.Bitmap // scratch
+
+	head, properties []byte // scratch: the canonical bytes of a row
 }
 
 func (p *prover) read(ctx context.Context, j *job) error {
 	var row, last indexfile.Row
+	encoder := p.cursor.Encoder(event.AppendCanonicalProperty)
 	for i := range p.reader.Rows() {
 		if i%pieceRows == 0 {
 			if err := ctx.Err(); err != nil {
@@ -117,14 +120,16 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			}
 			j.done.Add(int64(min(pieceRows, p.reader.Rows()-i)))
 		}
-		if err := p.cursor.Row(i, &row); err != nil {
+		if err := p.cursor.Head(i, &row); err != nil {
 			return err
 		}
 		if i > 0 && last.Compare(&row) > 0 {
 			return fmt.Errorf("%w: row %d is out of order", ErrUnproven, i)
 		}
 		last.DistinctID, last.Time, last.ID = row.DistinctID, row.Time, row.ID
-		p.digest.AddEvent((*event.Event)(&row))
+		if err := p.add(encoder, i, &row); err != nil {
+			return err
+		}
 		if p.skipDuplicates {
 			continue
 		}
@@ -143,6 +148,19 @@ func (p *prover) read(ctx context.Context, j *job) error {
 		}
 	}
 	return p.endUser()
+}
+
+// add adds row i to the digest. Its properties are read anew, code by code, and each
+// value of a dictionary is put into its canonical bytes once.
+func (p *prover) add(encoder *indexfile.Encoder, i int, row *indexfile.Row) (err error) {
+	var n int
+	if p.properties, n, err = encoder.Append(p.properties[:0], i); err != nil {
+		return err
+	}
+	p.head = event.AppendCanonicalHead(p.head[:0], (*event.Event)(row), n)
+	p.head = append(p.head, p.properties...)
+	p.digest.AddCanonical(p.head)
+	return nil
 }
 
 // endUser finds the duplicates of a user's rows.

@@ -37,6 +37,15 @@ func AppendCanonical(dst []byte, e *Event) []byte {
 	return appendPayload(dst, e)
 }
 
+// AppendCanonicalHead appends the canonical bytes of an event up to its properties,
+// of which there are n; AppendCanonicalProperty appends those of each of them.
+func AppendCanonicalHead(dst []byte, e *Event, n int) []byte {
+	dst = append(dst, canonicalEvent)
+	dst, _ = e.ID.AppendBinary(dst)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
+	return appendPayloadHead(dst, e, n)
+}
+
 // CanonicalSize is the length of the event's canonical bytes.
 func CanonicalSize(e *Event) int {
 	n := 1 + catalog.IngestIDSize + 8 + 1 + 8 + 4*4 + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
@@ -58,6 +67,14 @@ func CanonicalSize(e *Event) int {
 // event sent again: all but the ingest id, and but a time that the server gave,
 // since a retry gets another.
 func appendPayload(dst []byte, e *Event) []byte {
+	dst = appendPayloadHead(dst, e, len(e.Properties))
+	for i := range e.Properties {
+		dst = AppendCanonicalProperty(dst, &e.Properties[i])
+	}
+	return dst
+}
+
+func appendPayloadHead(dst []byte, e *Event, properties int) []byte {
 	time, server := e.Time, byte(0)
 	if e.ServerTime {
 		time, server = 0, 1
@@ -67,20 +84,20 @@ func appendPayload(dst []byte, e *Event) []byte {
 	dst = appendText(dst, e.Name)
 	dst = appendText(dst, e.DistinctID)
 	dst = appendText(dst, e.InsertID)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(e.Properties)))
-	for i := range e.Properties {
-		p := &e.Properties[i]
-		dst = appendText(dst, p.Name)
-		dst = append(dst, byte(p.Value.Kind))
-		switch p.Value.Kind {
-		case catalog.KindNull:
-		case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
-			dst = binary.LittleEndian.AppendUint64(dst, p.Value.Bits)
-		default:
-			dst = appendText(dst, p.Value.Text)
-		}
+	return binary.LittleEndian.AppendUint32(dst, uint32(properties))
+}
+
+// AppendCanonicalProperty appends what a property is in an event's canonical bytes.
+func AppendCanonicalProperty(dst []byte, p *Property) []byte {
+	dst = appendText(dst, p.Name)
+	dst = append(dst, byte(p.Value.Kind))
+	switch p.Value.Kind {
+	case catalog.KindNull:
+		return dst
+	case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
+		return binary.LittleEndian.AppendUint64(dst, p.Value.Bits)
 	}
-	return dst
+	return appendText(dst, p.Value.Text)
 }
 
 func appendText(dst []byte, s string) []byte {

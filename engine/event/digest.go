@@ -41,6 +41,9 @@ func (d *Digest) AddEvent(e *Event) {
 	d.add(xxh3.Hash128(AppendCanonical(buf[:0], e)))
 }
 
+// AddCanonical adds the event that has these canonical bytes.
+func (d *Digest) AddCanonical(b []byte) { d.add(xxh3.Hash128(b)) }
+
 // AddHashed is AddEvent, and PayloadHash of the same bytes.
 func (d *Digest) AddHashed(e *Event) (hi, lo uint64) {
 	var buf hashBuffer

@@ -40,6 +40,17 @@ func (r *Reader) Cursor() *Cursor { return &Cursor{reader: r, block: -1} }
 // into.InsertID holds until the cursor's next Row; all other strings hold until
 // the Reader is closed.
 func (c *Cursor) Row(i int, into *Row) error {
+	if err := c.Head(i, into); err != nil {
+		return err
+	}
+	var err error
+	into.Properties, err = c.properties(i, into.Properties[:0])
+	return err
+}
+
+// Head fills in row i but for its properties. into.InsertID holds until the cursor's
+// next row.
+func (c *Cursor) Head(i int, into *Row) (err error) {
 	if err := c.enter(i); err != nil {
 		return err
 	}
@@ -53,10 +64,7 @@ func (c *Cursor) Row(i int, into *Row) error {
 	if into.DistinctID, err = c.distinctID(i); err != nil {
 		return err
 	}
-	if into.InsertID, err = c.insertID(i); err != nil {
-		return err
-	}
-	into.Properties, err = c.properties(i, into.Properties[:0])
+	into.InsertID, err = c.insertID(i)
 	return err
 }
 

@@ -87,7 +87,7 @@ func checkAll(r *Reader, rows []Row) error {
 	if r.Rows() != len(rows) {
 		return fmt.Errorf("%d rows, want %d", r.Rows(), len(rows))
 	}
-	for _, check := range []func(*Reader, []Row) error{checkRows, checkScalars, checkUsers, checkArrays, checkProperties} {
+	for _, check := range []func(*Reader, []Row) error{checkRows, checkEncoder, checkScalars, checkUsers, checkArrays, checkProperties} {
 		if err := check(r, rows); err != nil {
 			return err
 		}
@@ -116,6 +116,29 @@ func checkRows(r *Reader, rows []Row) error {
 		json, err := r.PropertiesJSON(i, nil)
 		if want := appendProperties(nil, rows[i].Properties); err != nil || string(json) != string(want) {
 			return orDiff(err, "properties of row %d: %s, want %s", i, json, want)
+		}
+	}
+	return nil
+}
+
+// checkEncoder compares what an Encoder makes of each row's properties, with room
+// for the forms of all dictionaries, of some, and of none, and with rows left out.
+func checkEncoder(r *Reader, rows []Row) error {
+	for skip, room := range []int{maxForms, 100, 0} {
+		encode := func(dst []byte, p *catalog.Property) []byte {
+			return appendProperties(append(dst, p.Name...), []catalog.Property{*p})
+		}
+		e := r.Cursor().Encoder(encode)
+		e.room = room
+		for i := 0; i < len(rows); i += 1 + skip*(i%3) {
+			var want []byte
+			for k := range rows[i].Properties {
+				want = encode(want, &rows[i].Properties[k])
+			}
+			got, n, err := e.Append(nil, i)
+			if err != nil || n != len(rows[i].Properties) || string(got) != string(want) {
+				return orDiff(err, "row %d, room for %d: %d properties %q, want %d %q", i, room, n, got, len(rows[i].Properties), want)
+			}
 		}
 	}
 	return nil

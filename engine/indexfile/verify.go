@@ -71,14 +71,32 @@ func (c *column) verify() error {
 	if c.dictionary != nil && !c.dictionary.sorted() {
 		return c.corrupt(partDictionary, "order")
 	}
+	verify := c.verifyValues
+	if c.byNumber() {
+		verify = c.verifyNumbers
+	}
+	zones := c.emptyZones()
+	kinds, err := verify(zones)
+	if err != nil {
+		return err
+	}
+	if kinds != c.info.kinds {
+		return c.reader.corrupt("footer", fmt.Sprintf("kinds of column %d", c.number))
+	}
+	return c.verifyZones(zones)
+}
+
+// kindCounts are how many values of each kind there are.
+type kindCounts = [catalog.KindJSON + 1]int32
+
+// verifyValues looks at one value after the other.
+func (c *column) verifyValues(zones []zone) (kinds kindCounts, err error) {
 	rows := c.reader.Rows()
 	if c.number == columnDistinctID {
 		rows = c.info.slots
 	}
-	var kinds [catalog.KindJSON + 1]int32
 	var last recent
-	zones := c.emptyZones()
-	err := c.rowsOf(0, rows, func(row, slot int) error {
+	err = c.rowsOf(0, rows, func(row, slot int) error {
 		v, err := c.value(slot, &last)
 		if err != nil {
 			return err
@@ -94,13 +112,7 @@ func (c *column) verify() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if kinds != c.info.kinds {
-		return c.reader.corrupt("footer", fmt.Sprintf("kinds of column %d", c.number))
-	}
-	return c.verifyZones(zones)
+	return kinds, err
 }
 
 // verifyOthers checks that no name among other properties has a column.
@@ -141,6 +153,11 @@ func (z *zone) add(c *column, slot int, v catalog.Value, last *recent) {
 	if c.info.layout == layoutDictionary {
 		v = catalog.Int(int64(c.code(slot, last)))
 	}
+	z.widen(v)
+}
+
+// widen makes room for a number.
+func (z *zone) widen(v catalog.Value) {
 	if lessNumber(v, z.least) {
 		z.least = v
 	}

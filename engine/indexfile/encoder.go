@@ -1,0 +1,159 @@
+package indexfile
+
+import (
+	"slices"
+
+	"arbor/catalog"
+)
+
+// Encoder gives the properties of rows in a form of the caller's, for rows in
+// ascending order: each value of a dictionary is put into that form once, and the
+// codes of a block of rows are decoded at a time. It is for one goroutine.
+type Encoder struct {
+	cursor *Cursor
+	encode func(dst []byte, p *catalog.Property) []byte
+
+	forms [][]form // of each column's dictionary, by column number; nil without one
+	bytes []byte   // what all forms are in
+	room  int      // how long that may get
+
+	block int       // that codes are of, -1 for none
+	codes [][]int64 // of the cursor's dense columns that have forms
+	props []catalog.Property
+}
+
+// form is where an entry's form lies in bytes.
+type form struct{ from, to uint32 }
+
+// maxForms is how many bytes the forms of dictionaries may have. Values of
+// dictionaries that are over are put into the form row by row.
+const maxForms = 16 << 20
+
+// Encoder returns a new one that uses the cursor. encode appends a property's form,
+// which must follow from the property alone.
+func (c *Cursor) Encoder(encode func(dst []byte, p *catalog.Property) []byte) *Encoder {
+	return &Encoder{cursor: c, encode: encode, room: maxForms, block: -1}
+}
+
+// Append appends the forms of row i's properties, in the order of their names, and
+// says how many there are.
+func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
+	c := e.cursor
+	if err := c.enter(i); err != nil {
+		return dst, 0, err
+	}
+	if e.forms == nil {
+		e.load()
+	}
+	if _, other := c.columns[columnOthers].slot(i); other {
+		return e.appendAll(dst, i)
+	}
+	if i/BlockRows != e.block {
+		e.enter(i / BlockRows)
+	}
+	var rest []sparseValue
+	if len(c.sparse) > 0 {
+		at := i % BlockRows
+		rest = c.values[c.starts[at]:c.starts[at+1]]
+	}
+	n := 0
+	var err error
+	for k, column := range c.dense {
+		if column.presence != nil && !bitGet(column.presence, i) {
+			continue
+		}
+		for len(rest) > 0 && int(rest[0].column) < column.number {
+			if dst, err = e.appendOne(dst, c.columns[rest[0].column], int(rest[0].slot)); err != nil {
+				return dst, n, err
+			}
+			n++
+			rest = rest[1:]
+		}
+		if codes := e.codes[k]; codes != nil {
+			f := e.forms[column.number][codes[i%BlockRows]]
+			dst = append(dst, e.bytes[f.from:f.to]...)
+		} else if dst, err = e.appendOne(dst, column, i); err != nil {
+			return dst, n, err
+		}
+		n++
+	}
+	for _, v := range rest {
+		if dst, err = e.appendOne(dst, c.columns[v.column], int(v.slot)); err != nil {
+			return dst, n, err
+		}
+		n++
+	}
+	return dst, n, nil
+}
+
+// appendOne appends the form of a slot's value.
+func (e *Encoder) appendOne(dst []byte, c *column, slot int) ([]byte, error) {
+	last := &e.cursor.last[c.number]
+	if forms := e.forms[c.number]; forms != nil {
+		f := forms[c.code(slot, last)]
+		return append(dst, e.bytes[f.from:f.to]...), nil
+	}
+	v, err := c.value(slot, last)
+	if err != nil {
+		return dst, err
+	}
+	return e.encode(dst, &catalog.Property{Name: c.info.name, Value: v}), nil
+}
+
+// appendAll is Append for a row with properties that have no column.
+func (e *Encoder) appendAll(dst []byte, i int) (_ []byte, n int, err error) {
+	if e.props, err = e.cursor.Properties(i, e.props[:0]); err != nil {
+		return dst, 0, err
+	}
+	for k := range e.props {
+		dst = e.encode(dst, &e.props[k])
+	}
+	return dst, len(e.props), nil
+}
+
+// load puts the entries of dictionaries into the form, small ones first. The cursor has loaded the columns.
+func (e *Encoder) load() {
+	c := e.cursor
+	e.forms = make([][]form, len(c.columns))
+	e.codes = make([][]int64, len(c.dense))
+	columns := slices.Concat(c.dense, c.sparse)
+	columns = slices.DeleteFunc(columns, func(c *column) bool { return c.dictionary == nil })
+	slices.SortStableFunc(columns, func(a, b *column) int { return a.info.distinct - b.info.distinct })
+	for _, column := range columns {
+		e.loadColumn(column)
+	}
+	for k, column := range c.dense {
+		if e.forms[column.number] != nil {
+			e.codes[k] = make([]int64, min(BlockRows, c.reader.Rows()))
+		}
+	}
+}
+
+// loadColumn puts the entries of a column's dictionary into the form if there is room.
+func (e *Encoder) loadColumn(c *column) {
+	start := len(e.bytes)
+	forms := make([]form, c.dictionary.entries)
+	p := catalog.Property{Name: c.info.name}
+	for code := range forms {
+		from := len(e.bytes)
+		p.Value = c.dictionary.value(uint32(code))
+		e.bytes = e.encode(e.bytes, &p)
+		forms[code] = form{uint32(from), uint32(len(e.bytes))}
+		if len(e.bytes) > e.room {
+			e.bytes = e.bytes[:start]
+			return
+		}
+	}
+	e.forms[c.number] = forms
+}
+
+// enter decodes the codes of a block.
+func (e *Encoder) enter(block int) {
+	lo, hi := block*BlockRows, min((block+1)*BlockRows, e.cursor.reader.Rows())
+	for k, column := range e.cursor.dense {
+		if e.codes[k] != nil {
+			column.numbersIn(e.codes[k], lo, hi)
+		}
+	}
+	e.block = block
+}
