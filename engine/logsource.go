@@ -5,9 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
-	"unsafe"
-
-	"github.com/zeebo/xxh3"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -26,10 +23,8 @@ type logSource struct {
 	keys     []indexfile.InsertKey
 	texts    map[uint32]string // insert ids that no key stands for
 	bounds   []idBounds        // of the batches
-	users    []uint32          // the events' users, numbered in names
-	names    []string
-	byName   hashtable
-	room     []byte // where the next texts go
+	users    []uint32          // the events' users, numbered in table
+	table    userTable
 
 	writer *indexfile.Builder // that collects the events, or
 	events []*event.Event     // the events
@@ -59,7 +54,7 @@ type idBounds struct {
 }
 
 func newLogSource(events int) *logSource {
-	s := &logSource{}
+	s := &logSource{table: newUserTable()}
 	s.ids = make([]catalog.IngestID, 0, events)
 	s.times = make([]int64, 0, events)
 	s.payloads = make([]fingerprint, 0, events)
@@ -91,6 +86,7 @@ func (s *logSource) add(b *event.Batch, want *event.Digest, faults *Faults) erro
 		}
 	}
 	s.bounds = append(s.bounds, bounds)
+	s.users = s.table.add(s.users, len(b.Events), func(i int) string { return b.Events[i].DistinctID })
 	return nil
 }
 
@@ -101,13 +97,12 @@ func (s *logSource) addEvent(e *event.Event, want *event.Digest, faults *Faults)
 		if s.texts == nil {
 			s.texts = map[uint32]string{}
 		}
-		s.texts[uint32(len(s.ids))] = s.hold(e.InsertID)
+		s.texts[uint32(len(s.ids))] = strings.Clone(e.InsertID)
 	}
 	s.ids = append(s.ids, e.ID)
 	s.times = append(s.times, e.Time)
 	s.payloads = append(s.payloads, fingerprint{hi, lo})
 	s.keys = append(s.keys, key)
-	s.users = append(s.users, s.numberOf(e.DistinctID))
 	if s.writer == nil {
 		s.events = append(s.events, e)
 		return nil
@@ -116,29 +111,6 @@ func (s *logSource) addEvent(e *event.Event, want *event.Digest, faults *Faults)
 		s.copies = append(s.copies, uint8(faults.row((*indexfile.Row)(e))))
 	}
 	return s.writer.Collect((*indexfile.Row)(e))
-}
-
-// numberOf is a number for a distinct id.
-func (s *logSource) numberOf(distinctID string) uint32 {
-	fresh := uint32(len(s.names))
-	code, found := s.byName.find(tableHash(xxh3.HashString(distinctID)), fresh, func(u uint32) bool { return s.names[u] == distinctID })
-	if !found {
-		s.names = append(s.names, s.hold(distinctID))
-	}
-	return code
-}
-
-// holdBytes is how much room texts get at a time.
-const holdBytes = 256 << 10
-
-// hold copies a text, so that it outlives its batch.
-func (s *logSource) hold(text string) string {
-	if len(text) > cap(s.room)-len(s.room) {
-		s.room = make([]byte, 0, max(holdBytes, len(text)))
-	}
-	from := len(s.room)
-	s.room = append(s.room, text...)
-	return unsafe.String(unsafe.SliceData(s.room[from:]), len(text)) // room is only appended to
 }
 
 // twice are ids that more than one event may bear: batches are looked into if
@@ -198,6 +170,10 @@ func (s *logSource) sort() {
 		s.order[s.ends[u]] = uint32(i)
 		s.ends[u]++
 	}
+	if s.writer != nil {
+		s.placed = make([]uint32, 0, len(users))
+		s.runs = make([]userRun, 0, len(s.ranks))
+	}
 	start := uint32(0)
 	for u := range s.ranks {
 		slices.SortFunc(s.order[start:s.ends[u]], func(a, b uint32) int {
@@ -219,8 +195,8 @@ func (s *logSource) rank() []uint32 {
 		code uint32
 	}
 	common := s.commonPrefix()
-	order := make([]ranked, len(s.names))
-	for i, name := range s.names {
+	order := make([]ranked, len(s.table.names))
+	for i, name := range s.table.names {
 		var head [8]byte
 		copy(head[:], name[common:])
 		order[i] = ranked{binary.BigEndian.Uint64(head[:]), uint32(i)}
@@ -229,13 +205,13 @@ func (s *logSource) rank() []uint32 {
 		if a.head != b.head {
 			return cmp.Compare(a.head, b.head)
 		}
-		return strings.Compare(s.names[a.code], s.names[b.code])
+		return strings.Compare(s.table.names[a.code], s.table.names[b.code])
 	})
 	rankOf := make([]uint32, len(order))
 	s.ranks = make([]string, len(order))
 	for rank, r := range order {
 		rankOf[r.code] = uint32(rank)
-		s.ranks[rank] = s.names[r.code]
+		s.ranks[rank] = s.table.names[r.code]
 	}
 	for i, code := range s.users {
 		s.users[i] = rankOf[code]
@@ -245,12 +221,12 @@ func (s *logSource) rank() []uint32 {
 
 // commonPrefix is how many bytes all distinct ids begin with.
 func (s *logSource) commonPrefix() int {
-	if len(s.names) == 0 {
+	if len(s.table.names) == 0 {
 		return 0
 	}
-	first := s.names[0]
+	first := s.table.names[0]
 	n := len(first)
-	for _, name := range s.names[1:] {
+	for _, name := range s.table.names[1:] {
 		n = min(n, len(name))
 		for i := range n {
 			if name[i] != first[i] {

@@ -45,11 +45,11 @@ func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
 	if len(order) > MaxRows {
 		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
 	}
-	if err := b.arrangeUsers(order, users); err != nil {
-		return err
-	}
 	b.times.tail = arranged(nil, b.times.tail, order)
 	b.ids.tail = arranged(nil, b.ids.tail, order)
+	if err := b.arrangeUsers(users); err != nil {
+		return err
+	}
 	b.inserts.arrange(order)
 	m := &arrangement{order: order, whole: isWhole(order, n), slots: make([]uint32, n)}
 	for c := range b.columns {
@@ -58,30 +58,29 @@ func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
 	return nil
 }
 
-// arrangeUsers takes the users, and checks that users and rows are in the order of
-// Row.Compare.
-func (b *Builder) arrangeUsers(order []uint32, users iter.Seq2[string, int]) error {
+// arrangeUsers takes the users, and checks that users and rows, whose times and ids
+// were put in order, are in the order of Row.Compare.
+func (b *Builder) arrangeUsers(users iter.Seq2[string, int]) error {
+	times, ids := b.times.tail, b.ids.tail
 	at := 0
 	for user, rows := range users {
 		if len(user) > MaxTextBytes {
 			return fmt.Errorf("text of %d bytes, at most %d: %w", len(user), MaxTextBytes, ErrLimit)
 		}
-		if at > 0 && user <= text(b.users.last) || rows < 1 || rows > len(order)-at {
+		if at > 0 && user <= text(b.users.last) || rows < 1 || rows > len(times)-at {
 			return fmt.Errorf("%d rows of user %q after user %q: %w", rows, user, b.users.last, ErrOrder)
 		}
 		b.users.add(user)
 		b.users.run = uint64(rows)
 		for i := at + 1; i < at+rows; i++ {
-			x, y := order[i-1], order[i]
-			last := Row{Time: b.times.tail[x], ID: b.ids.tail[x]}
-			if last.compareTime(&Row{Time: b.times.tail[y], ID: b.ids.tail[y]}) > 0 {
-				return fmt.Errorf("row %s of user %q after row %s: %w", b.ids.tail[y], user, last.ID, ErrOrder)
+			if times[i-1] > times[i] || times[i-1] == times[i] && ids[i-1].Compare(ids[i]) > 0 {
+				return fmt.Errorf("row %s of user %q after row %s: %w", ids[i], user, ids[i-1], ErrOrder)
 			}
 		}
 		at += rows
 	}
-	if at != len(order) {
-		return fmt.Errorf("%d rows of users, %d in all: %w", at, len(order), ErrOrder)
+	if at != len(times) {
+		return fmt.Errorf("%d rows of users, %d in all: %w", at, len(times), ErrOrder)
 	}
 	return nil
 }

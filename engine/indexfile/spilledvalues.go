@@ -29,7 +29,7 @@ func (b *valueBuilder) bytes() int64 {
 }
 
 func (b *valueBuilder) dictionaryBytes() int64 {
-	const entryBytes = 32 + 8 // with its slots
+	const entryBytes = 24 + 32 // with its slots
 	return int64(len(b.entries))*entryBytes + int64(len(b.texts))
 }
 
@@ -60,7 +60,7 @@ func (b *valueBuilder) endEpoch(s *scratch) error {
 	e.entries.tail, e.texts.tail = nil, nil
 	b.aside.epochs = append(b.aside.epochs, e)
 	b.entries, b.texts = b.entries[:0], b.texts[:0]
-	clear(b.table)
+	clear(b.slots)
 	return nil
 }
 
@@ -105,19 +105,19 @@ func (b *valueBuilder) unite(tables []valueTable) {
 		t := &tables[i]
 		to := make([]uint32, len(t.entries))
 		for code := range to {
-			to[code] = all.intern(t.value(uint32(code)), t.entries[code].hash)
+			to[code] = all.intern(t.value(uint32(code)))
 			if all.tooMany() {
 				for k := range b.aside.epochs {
 					b.aside.epochs[k].to = nil
 				}
 				b.aside.split, b.aside.tables = true, tables
-				b.valueTable, b.table = valueTable{}, nil
+				b.valueTable, b.slots = valueTable{}, nil
 				return
 			}
 		}
 		b.aside.epochs[i].to = to
 	}
-	b.valueTable, b.table = all.valueTable, nil
+	b.valueTable, b.slots = all.valueTable, nil
 }
 
 // tooMany reports whether no dictionary may hold the distinct values.

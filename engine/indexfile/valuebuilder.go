@@ -1,6 +1,7 @@
 package indexfile
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -25,8 +26,11 @@ type valueBuilder struct {
 	kinds [catalog.KindJSON + 1]int32 // values of each kind
 
 	valueTable
-	table []uint32 // 1 + entry by hash, 0 where free; its length is a power of two
-	last  uint32   // the code added last
+	// slots find entries by hash; there are a power of two of them. The seed is a
+	// random one: no one can send values whose hashes are equal.
+	slots []valueSlot
+	seed  uint64
+	last  uint32 // the code added last
 	// textBytes is the length of all values' texts, repeated ones repeatedly.
 	textBytes int64
 	aside     asideValues
@@ -43,10 +47,24 @@ type valueTable struct {
 }
 
 type valueEntry struct {
-	kind       catalog.Kind
-	size       uint32 // of the text
-	bits       uint64 // of a fixed kind
-	text, hash uint64 // where the text starts; the hash of all
+	kind catalog.Kind
+	size uint32 // of the text
+	bits uint64 // of a fixed kind
+	text uint64 // where the text starts
+}
+
+// valueHash stands for a value: numbers exactly, texts by 96 bits of a hash. So an
+// entry, which may be in no cache, need not be looked at to know that it is the one.
+// Who builds a file proves what it holds.
+type valueHash struct {
+	hash uint64
+	more uint32
+}
+
+// valueSlot is 1 + the code of the value with a hash, or 0.
+type valueSlot struct {
+	valueHash
+	code uint32
 }
 
 // value is an entry; its text aliases the table.
@@ -94,26 +112,26 @@ func (b *valueBuilder) code(v catalog.Value) uint32 {
 	if len(b.entries) > 0 && b.same(b.last, v) {
 		return b.last
 	}
-	return b.intern(v, hashValue(v))
+	return b.intern(v)
 }
 
-// intern is code for a value of which the hash is known.
-func (b *valueBuilder) intern(v catalog.Value, hash uint64) uint32 {
-	if 4*len(b.entries) >= 3*len(b.table) {
+// intern is the code of a value that is like its entry would be.
+func (b *valueBuilder) intern(v catalog.Value) uint32 {
+	if 10*len(b.entries) >= slotTenths*len(b.slots) {
 		b.grow()
 	}
-	mask := uint64(len(b.table) - 1)
-	at := hash & mask
-	for ; b.table[at] != 0; at = (at + 1) & mask {
-		if code := b.table[at] - 1; b.entries[code].hash == hash && b.same(code, v) {
-			return code
+	h := b.hashOf(v)
+	mask := uint64(len(b.slots) - 1)
+	at := h.hash & mask
+	for ; b.slots[at].code != 0; at = (at + 1) & mask {
+		if b.slots[at].valueHash == h {
+			return b.slots[at].code - 1
 		}
 	}
-	code := uint32(len(b.entries))
-	b.table[at] = code + 1
-	b.entries = append(b.entries, valueEntry{kind: v.Kind, bits: v.Bits, size: uint32(len(v.Text)), text: uint64(len(b.texts)), hash: hash})
+	b.entries = append(b.entries, valueEntry{kind: v.Kind, bits: v.Bits, size: uint32(len(v.Text)), text: uint64(len(b.texts))})
 	b.texts = append(b.texts, v.Text...)
-	return code
+	b.slots[at] = valueSlot{h, uint32(len(b.entries))}
+	return uint32(len(b.entries)) - 1
 }
 
 func (b *valueBuilder) same(code uint32, v catalog.Value) bool {
@@ -122,24 +140,35 @@ func (b *valueBuilder) same(code uint32, v catalog.Value) bool {
 		text(b.texts[e.text:e.text+uint64(e.size)]) == v.Text
 }
 
+// slotTenths is the greatest share of slots in use, in tenths.
+const slotTenths = 7
+
 func (b *valueBuilder) grow() {
-	b.table = make([]uint32, max(8, 2*len(b.table)))
-	mask := uint64(len(b.table) - 1)
-	for code := range b.entries {
-		at := b.entries[code].hash & mask
-		for b.table[at] != 0 {
+	old := b.slots
+	if old == nil {
+		b.seed = rand.Uint64()
+	}
+	b.slots = make([]valueSlot, max(8, 2*len(old)))
+	mask := uint64(len(b.slots) - 1)
+	for _, slot := range old {
+		if slot.code == 0 {
+			continue
+		}
+		at := slot.hash & mask
+		for b.slots[at].code != 0 {
 			at = (at + 1) & mask
 		}
-		b.table[at] = uint32(code) + 1
+		b.slots[at] = slot
 	}
 }
 
-func hashValue(v catalog.Value) uint64 {
-	if fixedKind(v.Kind) {
-		h := (v.Bits ^ uint64(v.Kind)) * 0x9e3779b97f4a7c15
-		return h ^ h>>32
+func (b *valueBuilder) hashOf(v catalog.Value) valueHash {
+	if !textKind(v.Kind) { // each step can be undone, so that no two have the same
+		h := v.Bits * 0x9e3779b97f4a7c15
+		return valueHash{h ^ h>>32, uint32(v.Kind)}
 	}
-	return xxh3.HashStringSeed(v.Text, uint64(v.Kind))
+	h := xxh3.HashString128Seed(v.Text, b.seed)
+	return valueHash{h.Lo, uint32(h.Hi) ^ uint32(v.Kind)}
 }
 
 // tables gives the distinct values: one table of all, or, where they are too many
@@ -152,9 +181,9 @@ func (b *valueBuilder) tables() []valueTable {
 }
 
 // sort puts the entries in the order of compareValues and changes the codes
-// to match. The table is of no use any more, so it is dropped.
+// to match. The slots are of no use any more, so they are dropped.
 func (b *valueBuilder) sort() {
-	b.table = nil
+	b.slots = nil
 	keys := make([]sortKey, len(b.entries))
 	order := make([]uint32, len(b.entries))
 	for i := range keys {
