@@ -52,6 +52,13 @@ func importBodies(b *testing.B, requests, events int, compress func([]byte) []by
 // indexed.
 func openGateway(b *testing.B, followed bool) *gateway.Gateway {
 	b.Helper()
+	g, _ := openGatewayOver(b, followed)
+	return g
+}
+
+// openGatewayOver also gives what the gateway is over.
+func openGatewayOver(b *testing.B, followed bool) (*gateway.Gateway, *cluster.Cluster) {
+	b.Helper()
 	ctx, log, dir := context.Background(), slog.New(slog.DiscardHandler), b.TempDir()
 	metadata, err := cluster.OpenMetadata(vfs.OS(), filepath.Join(dir, "catalog"), log)
 	if err != nil {
@@ -73,7 +80,7 @@ func openGateway(b *testing.B, followed bool) *gateway.Gateway {
 			}
 		}
 	})
-	return g
+	return g, c
 }
 
 // BenchmarkImport takes requests from the HTTP handler to the disk, synced: all
