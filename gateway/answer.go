@@ -73,11 +73,12 @@ func (f resultForm) same(t sql.Type) bool {
 // batches asks for the answer.
 func (a *pushedAnswer) batches(ctx context.Context, yield func(*exec.Batch) error) (err error) {
 	defer a.guard(&err)
+	meter := a.totals.begin()
 	stats, err := a.run(ctx, func(b *exec.Batch) (err error) {
 		defer a.guard(&err) // it may be called from another goroutine
-		return yield(b)
+		return meter.batch(b, yield)
 	})
-	a.totals.add(stats)
+	meter.end(stats)
 	return err
 }
 

@@ -75,8 +75,9 @@ func (s *columnScan) batches(ctx *sql.Context, yield func(*exec.Batch) error) (e
 		}
 		return nil
 	}
-	stats, err := s.table.gateway.cluster.Scan(scanning, s.read, take)
-	s.table.totals.add(stats)
+	meter := s.table.totals.begin()
+	stats, err := s.table.gateway.cluster.Scan(scanning, s.read, func(b *exec.Batch) error { return meter.batch(b, take) })
+	meter.end(stats)
 	if errors.Is(err, errWindowFull) {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -178,6 +177,12 @@ func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 			return pushed, err
 		}
 	}
+	if group, ok := n.(*plan.GroupBy); ok {
+		var none *executor
+		if once, err := groupOnce(ctx, group, none.pushOnce(ctx)); err != nil || once != nil {
+			return once, err
+		}
+	}
 	if s, err := newPushedSort(ctx, n, nil); err != nil || s != nil {
 		return s, err
 	}
@@ -202,49 +207,6 @@ func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 		}
 	}
 	return n.WithChildren(ctx, next...)
-}
-
-// scanTotals adds up what the scans of one table in a plan did.
-type scanTotals struct {
-	mu    sync.Mutex // guards what follows
-	scans int
-	stats exec.ScanStats
-}
-
-func (t *scanTotals) add(s exec.ScanStats) {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.scans++
-	t.stats.Shards += s.Shards
-	t.stats.ShardsPruned += s.ShardsPruned
-	t.stats.Files += s.Files
-	t.stats.RowsIndexed += s.RowsIndexed
-	t.stats.RowsLogged += s.RowsLogged
-	t.stats.RowsPruned += s.RowsPruned
-	t.stats.RowsDuplicate += s.RowsDuplicate
-	t.stats.RowsDeleted += s.RowsDeleted
-	t.stats.RowsFiltered += s.RowsFiltered
-	t.stats.RowsGiven += s.RowsGiven
-}
-
-// watched is the plan with tables that add up what their scans do.
-func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
-	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
-		rt, ok := n.(*plan.ResolvedTable)
-		if !ok {
-			return n, nil
-		}
-		t, ok := rt.UnderlyingTable().(*eventsTable)
-		if !ok {
-			return n, nil
-		}
-		next := *t
-		next.totals = &scanTotals{}
-		return rt.WithTable(ctx, &next)
-	})
 }
 
 // shownScan is a table in a plan that is shown.
@@ -354,15 +316,6 @@ func (g *Gateway) showReads(ctx *sql.Context, s *shownScan, t *eventsTable, f *e
 
 func (s *shownScan) line(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf(format, args...))
-}
-
-func (s *shownScan) ran(t *scanTotals) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x := &t.stats
-	s.line("scans: %d, shards read: %d, shards pruned: %d, files: %d", t.scans, x.Shards-x.ShardsPruned, x.ShardsPruned, x.Files)
-	s.line("rows indexed: %d, logged: %d; skipped by zone maps: %d, as duplicates: %d, as deleted: %d, by the filter: %d; given: %d",
-		x.RowsIndexed, x.RowsLogged, x.RowsPruned, x.RowsDuplicate, x.RowsDeleted, x.RowsFiltered, x.RowsGiven)
 }
 
 // explainRows are the rows of an EXPLAIN without FORMAT.

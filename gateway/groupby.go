@@ -17,14 +17,29 @@ const checkEvery = 256
 // groupBy runs a GROUP BY, in place of the SQL library's, which hangs for good
 // when a row of it fails, and which tells groups apart by a hash alone.
 func (x *executor) groupBy(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.RowIter, error) {
+	var weighed *weighedRows
+	if len(row) == 0 && !x.stockGroups {
+		once, err := groupOnce(ctx, n, x.pushOnce(ctx))
+		if err != nil {
+			return nil, err
+		}
+		if once != nil {
+			notePushed(ctx)
+			n, weighed = once, &weighedRows{}
+		}
+	}
 	child, err := x.main.Build(ctx, n.Child, row)
 	if err != nil {
 		return nil, err
 	}
+	if weighed != nil {
+		weighed.RowIter = child
+		child = weighed
+	}
 	if len(n.GroupByExprs) == 0 && plainSelect(n.SelectDeps) {
 		return &anyRows{child: child, exprs: n.SelectDeps}, nil
 	}
-	g := &groups{child: child, exprs: n.SelectDeps, keys: n.GroupByExprs, limit: x.limits.Groups, holding: newHolding(ctx)}
+	g := &groups{child: child, weighed: weighed, exprs: n.SelectDeps, keys: n.GroupByExprs, limit: x.limits.Groups, holding: newHolding(ctx)}
 	for _, e := range n.GroupByExprs {
 		g.keyTypes = append(g.keyTypes, e.Type(ctx))
 	}
@@ -60,6 +75,7 @@ func collects(e sql.Expression) bool {
 // which the groups came.
 type groups struct {
 	child    sql.RowIter
+	weighed  *weighedRows // the child, if its rows stand for several
 	exprs    []sql.Expression
 	keys     []sql.Expression
 	keyTypes []sql.Type
@@ -124,8 +140,13 @@ func (g *groups) readAll(ctx *sql.Context) error {
 				return err
 			}
 		}
-		for _, b := range buffers {
-			if err := b.Update(ctx, row); err != nil {
+		for i, b := range buffers {
+			if g.weighed != nil {
+				err = updateWeighed(ctx, g.exprs[i], b, row, g.weighed.weight)
+			} else {
+				err = b.Update(ctx, row)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -56,17 +56,20 @@ func (t *eventsTable) rows(ctx *sql.Context) sql.RowIter {
 			}
 		}()
 		var stats exec.ScanStats
+		meter := t.totals.begin()
 		stats, it.err = t.gateway.cluster.Scan(scanning, f, func(b *exec.Batch) error {
-			return maker.make(b, func(rows []sql.Row) error {
-				select {
-				case chunks <- rows:
-					return nil
-				case <-scanning.Done():
-					return scanning.Err()
-				}
+			return meter.batch(b, func(b *exec.Batch) error {
+				return maker.make(b, func(rows []sql.Row) error {
+					select {
+					case chunks <- rows:
+						return nil
+					case <-scanning.Done():
+						return scanning.Err()
+					}
+				})
 			})
 		})
-		t.totals.add(stats)
+		meter.end(stats)
 	}()
 	return it
 }

@@ -39,6 +39,32 @@ func (b *Batch) Count() int {
 	return n
 }
 
+// Bytes is about how much memory the batch's columns take; what dictionaries hold
+// counts each time.
+func (b *Batch) Bytes() (size int64) {
+	for _, a := range b.Columns {
+		size += arrayBytes(a)
+	}
+	return size
+}
+
+func arrayBytes(a arrow.Array) int64 {
+	rows := int64(a.Len())
+	switch x := a.(type) {
+	case *array.String:
+		if rows == 0 {
+			return 0
+		}
+		return int64(x.ValueOffset(x.Len())-x.ValueOffset(0)) + 4*rows
+	case *array.Dictionary:
+		return arrayBytes(x.Dictionary()) + arrayBytes(x.Indices())
+	}
+	if t, ok := a.DataType().(arrow.FixedWidthDataType); ok {
+		return (rows*int64(t.BitWidth()) + 7) / 8
+	}
+	return 0
+}
+
 // MaxBatchRows is the most rows that a batch holds.
 const MaxBatchRows = 1 << 16
 

@@ -280,6 +280,13 @@ func (s Statements) aggregate() string {
 	case 14:
 		return fmt.Sprintf("%s(%s, 0.%d)", s.pick("PERCENTILE_CONT", "PERCENTILE_DISC", "QUANTILE", "APPROX_PERCENTILE"), s.Scalar(s.pick("int", "double", "decimal"), depth), s.Rand.IntN(10))
 	}
+	switch s.Rand.IntN(3) {
+	case 0:
+		text := s.Scalar("text", 0)
+		return fmt.Sprintf("GROUP_CONCAT(DISTINCT %s ORDER BY %s SEPARATOR '|')", text, text)
+	case 1:
+		return fmt.Sprintf("AVG(DISTINCT %s)", s.Scalar(s.pick("int", "decimal"), depth))
+	}
 	return fmt.Sprintf("SUM(DISTINCT %s)", s.Scalar("int", depth))
 }
 

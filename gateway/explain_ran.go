@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
+
+	"arbor/engine/exec"
+)
+
+// scanTotals adds up what the scans of one table in a plan did.
+type scanTotals struct {
+	mu    sync.Mutex // guards what follows
+	scans int
+	stats exec.ScanStats
+	took  time.Duration // without what was done with the batches
+	bytes int64         // of the batches that came
+}
+
+// scanMeter measures one scan; nil measures nothing.
+type scanMeter struct {
+	totals *scanTotals
+	since  time.Time
+	away   time.Duration
+	bytes  int64
+}
+
+// begin begins a scan, if somebody wants to know.
+func (t *scanTotals) begin() *scanMeter {
+	if t == nil {
+		return nil
+	}
+	return &scanMeter{totals: t, since: time.Now()}
+}
+
+// batch hands a batch on. Scans hand on one at a time.
+func (m *scanMeter) batch(b *exec.Batch, yield func(*exec.Batch) error) error {
+	if m == nil {
+		return yield(b)
+	}
+	m.bytes += b.Bytes()
+	start := time.Now()
+	defer func() { m.away += time.Since(start) }()
+	return yield(b)
+}
+
+// end adds what the scan did to the totals.
+func (m *scanMeter) end(s exec.ScanStats) {
+	if m == nil {
+		return
+	}
+	t := m.totals
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scans++
+	t.stats.Add(s)
+	t.took += time.Since(m.since) - m.away
+	t.bytes += m.bytes
+}
+
+// watched is the plan with tables that add up what their scans do.
+func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
+		rt, ok := n.(*plan.ResolvedTable)
+		if !ok {
+			return n, nil
+		}
+		t, ok := rt.UnderlyingTable().(*eventsTable)
+		if !ok {
+			return n, nil
+		}
+		next := *t
+		next.totals = &scanTotals{}
+		return rt.WithTable(ctx, &next)
+	})
+}
+
+// ran says what the scans of a table did.
+func (s *shownScan) ran(t *scanTotals) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x := &t.stats
+	s.line("scans: %d, shards read: %d, shards pruned: %d, files: %d", t.scans, x.Shards-x.ShardsPruned, x.ShardsPruned, x.Files)
+	s.line("rows indexed: %d, logged: %d; skipped by users and zone maps: %d, as duplicates: %d, as deleted: %d, by the filter: %d; answered by counts of values: %d; given: %d",
+		x.RowsIndexed, x.RowsLogged, x.RowsPruned, x.RowsDuplicate, x.RowsDeleted, x.RowsFiltered, x.RowsTallied, x.RowsGiven)
+	s.line("time: %.3f ms, bytes given: %d", float64(t.took.Microseconds())/1000, t.bytes)
+}
