@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -357,64 +356,4 @@ func hasEscape(bindings map[string]*querypb.BindVariable) bool {
 		}
 	}
 	return false
-}
-
-// loadInfile asks the client for a file and notes that it is being sent.
-func loadInfile(c *mysql.Conn) func(string) (io.ReadCloser, error) {
-	return func(name string) (io.ReadCloser, error) {
-		w := wireOf(c)
-		w.loading.Store(true)
-		r, err := c.LoadInfile(name)
-		if err != nil {
-			w.loading.Store(false)
-			return nil, err
-		}
-		return &infile{ReadCloser: r, wire: w}, nil
-	}
-}
-
-// infile is a file that the client sends.
-type infile struct {
-	io.ReadCloser
-	wire *wire
-}
-
-// Close waits until the client has sent all of it.
-func (f *infile) Close() error {
-	defer f.wire.loading.Store(false)
-	return f.ReadCloser.Close()
-}
-
-// watch ends a statement whose client has gone away.
-type watch struct {
-	timer *time.Timer
-	end   context.CancelFunc
-	done  chan struct{}
-}
-
-// watchClient begins to watch the client after a delay. Nothing may read from
-// the connection until stop has returned.
-func watchClient(c *mysql.Conn, delay time.Duration, cancel context.CancelCauseFunc) *watch {
-	ctx, end := context.WithCancel(context.Background())
-	k := &watch{end: end, done: make(chan struct{})}
-	k.timer = time.AfterFunc(delay, func() {
-		defer close(k.done)
-		w := wireOf(c)
-		w.watching.Store(true)
-		defer w.watching.Store(false)
-		err := c.WaitForClientActivity(ctx)
-		if err != nil && !errors.Is(err, errSentAhead) && !errors.Is(err, mysql.ErrClientWroteWhileBusy) {
-			cancel(errClientGone)
-		}
-	})
-	return k
-}
-
-// stop ends the watch and waits for its end. It may be called again.
-func (k *watch) stop() {
-	k.end()
-	if k.timer != nil && !k.timer.Stop() {
-		<-k.done
-	}
-	k.timer = nil
 }

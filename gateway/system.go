@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -16,16 +15,6 @@ import (
 // read. Those of the catalog are made here; the others are what the engine
 // describes. A user sees the rows of the projects that it has a privilege in.
 
-// arborDatabase is the database arbor, or another one of tables that are only read.
-type arborDatabase struct {
-	noProcedures
-	noTriggers
-	noEvents
-	gateway *Gateway
-	name    string
-	tables  []systemTableDefinition
-}
-
 var (
 	_ sql.ReadOnlyDatabase = (*arborDatabase)(nil)
 	_ sql.ViewDatabase     = (*arborDatabase)(nil)
@@ -33,72 +22,6 @@ var (
 	_ sql.TriggerDatabase  = (*arborDatabase)(nil)
 	_ sql.EventDatabase    = (*arborDatabase)(nil)
 )
-
-// systemDatabaseNamed is one of those databases, in any case of its name.
-func (g *Gateway) systemDatabaseNamed(name string) (*arborDatabase, bool) {
-	for _, d := range []arborDatabase{
-		{name: systemDatabase, tables: systemTables},
-		{name: performanceDatabase, tables: performanceTables},
-		{name: sysDatabase, tables: sysTables},
-	} {
-		if strings.EqualFold(name, d.name) {
-			d.gateway = g
-			return &d, true
-		}
-	}
-	return nil, false
-}
-
-// Name is the database's name.
-func (d *arborDatabase) Name() string { return d.name }
-
-// IsReadOnly is true: CALL changes what can be changed.
-func (d *arborDatabase) IsReadOnly() bool { return true }
-
-// GetTableNames lists the tables.
-func (d *arborDatabase) GetTableNames(*sql.Context) ([]string, error) {
-	var names []string
-	for i := range d.tables {
-		names = append(names, d.tables[i].name)
-	}
-	return names, nil
-}
-
-// GetTableInsensitive finds a table.
-func (d *arborDatabase) GetTableInsensitive(_ *sql.Context, name string) (sql.Table, bool, error) {
-	for i := range d.tables {
-		if strings.EqualFold(d.tables[i].name, name) {
-			return &systemTable{gateway: d.gateway, database: d.name, definition: &d.tables[i]}, true, nil
-		}
-	}
-	return nil, false, nil
-}
-
-// GetCollation is that of its tables.
-func (d *arborDatabase) GetCollation(*sql.Context) sql.CollationID { return eventsCollation }
-
-// SetCollation refuses.
-func (d *arborDatabase) SetCollation(*sql.Context, sql.CollationID) error { return refuseSystem() }
-
-// CreateView and its like are asked for before any table is.
-func (d *arborDatabase) CreateView(*sql.Context, string, string, string) error {
-	return refuseSystem()
-}
-
-// DropView refuses.
-func (d *arborDatabase) DropView(*sql.Context, string) error { return refuseSystem() }
-
-// GetViewDefinition finds none.
-func (d *arborDatabase) GetViewDefinition(*sql.Context, string) (sql.ViewDefinition, bool, error) {
-	return sql.ViewDefinition{}, false, nil
-}
-
-// AllViews lists none.
-func (d *arborDatabase) AllViews(*sql.Context) ([]sql.ViewDefinition, error) { return nil, nil }
-
-func refuseSystem() error {
-	return refuse(erReadOnlyTable, "HY000", "database '%s' is read only; create it in a project's database", systemDatabase)
-}
 
 // systemColumn is a column of a table of arbor.
 type systemColumn struct {
