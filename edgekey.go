@@ -12,20 +12,27 @@ import (
 	"arbor/gateway/siphon"
 )
 
-// readEdgeKey reads the key that a siphon and the gateways behind it share. An
-// empty name is no key.
-func readEdgeKey(name string) ([]byte, error) {
+// readEdgeKey reads the key that a siphon and the gateways behind it share: the first
+// line of its file. Each further line is another key whose stamps are taken, too, so that
+// keys can be changed while both run. An empty name is no key.
+func readEdgeKey(name string) (key []byte, old [][]byte, err error) {
 	if name == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("--edge-key: %w", err)
+		return nil, nil, fmt.Errorf("--edge-key: %w", err)
 	}
-	if b = bytes.TrimSpace(b); len(b) < siphon.MinKeyBytes {
-		return nil, fmt.Errorf("--edge-key %s: it has %d bytes, at least %d are needed; remove it and start the siphon, which makes one", name, len(b), siphon.MinKeyBytes)
+	keys := bytes.Fields(b)
+	if len(keys) == 0 {
+		keys = [][]byte{nil}
 	}
-	return b, nil
+	for _, k := range keys {
+		if len(k) < siphon.MinKeyBytes {
+			return nil, nil, fmt.Errorf("--edge-key %s: a key has %d bytes, at least %d are needed; remove it and start the siphon, which makes one", name, len(k), siphon.MinKeyBytes)
+		}
+	}
+	return keys[0], keys[1:], nil
 }
 
 // makeEdgeKey reads the key, and makes the file when there is none.
@@ -34,7 +41,8 @@ func makeEdgeKey(name string) ([]byte, error) {
 		return nil, errors.New("--edge-key is missing: say in which file the key is, or is to be made, that siphon and gateways share")
 	}
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return readEdgeKey(name)
+		key, _, err := readEdgeKey(name)
+		return key, err
 	}
 	var b [32]byte
 	_, _ = rand.Read(b[:])
@@ -46,5 +54,6 @@ func makeEdgeKey(name string) ([]byte, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("--edge-key: %w", err)
 	}
-	return readEdgeKey(name)
+	key, _, err := readEdgeKey(name)
+	return key, err
 }

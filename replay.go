@@ -23,6 +23,7 @@ type replayOptions struct {
 	dir, store, server, edgeKey string
 	from, to, project, into     string
 	state                       string
+	oldTokens                   []string
 	rate                        float64
 	connections                 int
 	quiet                       bool
@@ -55,6 +56,7 @@ With --state an interrupted replay goes on after the last whole segment.`,
 	f.StringVar(&o.to, "to", "", "`time` to end before")
 	f.StringVar(&o.project, "project", "", "only this project's events")
 	f.StringVar(&o.into, "into", "", "`project` that they go to instead")
+	f.StringArrayVar(&o.oldTokens, "old-token", nil, "`TOKEN=PROJECT` for a token in the copies that has been rotated since; repeat it for several")
 	f.StringVar(&o.state, "state", "", "`file` that remembers which segments are done")
 	f.Float64Var(&o.rate, "rate", 0, "requests a second at most; 0 is as fast as they go")
 	f.IntVar(&o.connections, "connections", 4, "requests at once")
@@ -96,6 +98,9 @@ func runReplay(ctx context.Context, o replayOptions) error {
 	for _, damaged := range done.Damaged {
 		fmt.Printf("damaged: %s; what is whole in it was sent; another copy may have the rest\n", damaged)
 	}
+	if err == nil && done.Unknown > 0 {
+		err = fmt.Errorf("%s requests bear a token that opens no project any more, so they are not brought back: name the token as it was by --old-token TOKEN=PROJECT and replay again", humanize.Comma(done.Unknown))
+	}
 	if err == nil && len(done.Damaged) > 0 {
 		err = fmt.Errorf("%d segments are damaged", len(done.Damaged))
 	}
@@ -103,7 +108,7 @@ func runReplay(ctx context.Context, o replayOptions) error {
 }
 
 func (o replayOptions) options() (r siphon.ReplayOptions, err error) {
-	if r.Key, err = readEdgeKey(o.edgeKey); err != nil {
+	if r.Key, _, err = readEdgeKey(o.edgeKey); err != nil {
 		return r, err
 	}
 	if r.Key == nil {
@@ -120,6 +125,14 @@ func (o replayOptions) options() (r siphon.ReplayOptions, err error) {
 	}
 	if !r.From.IsZero() && !r.To.IsZero() && !r.From.Before(r.To) {
 		return r, fmt.Errorf("--from %s is not before --to %s", o.from, o.to)
+	}
+	r.OldTokens = map[string]string{}
+	for _, pair := range o.oldTokens {
+		token, project, ok := strings.Cut(pair, "=")
+		if !ok || token == "" || project == "" {
+			return r, fmt.Errorf("--old-token %q: want TOKEN=PROJECT", pair)
+		}
+		r.OldTokens[token] = project
 	}
 	r.Project, r.Into, r.Rate, r.Connections = o.project, o.into, o.rate, o.connections
 	return r, nil
@@ -139,7 +152,7 @@ func replayTime(flag, text string) (time.Time, error) {
 
 // identity is what must be the same for a replay to go on with another's state.
 func (o replayOptions) identity() string {
-	return strings.Join([]string{o.dir, o.store, o.server, o.from, o.to, o.project, o.into}, "\x1f")
+	return strings.Join([]string{o.dir, o.store, o.server, o.from, o.to, o.project, o.into, strings.Join(o.oldTokens, ",")}, "\x1f")
 }
 
 // replayState is the file that remembers which segments are done.

@@ -105,7 +105,7 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	edgeKey, err := readEdgeKey(o.edgeKey)
+	edgeKey, oldEdgeKeys, err := readEdgeKey(o.edgeKey)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey, Collectors: scrubMetrics(member.engine)}
+	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey, OldEdgeKeys: oldEdgeKeys, Collectors: scrubMetrics(member.engine)}
 	if len(stores) > 0 {
 		k := newKeeper(member, stores, o.drillDir, logger)
 		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	edgeMACHeader      = "X-Edge-Mac"
 	edgeOnlyHeader     = "X-Edge-Only"
 	edgeIntoHeader     = "X-Edge-Into"
+	edgeTokensHeader   = "X-Edge-Tokens"
 	edgeAcceptedHeader = "X-Edge-Accepted"
 )
 
@@ -32,6 +34,9 @@ const (
 type edge struct {
 	id         catalog.IngestID
 	only, into *catalog.Project
+	// retired are the projects of tokens that open nothing any more, but did when the
+	// request was copied.
+	retired map[string]*catalog.Project
 }
 
 // edge reads a request's stamp, checks that a siphon with the key of ours made it,
@@ -42,10 +47,7 @@ func (g *Gateway) edge(w http.ResponseWriter, r *http.Request) (e edge, err erro
 	if len(g.edgeKey) == 0 || h.Get(edgeMACHeader) == "" {
 		return e, nil
 	}
-	mac := hmac.New(sha256.New, g.edgeKey)
-	fmt.Fprintf(mac, "arbor edge 1\n%s\n%s\n%s\n%s", h.Get(edgeHeader), h.Get(edgeTimeHeader), h.Get(edgeOnlyHeader), h.Get(edgeIntoHeader))
-	given, err := hex.DecodeString(h.Get(edgeMACHeader))
-	if err != nil || !hmac.Equal(given, mac.Sum(nil)) {
+	if !g.signed(h) {
 		return e, fmt.Errorf("%w: it was not signed with this server's edge key; start the siphon with the same --edge-key", ErrStamp)
 	}
 	number, err := strconv.ParseUint(h.Get(edgeHeader), 16, 32)
@@ -66,8 +68,58 @@ func (g *Gateway) edge(w http.ResponseWriter, r *http.Request) (e edge, err erro
 	if e.into, err = g.replayed(h.Get(edgeIntoHeader)); err != nil {
 		return edge{}, err
 	}
+	if e.retired, err = g.retiredTokens(h.Get(edgeTokensHeader)); err != nil {
+		return edge{}, err
+	}
 	w.Header().Set(edgeAcceptedHeader, "1")
 	return e, nil
+}
+
+// signed reports whether a stamp was signed with one of the keys.
+func (g *Gateway) signed(h http.Header) bool {
+	given, err := hex.DecodeString(h.Get(edgeMACHeader))
+	if err != nil {
+		return false
+	}
+	text := fmt.Sprintf("arbor edge 1\n%s\n%s\n%s\n%s", h.Get(edgeHeader), h.Get(edgeTimeHeader), h.Get(edgeOnlyHeader), h.Get(edgeIntoHeader))
+	if tokens := h.Get(edgeTokensHeader); tokens != "" {
+		text += "\n" + tokens
+	}
+	for _, key := range append([][]byte{g.edgeKey}, g.oldEdgeKeys...) {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(text))
+		if hmac.Equal(given, mac.Sum(nil)) {
+			return true
+		}
+	}
+	return false
+}
+
+// retiredTokens reads the tokens that a replay names, each with its project.
+func (g *Gateway) retiredTokens(text string) (map[string]*catalog.Project, error) {
+	if text == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s cannot be read: %w", ErrStamp, edgeTokensHeader, err)
+	}
+	retired := make(map[string]*catalog.Project, len(values))
+	for token, names := range values {
+		if retired[token], err = g.replayed(names[0]); err != nil {
+			return nil, err
+		}
+	}
+	return retired, nil
+}
+
+// projectByToken is the live project that a token of the request opens, or opened.
+func (e edge) projectByToken(c *catalog.Catalog, token string) (*catalog.Project, bool) {
+	p, ok := c.ProjectByToken(token)
+	if !ok && token != "" && e.retired[token] != nil {
+		return e.retired[token], true
+	}
+	return p, ok
 }
 
 // maxEdgeAhead is how far a siphon's clock may be ahead: as far as the time of an

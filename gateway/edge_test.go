@@ -132,6 +132,70 @@ func TestReplayOfOneProject(t *testing.T) {
 	}
 }
 
+// TestReplayWithTokensOfBefore: a token that opens nothing any more opens its project for
+// a replay that names both, and for nobody else.
+func TestReplayWithTokensOfBefore(t *testing.T) {
+	const key = "0123456789abcdef"
+	for name, c := range map[string]struct {
+		tokens, signed string
+		status, stored int
+	}{
+		"named":                 {"other=blog&was=shop", "other=blog&was=shop", 200, 2},
+		"not named":             {"", "", 401, 0},
+		"another one":           {"is=shop", "is=shop", 401, 0},
+		"named by who may not":  {"was=shop", "", 503, 0},
+		"of no project":         {"was=nothing", "was=nothing", 503, 0},
+		"not readable":          {"was=%zz", "was=%zz", 503, 0},
+		"of a project unnamed":  {"was=", "was=", 401, 0},
+		"the empty one is none": {"=shop", "=shop", 401, 0},
+	} {
+		for _, path := range []string{"/import", "/track"} {
+			w := newHTTPWorld(t, Options{EdgeKey: []byte(key)})
+			w.project(t, "shop")
+			w.project(t, "blog")
+			r := httptest.NewRequest("POST", path, strings.NewReader(withoutID))
+			r.SetBasicAuth("was", "")
+			if path == "/track" {
+				r = httptest.NewRequest("POST", path, strings.NewReader(strings.ReplaceAll(withoutID, `"properties":{`, `"properties":{"token":"was",`)))
+			}
+			stampAs(r, key, "0000beef", testNow.UnixNano(), "", "")
+			if c.signed != "" {
+				mac := hmac.New(sha256.New, []byte(key))
+				fmt.Fprintf(mac, "arbor edge 1\n0000beef\n%d\n\n\n%s", testNow.UnixNano(), c.signed)
+				r.Header.Set(edgeMACHeader, hex.EncodeToString(mac.Sum(nil)))
+			}
+			if c.tokens != "" {
+				r.Header.Set(edgeTokensHeader, c.tokens)
+			}
+			if a := w.do(r); a.Code != c.status || w.distinct("shop") != c.stored || w.distinct("blog") != 0 {
+				t.Errorf("%s, %s: %d %s, %d events", name, path, a.Code, a.Body, w.distinct("shop"))
+			}
+		}
+	}
+}
+
+// TestOldEdgeKeys: while keys are changed, stamps of both are taken.
+func TestOldEdgeKeys(t *testing.T) {
+	const key, old = "0123456789abcdef", "the key of before"
+	w := newHTTPWorld(t, Options{EdgeKey: []byte(key), OldEdgeKeys: [][]byte{[]byte(old)}})
+	w.project(t, "shop")
+	for _, signed := range []string{key, old, key} {
+		r := edgeRequest("/import", withoutID)
+		stampAs(r, signed, "0000beef", testNow.UnixNano(), "", "")
+		if a := w.do(r); a.Code != 200 || a.Header().Get(edgeAcceptedHeader) != "1" {
+			t.Errorf("%s: %d %s", signed, a.Code, a.Body)
+		}
+	}
+	if n := w.distinct("shop"); n != 2 {
+		t.Errorf("%d events, want 2", n)
+	}
+	r := edgeRequest("/import", withoutID)
+	stampAs(r, "a key of nobody's", "0000beef", testNow.UnixNano(), "", "")
+	if a := w.do(r); a.Code != 503 {
+		t.Errorf("another key: %d", a.Code)
+	}
+}
+
 // distinct counts a project's records, those with one ingest id once.
 func (w *httpWorld) distinct(project string) int {
 	p, _ := w.gateway.Catalog().Project(project)

@@ -49,6 +49,7 @@ type Gateway struct {
 	maxDeleted  int
 	stockGroups bool
 	edgeKey     []byte
+	oldEdgeKeys [][]byte
 	keeper      Keeper
 	exports     Exports
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
@@ -70,6 +71,8 @@ type Options struct {
 	// EdgeKey is what the stamps of requests that come through a siphon are checked
 	// with; nil means that stamps of others are not taken.
 	EdgeKey []byte
+	// OldEdgeKeys are others that stamps may be signed with, while keys are changed.
+	OldEdgeKeys [][]byte
 	// Keeper keeps copies of what is stored elsewhere; nil if nobody does.
 	Keeper Keeper
 	// Exports is where rows are written as files; nil if nowhere.
@@ -93,7 +96,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, keeper: o.Keeper, exports: o.Exports}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports}
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.changing = make(chan struct{}, 1)

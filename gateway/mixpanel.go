@@ -105,7 +105,7 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	if err := c.open(r); err != nil {
 		return err
 	}
-	project, err := g.importProject(r, c.parameters)
+	project, err := g.importProject(r, c.parameters, edge)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request, to profi
 		if p.Token == "" {
 			p.Token = fallback
 		}
-		project, ok := g.Catalog().ProjectByToken(p.Token)
+		project, ok := edge.projectByToken(g.Catalog(), p.Token)
 		if !ok {
 			unknown++
 			done.Rejected = append(done.Rejected, RecordError{Index: p.Index, Field: "$token", Message: fmt.Sprintf("'$token' is missing or opens no project: %q", clip(p.Token))})

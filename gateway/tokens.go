@@ -13,11 +13,11 @@ import (
 // importProject is the project that a request's credentials open: its token or
 // secret as the Basic user name or password, or as api_key, in the URL or in the
 // form. A project_id must agree with it.
-func (g *Gateway) importProject(r *http.Request, parameters url.Values) (*catalog.Project, error) {
+func (g *Gateway) importProject(r *http.Request, parameters url.Values, edge edge) (*catalog.Project, error) {
 	user, password, _ := r.BasicAuth()
 	c := g.Catalog()
 	for _, key := range []string{user, password, parameters.Get("api_key")} {
-		project, ok := c.ProjectByToken(key)
+		project, ok := edge.projectByToken(c, key)
 		if !ok {
 			continue
 		}
@@ -88,7 +88,7 @@ func (t *tokens) turnTo(token string) {
 	}
 	p, ok := t.known[token]
 	if !ok {
-		if project, found := t.catalog.ProjectByToken(token); found {
+		if project, found := t.edge.projectByToken(t.catalog, token); found {
 			if project = t.edge.divert(project); project == nil {
 				p = passedOver
 			} else {

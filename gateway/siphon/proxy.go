@@ -283,7 +283,7 @@ func (c *collected) request(ctx context.Context, to *url.URL, key []byte) *http.
 	}
 	h := c.header.Clone()
 	h.Add("X-Forwarded-For", c.peer)
-	c.stamp.sign(h, key, "", "")
+	c.stamp.sign(h, key, "", "", "")
 	r := &http.Request{Method: c.method, URL: &u, Host: c.host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody}
 	if body := c.record[c.body:]; len(body) > 0 {
 		r.ContentLength = int64(len(body))

@@ -87,6 +87,9 @@ type ReplayOptions struct {
 	// Project, if set, is the name of the only project whose events are taken, and
 	// Into the name of the project that they go to instead.
 	Project, Into string
+	// OldTokens are tokens in the copies that open nothing any more, each with the name
+	// of the project that it opened.
+	OldTokens map[string]string
 	// Rate is how many requests a second at most; 0 is as fast as they go.
 	Rate float64
 	// Connections is how many requests are under way at once; 0 means 4.
@@ -106,6 +109,9 @@ type Replayed struct {
 	// Refused counts the requests that the gateway would not take, as it may have
 	// refused them, or some of their events, the first time.
 	Refused int64
+	// Unknown counts those of them whose token opens nothing: when they were copied it
+	// did, so what is in them is not brought back. OldTokens helps.
+	Unknown int64
 	// Damaged are the segments that have damage; what was whole in them was sent.
 	Damaged []string
 }
@@ -130,7 +136,7 @@ func Replay(ctx context.Context, o ReplayOptions) (Replayed, error) {
 	if o.Transport == nil {
 		o.Transport = &http.Transport{MaxIdleConnsPerHost: o.Connections, DisableCompression: true, ResponseHeaderTimeout: upstreamTimeout}
 	}
-	r := &replay{o: o, pace: newPace(o.Rate)}
+	r := &replay{o: o, pace: newPace(o.Rate), tokens: tokensHeader(o.OldTokens)}
 	names, err := o.Source.Segments(ctx)
 	if err != nil {
 		return r.done(), err
@@ -150,12 +156,23 @@ func Replay(ctx context.Context, o ReplayOptions) (Replayed, error) {
 type replay struct {
 	o                                  ReplayOptions
 	pace                               *pace
+	tokens                             string
 	segments, requests, bytes, refused atomic.Int64
+	unknown                            atomic.Int64
 	damaged                            []string
 }
 
+// tokensHeader writes tokens with their projects, as a gateway reads them.
+func tokensHeader(old map[string]string) string {
+	values := url.Values{}
+	for token, project := range old {
+		values.Set(token, project)
+	}
+	return values.Encode()
+}
+
 func (r *replay) done() Replayed {
-	return Replayed{Segments: r.segments.Load(), Requests: r.requests.Load(), Bytes: r.bytes.Load(), Refused: r.refused.Load(), Damaged: r.damaged}
+	return Replayed{Segments: r.segments.Load(), Requests: r.requests.Load(), Bytes: r.bytes.Load(), Refused: r.refused.Load(), Unknown: r.unknown.Load(), Damaged: r.damaged}
 }
 
 // slack is how much earlier than a segment's name its first stamp may be: requests
@@ -264,7 +281,7 @@ func (r *replay) try(ctx context.Context, q Request) (wait time.Duration, err er
 		return 0, err
 	}
 	req.Header = q.Header.Clone()
-	q.Stamp.sign(req.Header, r.o.Key, r.o.Project, r.o.Into)
+	q.Stamp.sign(req.Header, r.o.Key, r.o.Project, r.o.Into, r.tokens)
 	answer, err := r.o.Transport.RoundTrip(req)
 	if err != nil {
 		return time.Second, err
@@ -285,6 +302,9 @@ func (r *replay) try(ctx context.Context, q Request) (wait time.Duration, err er
 		return 0, fmt.Errorf("%w (it answered %s: %s)", ErrNotStamped, answer.Status, bytes.TrimSpace(text[:min(len(text), 200)]))
 	case status >= http.StatusBadRequest:
 		r.refused.Add(1)
+		if status == http.StatusUnauthorized {
+			r.unknown.Add(1)
+		}
 	}
 	return 0, nil
 }

@@ -299,7 +299,7 @@ func TestStampsNeverRepeat(t *testing.T) {
 		last = next
 	}
 	h := http.Header{}
-	last.sign(h, []byte("k"), "", "")
+	last.sign(h, []byte("k"), "", "", "")
 	if h.Get(headerID) == "" || h.Get(headerTime) == "" || len(h.Get(headerMAC)) != 64 {
 		t.Errorf("headers %v", h)
 	}

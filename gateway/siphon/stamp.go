@@ -21,11 +21,14 @@ const (
 	// headerOnly and headerInto go with a replay of one project.
 	headerOnly = "X-Edge-Only"
 	headerInto = "X-Edge-Into"
+	// headerTokens names projects of tokens that a replay finds in its copies, and that
+	// open nothing any more.
+	headerTokens = "X-Edge-Tokens"
 	// headerAccepted is the gateway's word that it took the stamp.
 	headerAccepted = "X-Edge-Accepted"
 )
 
-var edgeHeaders = []string{headerID, headerTime, headerMAC, headerOnly, headerInto, headerAccepted}
+var edgeHeaders = []string{headerID, headerTime, headerMAC, headerOnly, headerInto, headerTokens, headerAccepted}
 
 // MinKeyBytes is the least that an edge key has.
 const MinKeyBytes = 16
@@ -63,9 +66,9 @@ func (s *stamper) stamp() Stamp {
 }
 
 // sign puts the stamp into the headers, with a code that only who has the key
-// can make: whoever could choose ingest ids could make events vanish. Only and
-// into are a replay's, and empty for others.
-func (s Stamp) sign(h http.Header, key []byte, only, into string) {
+// can make: whoever could choose ingest ids could make events vanish. Only,
+// into and tokens are a replay's, and empty for others.
+func (s Stamp) sign(h http.Header, key []byte, only, into, tokens string) {
 	id, at := fmt.Sprintf("%08x", s.Edge), strconv.FormatUint(s.Time, 10)
 	h.Set(headerID, id)
 	h.Set(headerTime, at)
@@ -77,5 +80,9 @@ func (s Stamp) sign(h http.Header, key []byte, only, into string) {
 	}
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "arbor edge 1\n%s\n%s\n%s\n%s", id, at, only, into)
+	if tokens != "" {
+		h.Set(headerTokens, tokens)
+		fmt.Fprintf(mac, "\n%s", tokens)
+	}
 	h.Set(headerMAC, hex.EncodeToString(mac.Sum(nil)))
 }
