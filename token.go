@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	clustermember "arbor/cluster/member"
+	"arbor/cluster/protocol"
 	"arbor/engine/vfs"
 )
 
@@ -73,14 +74,18 @@ func newMetadata() *cobra.Command {
 	cmd := &cobra.Command{Use: "metadata", Short: "Look after what the members of a cluster agree on", Args: cobra.NoArgs}
 	var data string
 	var yes bool
+	var lost []string
 	restore := &cobra.Command{
 		Use:   "recover",
 		Short: "Go on with one member's metadata, when most members that vote are lost for good",
 		Long: `Make the member of a data directory, whose process is stopped, the only one that
 votes on the cluster's metadata, with what it knows of it. Use it if most members
 that vote are lost for good, and on one member only. Changes of the catalog that only
-the lost ones knew are lost. Events are not touched: what a majority of their
-replicas has stays.
+the lost ones knew are lost.
+
+Events most of whose replicas are on lost members can neither be asked nor moved, until
+--lost names these members: their replicas that are left go on by themselves then, and
+what only lost ones had is lost. A siphon's replay brings that back.
 
 All members that are left have to be stopped before. Then start this one first, the
 others after it, and have those that are lost removed or replaced. A lost member that
@@ -94,19 +99,23 @@ is found again must not be started.`,
 			if err != nil {
 				return err
 			}
-			id, version, err := clustermember.Recover(vfs.OS(), data, logger)
+			r, err := clustermember.Recover(vfs.OS(), data, lost, logger)
 			if errors.Is(err, vfs.ErrLocked) {
 				return inUse(data)
 			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "member %s votes alone now, with version %d of the metadata; start it, then the others that are left, and remove or replace those that are lost\n", id, version)
+			fmt.Fprintf(cmd.OutOrStdout(), "member %s votes alone now, with version %d of the metadata; start it, then the others that are left, and remove or replace those that are lost\n", r.ID, r.Version)
+			if len(lost) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "%d of %d buckets go on with the replicas that are left; %d have none left, so that nobody can answer for them\n", r.Alone, protocol.Buckets, len(r.Gone))
+			}
 			return nil
 		},
 	}
 	restore.Flags().StringVar(&data, "data", "arbor-data", "`directory` of the member")
 	restore.Flags().BoolVar(&yes, "yes", false, "the members that are not recovered are lost for good")
+	restore.Flags().StringArrayVar(&lost, "lost", nil, "`id` of a member that is lost for good with its events; repeat it for each, or say others for all but this one")
 	cmd.AddCommand(restore)
 	return cmd
 }

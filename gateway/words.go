@@ -119,10 +119,26 @@ func isFree(text string, start, end int) bool {
 		return false
 	}
 	word := strings.ToLower(text[start:end])
-	if freeWords[word] {
+	if freeWords[word] || isQualified(text, start) {
 		return true
 	}
 	return freeFunctions[word] && !strings.HasPrefix(strings.TrimLeft(text[end:], " \t\r\n"), "(")
+}
+
+// isQualified reports whether what begins at a place follows a name and a period: as in
+// MySQL it is a name then, whatever it is elsewhere.
+func isQualified(text string, start int) bool {
+	if start < 2 || text[start-1] != '.' {
+		return false
+	}
+	if text[start-2] == '`' {
+		return true
+	}
+	name := start - 1
+	for name > 0 && wordByte(text[name-1]) {
+		name--
+	}
+	return name < start-1 && (text[name] < '0' || text[name] > '9')
 }
 
 func wordByte(c byte) bool {

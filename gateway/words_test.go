@@ -1,6 +1,11 @@
 package gateway
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/dolthub/go-mysql-server/sql"
+)
 
 // TestFreeWordsBesideKeywords has statements that need a free word as a name
 // and another, or the same one, as the keyword that it is.
@@ -20,6 +25,23 @@ func TestFreeWordsBesideKeywords(t *testing.T) {
 	w.refused("SELECT plan view off FROM events", 1064)
 	w.must("CREATE DATABASE other")
 	w.refused("CREATE VIEW other.v AS SELECT plan FROM events", 1235, "`shop`.`events`")
+}
+
+// TestProceduresCanBeCalled: their names may be keywords, as replace is.
+func TestProceduresCanBeCalled(t *testing.T) {
+	p := &strictParser{Parser: sql.NewMysqlParser()}
+	for _, procedure := range (&Gateway{}).procedures() {
+		for _, text := range []string{"CALL arbor." + procedure.name + "('a', 'b')", "call `arbor`." + procedure.name + "()"} {
+			if _, err := p.ParseSimple(text); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+	for text, want := range map[string]bool{"t.replace": true, "`t`.replace": true, "1.replace": false, ".replace": false, "replace": false, "t replace": false} {
+		if got := isQualified(text, strings.Index(text, "replace")); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
 }
 
 func TestPreparable(t *testing.T) {

@@ -19,7 +19,7 @@ end() {
   wait 2>/dev/null || true
   if [ "$status" != 0 ]; then
     echo "the runbook stopped with status $status; the ends of the logs:" >&2
-    tail -n 12 ./*.log >&2 || true
+    tail -n 4 ./*.log >&2 || true
   fi
   rm -rf "$work"
 }
@@ -54,13 +54,14 @@ addresses() {
 
 # start NAME [FLAG…] starts a server over the directory NAME and waits until it is ready.
 start() {
-  local name=$1
+  local name=$1 scheme=http
   shift
+  [[ $* != *--tls-cert* ]] || scheme=https
   addresses "$name"
   echo "\$ arbor serve --data $name $*"
   "$ARBOR" serve --data "$name" --mysql "127.0.0.1:${mysql[$name]}" --http "127.0.0.1:${http[$name]}" "$@" >>"$name.log" 2>&1 &
   pid[$name]=$!
-  answers "http://127.0.0.1:${http[$name]}/readyz" "${pid[$name]}" || { cat "$name.log" >&2; return 1; }
+  answers "$scheme://127.0.0.1:${http[$name]}/readyz" "${pid[$name]}" || { cat "$name.log" >&2; return 1; }
 }
 
 # answers URL PID waits until a process answers 200.
@@ -77,10 +78,13 @@ answers() {
 
 # stop NAME ends a process as an operator does; lose NAME as a power cut does.
 stop() { echo "\$ kill $1"; kill -TERM "${pid[$1]}"; wait "${pid[$1]}"; unset "pid[$1]"; }
-lose() { kill -KILL "${pid[$1]}"; wait "${pid[$1]}" 2>/dev/null || true; unset "pid[$1]"; }
+lose() { kill -KILL "${pid[$1]}" 2>/dev/null || true; wait "${pid[$1]}" 2>/dev/null || true; unset "pid[$1]"; }
 
 # sql NAME STATEMENTS asks a server, as root.
 sql() { mariadb --no-defaults -h 127.0.0.1 -P "${mysql[$1]}" -u root -N -e "$2"; }
+
+# post NAME STATEMENT asks over HTTP, and fails unless it is answered with 200.
+post() { curl -sS --fail-with-body -u root: "http://127.0.0.1:${http[$1]}/query" --data-binary "$2"; }
 
 # call NAME STATEMENTS shows them, too.
 call() { printf '%s> %s\n' "$1" "$2"; sql "$1" "$2"; }
@@ -88,7 +92,7 @@ call() { printf '%s> %s\n' "$1" "$2"; sql "$1" "$2"; }
 # until_says NAME QUESTION ANSWER waits until a server answers so.
 until_says() {
   local tries got=
-  for ((tries = 0; tries < 1200; tries++)); do
+  for ((tries = 0; tries < ${UNTIL:-1200}; tries++)); do
     got=$(sql "$1" "$2" 2>&1) || true
     [ "$got" != "$3" ] || return 0
     sleep 0.1
@@ -100,7 +104,7 @@ until_says() {
 # same WHAT WANT GOT ends the runbook unless both are the same.
 same() {
   if [ "$2" != "$3" ]; then
-    printf '%s: want\n%s\ngot\n%s\n' "$1" "$2" "$3" >&2
+    printf '%s: < is wanted, > is there\n%s\n' "$1" "$(diff <(echo "$2") <(echo "$3"))" >&2
     return 1
   fi
   echo "✓ $1"
@@ -131,15 +135,30 @@ cluster() {
   settled "$first" $#
 }
 
-# join NAME AT starts a new member, with a token that another one gives.
+# join NAME AT [FLAG…] starts a new member, with a token that another one gives.
 join() {
   addresses "$1"
   arbor token --mysql "127.0.0.1:${mysql[$2]}" >"$1.token"
-  start "$1" --peer "127.0.0.1:${peer[$1]}" --join "127.0.0.1:${peer[$2]}" --token-file "$1.token"
+  start "$1" --peer "127.0.0.1:${peer[$1]}" --join "127.0.0.1:${peer[$2]}" --token-file "$1.token" "${@:3}"
 }
 
 # settled AT COPIES waits until each event has so many places and nothing moves.
 settled() { until_says "$1" "SELECT COUNT(*), SUM(state = 'settled') FROM arbor.replicas" "$((1024 * $2))	$((1024 * $2))"; }
+
+# removed AT ID ends a membership. Who votes is looked after by itself, and until that is done
+# a member without whom there would be no majority is refused.
+removed() {
+  local tries
+  echo "$1> CALL arbor.remove('$2')"
+  for ((tries = 0; tries < ${REMOVES:-600}; tries++)); do
+    sql "$1" "CALL arbor.remove('$2')" >removed.said 2>&1 || true
+    [ "$(sql "$1" "SELECT COUNT(*) FROM arbor.members WHERE id = '$2' AND standing <> 'removed'")" != 0 ] || return 0
+    sleep 0.1
+  done
+  cat removed.said >&2
+  sql "$1" "SELECT id, standing, alive, leader, votes, buckets FROM arbor.members" >&2
+  return 1
+}
 
 # id NAME is the id of a member.
 id() { sql "$1" "SELECT id FROM arbor.members WHERE self"; }
@@ -160,3 +179,42 @@ shop() {
   sql "$1" "CALL arbor.index_project('shop')"
   insert "$1" 20 30
 }
+
+# edge_key makes the key that a siphon and the gateways behind it share.
+edge_key() { [ -e edge.key ] || (umask 077; openssl rand -hex 32 >edge.key); }
+
+# siphon NAME starts a siphon in front of a server, which has --edge-key edge.key.
+siphon() {
+  port
+  edge=http://127.0.0.1:$port
+  siphon_to "$1"
+}
+
+# siphon_to NAME starts it again in front of another one.
+siphon_to() {
+  [ -z "${pid[siphon]:-}" ] || siphon_end
+  echo "\$ arbor siphon --upstream http://127.0.0.1:${http[$1]} --edge-key edge.key --dir siphon"
+  "$ARBOR" siphon --upstream "http://127.0.0.1:${http[$1]}" --edge-key edge.key --dir siphon --listen "${edge#http://}" --admin "" >>siphon.log 2>&1 &
+  pid[siphon]=$!
+  answers "$edge/readyz" "${pid[siphon]}"
+  token=$(sql "$1" "SELECT token FROM arbor.projects WHERE name = 'shop'")
+}
+
+# siphon_end ends it, which seals what it has copied.
+siphon_end() { stop siphon; }
+
+# send FROM TO sends the numbered events through the siphon, every third without an
+# insert id, in requests of five.
+send() {
+  local n body=
+  for ((n = $1; n < $2; n++)); do
+    body+="${body:+,}{\"event\":\"buy\",\"properties\":{\"time\":$((1777593600 + n % 3 * 86400)),\"distinct_id\":\"u$((n % 5))\",\"n\":$n$([ $((n % 3)) = 0 ] || echo ",\"\$insert_id\":\"i$n\"")}}"
+    if [ $((n % 5)) = 4 ] || [ $((n + 1)) = "$2" ]; then
+      curl -sf -o answer -u "$token:" "$edge/import" -H 'Content-Type: application/json' -d "[$body]" || { echo "the siphon answered: $(cat answer)" >&2; return 1; }
+      body=
+    fi
+  done
+}
+
+# replay NAME [FLAG…] sends again what the siphon kept.
+replay() { run arbor replay --server "http://127.0.0.1:${http[$1]}" --dir siphon --edge-key edge.key --quiet "${@:2}"; }

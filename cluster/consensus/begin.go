@@ -78,7 +78,10 @@ func Exists(fs vfs.FS, dir string) (bool, error) {
 const recoveredEpochs = 1 << 20
 
 // recovering is the machine of a group whose state is given up in part.
-type recovering struct{ *machine }
+type recovering struct {
+	*machine
+	giveUp func(*State, *protocol.Placement) error
+}
 
 // Snapshot gives the state with epochs that nobody has heard of.
 func (r recovering) Snapshot() (raft.FSMSnapshot, error) {
@@ -96,6 +99,11 @@ func (r recovering) Snapshot() (raft.FSMSnapshot, error) {
 			placed.Configs[b].Epoch += recoveredEpochs
 		}
 	}
+	if r.giveUp != nil {
+		if err := r.giveUp(state, placed); err != nil {
+			return nil, err
+		}
+	}
 	next := *state
 	next.Placement = placed.Encode()
 	next.PlacementEpoch++
@@ -105,9 +113,10 @@ func (r recovering) Snapshot() (raft.FSMSnapshot, error) {
 // Recover makes a new group, of this member alone, out of what it has of one
 // whose voters are lost: commands that only they had are lost with them, and one
 // that was not agreed on may come into force. All other members must be stopped
-// until it is done: one that knows more than this one would keep it. It gives the
-// version of the state that is gone on with.
-func Recover(o Options) (version uint64, err error) {
+// until it is done: one that knows more than this one would keep it. giveUp, if not nil,
+// may change the placement, whose epochs nobody has heard of. It gives the version of
+// the state that is gone on with.
+func Recover(o Options, giveUp func(*State, *protocol.Placement) error) (version uint64, err error) {
 	o.fill()
 	store, snapshots, lock, err := openStores(o)
 	if err != nil {
@@ -115,7 +124,7 @@ func Recover(o Options) (version uint64, err error) {
 	}
 	m := newMachine(func(*State) {}, o.Fail)
 	_, transport := raft.NewInmemTransport(raft.ServerAddress(o.ID.String()))
-	err = raft.RecoverCluster(o.config(), recovering{m}, store, store, snapshots, transport, onlyVoter(o.ID))
+	err = raft.RecoverCluster(o.config(), recovering{m, giveUp}, store, store, snapshots, transport, onlyVoter(o.ID))
 	if err := errors.Join(err, transport.Close(), store.Close(), lock.Close()); err != nil {
 		return 0, fmt.Errorf("recover metadata: %w", err)
 	}

@@ -415,7 +415,7 @@ func TestRecoverFromLostVoters(t *testing.T) {
 		}
 		w.stop(id(3))
 		before := alone.State()
-		version, err := Recover(w.options(3))
+		version, err := Recover(w.options(3), nil)
 		if err != nil || version < before.Version {
 			t.Fatalf("version %d after %d: %v", version, before.Version, err)
 		}

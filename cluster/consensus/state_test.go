@@ -229,6 +229,21 @@ func TestPlanOfVoters(t *testing.T) {
 		{what: "a removed member goes", n: 4, voters: []byte{1, 2, 3}, change: func(s *State, _ *[]raft.Server, _ map[MemberID]health) {
 			s.Members[3].Standing = Removed
 		}, want: action{actRemove, id(4)}},
+		{what: "a leader that is to go and votes alone has another one vote", n: 3, voters: []byte{1}, change: func(s *State, _ *[]raft.Server, _ map[MemberID]health) {
+			s.Members[0].Standing = Draining
+		}, want: action{actPromote, id(2)}},
+		{what: "and keeps its vote while it leads", n: 3, voters: []byte{1, 2}, change: func(s *State, _ *[]raft.Server, _ map[MemberID]health) {
+			s.Members[0].Standing = Draining
+		}},
+		{what: "all that vote are to go", n: 4, voters: []byte{1, 2}, change: func(s *State, _ *[]raft.Server, _ map[MemberID]health) {
+			s.Members[0].Standing, s.Members[1].Standing = Draining, Draining
+		}, want: action{actPromote, id(3)}},
+		{what: "the next leader takes it", n: 3, voters: []byte{1, 3}, change: func(s *State, _ *[]raft.Server, _ map[MemberID]health) {
+			s.Members[2].Standing = Draining
+		}, want: action{actDemote, id(3)}},
+		{what: "nobody could vote in its place", n: 2, voters: []byte{1}, change: func(s *State, _ *[]raft.Server, seen map[MemberID]health) {
+			s.Members[0].Standing, seen[id(2)] = Draining, health{since: start}
+		}},
 		{what: "of two that are left one votes", n: 2, voters: []byte{1, 2}, want: action{actDemote, id(2)}},
 	} {
 		s, servers, seen := world(test.n, test.voters...)

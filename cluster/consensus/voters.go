@@ -85,6 +85,17 @@ func plan(self MemberID, s *State, servers []raft.Server, seen map[MemberID]heal
 		return id != self && (m.Standing != Admitted || !h.answers && now.Sub(h.since) >= t.Dead)
 	}
 	i := slices.IndexFunc(voters, weak)
+	// A leader that is to go has another one vote, leads no more, and then loses its own
+	// vote as any other does.
+	me, _ := s.Member(self)
+	if leaves := me != nil && me.Standing != Admitted && slices.Contains(voters, self); leaves {
+		if _, ok := lastingVoter(s, voters); ok {
+			return action{}
+		}
+		if len(spare) > 0 {
+			return action{actPromote, spare[0]}
+		}
+	}
 	switch {
 	case len(voters) > want:
 		if i < 0 {
@@ -97,6 +108,16 @@ func plan(self MemberID, s *State, servers []raft.Server, seen map[MemberID]heal
 		return action{actPromote, spare[0]}
 	}
 	return action{}
+}
+
+// lastingVoter is a voter that is not to go.
+func lastingVoter(s *State, voters []MemberID) (id MemberID, ok bool) {
+	for _, id := range voters {
+		if m, known := s.Member(id); known && m.Standing == Admitted {
+			return id, true
+		}
+	}
+	return id, false
 }
 
 // look keeps the voters as they should be while this member leads. It ends with
@@ -124,11 +145,13 @@ func (g *Group) look() {
 // step takes one step and says whether there may be another.
 func (g *Group) step(seen map[MemberID]health) bool {
 	state := g.State()
-	if m, ok := state.Member(g.o.ID); ok && m.Standing != Admitted && len(g.Voters()) > 1 {
-		if err := g.TransferLeader(MemberID{}); err != nil {
-			g.o.Logger.Warn("the leadership could not be given away", "error", err)
+	if m, ok := state.Member(g.o.ID); ok && m.Standing != Admitted {
+		if to, ok := lastingVoter(state, g.Voters()); ok {
+			if err := g.TransferLeader(to); err != nil {
+				g.o.Logger.Warn("the leadership could not be given away", "error", err)
+			}
+			return false
 		}
-		return false
 	}
 	a := plan(g.o.ID, state, g.configuration().Servers, seen, time.Now(), g.o.Timing)
 	id, address := raft.ServerID(a.id.String()), raft.ServerAddress(a.id.String())

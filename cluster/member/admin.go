@@ -235,17 +235,16 @@ func (m *Member) mayRemove(s *consensus.State, target *consensus.Member, force b
 }
 
 // mayVote refuses to take out a member without whom those that vote, as far as
-// they are up, are no majority.
+// they are up, are no majority. Its own vote counts until another one has it.
 func mayVote(voters []MemberID, without MemberID, alive func(MemberID) bool) error {
-	left := slices.DeleteFunc(slices.Clone(voters), func(v MemberID) bool { return v == without })
 	up := 0
-	for _, v := range left {
-		if alive(v) {
+	for _, v := range voters {
+		if v != without && alive(v) {
 			up++
 		}
 	}
-	if len(left) > 0 && up <= len(left)/2 {
-		return refused("without member %s only %d of %d members that vote are up: start the others first", without, up, len(left))
+	if len(voters) > 0 && up <= len(voters)/2 {
+		return refused("without member %s only %d of the %d members that vote are up, which cannot decide anything: start the others, or wait until arbor.members says that more of them vote", without, up, len(voters))
 	}
 	return nil
 }

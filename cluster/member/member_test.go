@@ -454,9 +454,15 @@ func TestRecoverGoesOnAlone(t *testing.T) {
 	waitFor(t, "both know", func() bool { return second.has("kept") })
 	first.close()
 	second.close()
-	got, _, err := Recover(second.disk, "data", quiet)
-	if err != nil || got != second.member.ID() {
-		t.Fatal(got, err)
+	lost := first.member.ID().String()
+	for name, want := range map[string]string{second.member.ID().String(): "is the one that goes on", "none": "there is no member"} {
+		if _, err := Recover(second.disk, "data", []string{lost, name}, quiet); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("recover without %s: %v", name, err)
+		}
+	}
+	got, err := Recover(second.disk, "data", []string{lost[:8], LostOthers}, quiet)
+	if err != nil || got.ID != second.member.ID() || got.Alone != protocol.Buckets || len(got.Gone) > 0 {
+		t.Fatalf("%+v %v", got, err)
 	}
 	l := listen(t)
 	if second, err = start(t, second.disk, l); err != nil {
@@ -470,6 +476,16 @@ func TestRecoverGoesOnAlone(t *testing.T) {
 	if !second.member.Leads() {
 		t.Error("it does not lead")
 	}
+	rows, err := second.member.Replicas()
+	if err != nil || len(rows) != protocol.Buckets {
+		t.Errorf("%d replicas are left: %v", len(rows), err)
+	}
+	if err := second.member.Remove(t.Context(), lost, false); err != nil {
+		t.Error(err)
+	}
+	third := second.joins(vfs.NewMem())
+	defer third.close()
+	waitFor(t, "there are two copies again", func() bool { return second.settled() && second.row(third).Buckets == protocol.Buckets })
 }
 
 // TestLostIdentity: a member that lost something comes back under its next

@@ -286,6 +286,15 @@ func TestVotersAndMajorities(t *testing.T) {
 	if err := mayVote(three, id(3), up(1, 2)); err != nil {
 		t.Errorf("the dead one could not be removed: %v", err)
 	}
+	if err := mayVote(three[:1], id(1), up(1, 2)); err == nil {
+		t.Error("the only one that votes could be removed")
+	}
+	if err := mayVote(three[:2], id(1), up(1, 2)); err == nil {
+		t.Error("one of two that vote could be removed")
+	}
+	if err := mayVote(three[:1], id(2), up(1)); err != nil {
+		t.Errorf("one that does not vote could not be removed: %v", err)
+	}
 	p := &protocol.Placement{Configs: []protocol.Config{
 		{Old: []protocol.Replica{{Member: id(1)}}}, {Old: []protocol.Replica{{Member: id(1)}, {Member: id(2)}}},
 		{Old: []protocol.Replica{{Member: id(1)}, {Member: id(2)}, {Member: id(3)}}},

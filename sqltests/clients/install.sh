@@ -16,6 +16,7 @@ want() {
 }
 need mariadb mariadb-client
 need curl curl
+need openssl openssl
 need node nodejs
 need npm npm
 need chromium chromium
