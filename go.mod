@@ -148,7 +148,7 @@ require (
 	github.com/dolthub/go-mysql-server v0.20.1-0.20260819200441-c0b22e21d5fc
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/goccy/go-json v0.10.2 // indirect
-	github.com/google/flatbuffers v23.5.26+incompatible // indirect
+	github.com/google/flatbuffers v23.5.26+incompatible
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/klauspost/compress v1.20.3
 	github.com/mixpanel/mixpanel-go v1.2.1

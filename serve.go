@@ -41,6 +41,7 @@ const shutdownBound = 3 * shutdownGrace
 
 type serveOptions struct {
 	data, mysql, http string
+	flight            string
 	tlsCert, tlsKey   string
 	tlsSelfSigned     bool
 	insecure, salvage bool
@@ -82,7 +83,8 @@ acknowledged is on disk in any case.`,
 	f.StringVar(&o.data, "data", "arbor-data", "`directory` that holds everything; made if missing")
 	f.StringVar(&o.mysql, "mysql", "127.0.0.1:3306", "`host:port` for MySQL clients")
 	f.StringVar(&o.http, "http", "127.0.0.1:8080", "`host:port` for SDKs, queries over HTTP and metrics")
-	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate `file` (PEM) for both ports")
+	f.StringVar(&o.flight, "flight", "", "`host:port` for Arrow Flight SQL, which ADBC and JDBC drivers speak; without it there is none")
+	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate `file` (PEM) for all ports")
 	f.StringVar(&o.tlsKey, "tls-key", "", "key `file` (PEM) of the certificate")
 	f.BoolVar(&o.tlsSelfSigned, "tls-self-signed", false, "use TLS with a certificate that the server makes itself, as it does for a public address without another")
 	f.BoolVar(&o.insecure, "insecure", false, "allow a public address without TLS, and clients without it")
@@ -152,7 +154,7 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 	defer func() { err = errors.Join(err, closeExports()) }()
 	options.Exports = exports
 	g := gateway.New(options)
-	logger.Info("serving", append([]any{"version", version(), "data", o.data, "mysql", ports.address(ports.mysql), "http", ports.address(ports.http),
+	logger.Info("serving", append([]any{"version", version(), "data", o.data, "mysql", ports.address(ports.mysql), "http", ports.address(ports.http), "flight", ports.address(ports.flight),
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond)}, member.says(who)...)...)
 
 	leaveAfter(ctx, shutdownBound, logger)
@@ -167,7 +169,7 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 }
 
 // ports are where clients come in. A member that only stores has none.
-type ports struct{ mysql, http net.Listener }
+type ports struct{ mysql, http, flight net.Listener }
 
 // open opens the ports.
 func (o serveOptions) open(who *membership) (p ports, err error) {
@@ -180,11 +182,17 @@ func (o serveOptions) open(who *membership) (p ports, err error) {
 	if p.http, err = o.listen("http", o.http); err != nil {
 		return p, errors.Join(err, p.mysql.Close())
 	}
+	if o.flight == "" {
+		return p, nil
+	}
+	if p.flight, err = o.listen("flight", o.flight); err != nil {
+		return p, errors.Join(err, p.mysql.Close(), p.http.Close())
+	}
 	return p, nil
 }
 
 func (p ports) close() {
-	for _, l := range []net.Listener{p.mysql, p.http} {
+	for _, l := range []net.Listener{p.mysql, p.http, p.flight} {
 		if l != nil {
 			_ = l.Close() // the servers have closed it, if they began
 		}
@@ -227,6 +235,11 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOpt
 	group.Go(func() error {
 		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: p.http, TLS: tlsConfig, Grace: shutdownGrace})
 	})
+	if p.flight != nil {
+		group.Go(func() error {
+			return g.ServeFlight(ctx, gateway.FlightOptions{Listener: p.flight, TLS: tlsConfig, Grace: shutdownGrace})
+		})
+	}
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -402,8 +415,8 @@ func (o serveOptions) tls(logger *slog.Logger) (*tls.Config, error) {
 	switch {
 	case o.tlsCert != "" || o.tlsKey != "":
 		c, err = openCertificate(o.tlsCert, o.tlsKey, logger)
-	case o.tlsSelfSigned || !o.insecure && (isPublic(o.mysql) || isPublic(o.http)):
-		c, err = ownCertificate(o.data, []string{o.mysql, o.http}, logger)
+	case o.tlsSelfSigned || !o.insecure && (isPublic(o.mysql) || isPublic(o.http) || o.flight != "" && isPublic(o.flight)):
+		c, err = ownCertificate(o.data, o.addresses(), logger)
 	default:
 		return nil, nil
 	}
@@ -411,6 +424,15 @@ func (o serveOptions) tls(logger *slog.Logger) (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
+}
+
+// addresses are those of all ports.
+func (o serveOptions) addresses() []string {
+	all := []string{o.mysql, o.http}
+	if o.flight != "" {
+		all = append(all, o.flight)
+	}
+	return all
 }
 
 // isPublic reports whether other machines can reach an address.

@@ -244,7 +244,11 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 	}
 	countParameters(stmt, prepare)
 	k.keep(c, prepare.StatementID, stmt)
-	if answersOK(sctx, node) {
+	rows := !answersOK(sctx, node)
+	if t, ok := wireOf(c).taker.(planTaker); ok {
+		t.prepared(columnsGiven(sctx, node, rows))
+	}
+	if !rows {
 		return nil, nil
 	}
 	return resultFields(sctx, node.Schema(sctx)), nil

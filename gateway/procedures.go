@@ -75,6 +75,8 @@ func (g *Gateway) procedures() []procedure {
 			}},
 		{"export", "project, name, options", "the same with options, such as 'FORMAT=arrow SINCE=monday FROM=2026-01-01 TO=2026-01-31'; with SINCE only what the export of that name did not hold, and a list of what is gone; needs FILE, too",
 			sql.PrivilegeType_Select, exportSchema, g.callExport},
+		{"replace_table", "project, name, csv", "make a mutable table hold the rows of a CSV file and no others, at once; its first line names the columns, the first of which is the key; made if there is none; needs DROP, INSERT and DELETE, too",
+			sql.PrivilegeType_Create, replaceSchema, g.callReplaceTable},
 		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
 			sql.PrivilegeType_Super, backupSchema, g.callBackup},
 	}, g.clusterProcedures()...)

@@ -143,15 +143,27 @@ func (g *Gateway) openQuery(r *http.Request, q query) (*sql.DB, error) {
 	if !ok && r.Header.Get("Authorization") != "" {
 		return nil, fmt.Errorf("%w: only Basic authorization is understood", ErrUnauthorized)
 	}
-	if user == "" {
-		user = "root"
-	}
+	return g.openLogin(r.Context(), sqlLogin{user: user, password: password, from: remoteAddr(r), encrypted: r.TLS != nil, local: isLocalOrigin(r)}, q.Database, q.taker)
+}
+
+// sqlLogin is who logs in over a pipe: a MySQL user, or the reader of the project whose
+// secret is one of the credentials.
+type sqlLogin struct {
+	user, password string
+	from           net.Addr
+	encrypted      bool // on the client's own way here
+	local          bool // from this machine, and from nobody's page: no password is needed
+}
+
+// openLogin opens a connection to the MySQL server, whose results' rows go to taker,
+// unless it is nil. It logs in when it is first used.
+func (g *Gateway) openLogin(ctx context.Context, l sqlLogin, database string, taker resultTaker) (*sql.DB, error) {
+	user, password := cmp.Or(l.user, "root"), l.password
 	project, bySecret := g.secretProject(user, password)
-	if password == "" && !bySecret && !isLocalOrigin(r) {
+	if password == "" && !bySecret && !l.local {
 		return nil, fmt.Errorf("%w: a password is needed; send a MySQL user and password as Basic authorization", ErrUnauthorized)
 	}
-	from := remoteAddr(r)
-	conn, err := g.dialSQL(r.Context(), from, q.taker)
+	conn, err := g.dialSQL(ctx, l.from, taker)
 	if err != nil {
 		return nil, err
 	}
@@ -162,14 +174,14 @@ func (g *Gateway) openQuery(r *http.Request, q query) (*sql.DB, error) {
 			return nil, err
 		}
 		user, password = to.user, to.password
-		q.Database = cmp.Or(q.Database, project.Name)
+		database = cmp.Or(database, project.Name)
 	}
 	config := mysql.NewConfig()
-	config.User, config.Passwd, config.DBName = user, password, q.Database
+	config.User, config.Passwd, config.DBName = user, password, database
 	config.Net, config.Addr = "pipe", "arbor"
 	config.CheckConnLiveness = false
 	config.MaxAllowedPacket = maxRowBytes
-	if r.TLS != nil || isLoopback(from) {
+	if l.encrypted || isLoopback(l.from) {
 		// The connection never leaves the process; TLS on it only tells that the
 		// client's own is as safe.
 		config.TLS = &tls.Config{InsecureSkipVerify: true}

@@ -144,6 +144,9 @@ func routeOf(path string) (name string, to route, ok bool) {
 			}
 		}
 	}
+	if name, found := strings.CutPrefix(path, lookupPrefix); found && isLookupTable(name) {
+		return lookupPrefix + "NAME", lookupRoute, true
+	}
 	return "", route{}, false
 }
 

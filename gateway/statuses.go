@@ -53,6 +53,7 @@ var httpStatuses = []struct {
 	{ErrIdempotencyKey, http.StatusBadRequest, 0},
 	{ErrQueryRequest, http.StatusBadRequest, 0},
 	{ErrExportRequest, http.StatusBadRequest, 0},
+	{ErrLookupRequest, http.StatusBadRequest, 0},
 	{ErrStamp, http.StatusServiceUnavailable, downRetryAfter}, // its events must not be thrown away
 	{ErrUnauthorized, http.StatusUnauthorized, 0},
 	{ErrForbidden, http.StatusForbidden, 0},

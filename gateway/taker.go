@@ -31,6 +31,20 @@ type resultTaker interface {
 	row(ctx *sql.Context, schema sql.Schema, row sql.Row) error
 }
 
+// planTaker is a resultTaker that is also told of the columns that statements which are
+// prepared will give, nil where they give none.
+type planTaker interface {
+	prepared(columns sql.Schema)
+}
+
+// columnsGiven are a planned statement's columns, nil if it gives no rows.
+func columnsGiven(ctx *sql.Context, n sql.Node, rows bool) sql.Schema {
+	if !rows {
+		return nil
+	}
+	return n.Schema(ctx)
+}
+
 // taken hands a result to the connection's taker, and closes iter.
 func (o *output) taken(ctx *sql.Context, schema sql.Schema, iter sql.RowIter) error {
 	result, err := o.handOver(ctx, schema, iter)
