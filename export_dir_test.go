@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -371,5 +372,31 @@ func TestOutfile(t *testing.T) {
 	}
 	if _, err := s.Query("SELECT 1 INTO @x"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The command does what the statement does.
+func TestExportCommand(t *testing.T) {
+	s, dir := exportingStack(t)
+	token := s.Project(t, "shop")
+	s.Import(t, token, `{"event":"Buy","properties":{"time":1767225600,"distinct_id":"ann","$insert_id":"1"}}`)
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	var out strings.Builder
+	o := exportOptions{server: server.URL, project: "shop", user: "root", format: "arrow"}
+	if err := exportEvents(t.Context(), o, "a", &out); err != nil {
+		t.Fatal(err)
+	}
+	o.since, o.from = "a", "2026-01-01"
+	if err := exportEvents(t.Context(), o, "b", &out); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"a: 1 events in 1 files, 0 removed, 1 visible", "b: 0 events in 1 files, 0 removed, 1 visible"} {
+		if line := strings.Split(out.String(), "\n")[i]; !strings.HasPrefix(line, filepath.Join(dir, want[:1])+want[1:]) {
+			t.Errorf("line %d is %q", i, line)
+		}
+	}
+	if err := exportEvents(t.Context(), o, "it's", &out); err == nil || !strings.Contains(err.Error(), "name cannot be used") {
+		t.Errorf("a name that cannot be gives %v", err)
 	}
 }

@@ -46,7 +46,7 @@ Every flag can also be set by an environment variable: --mysql by ARBOR_MYSQL,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd.Flags()) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newServe(), newImport(), newInspect(), newDemo(), newSiphon(), newReplay(), newBackup(), newRestore(), newVerifyBackup(), newCollectBackups(), newCluster(), newToken(), newMetadata(), newVersion())
+	root.AddCommand(newServe(), newImport(), newExport(), newInspect(), newDemo(), newSiphon(), newReplay(), newBackup(), newRestore(), newVerifyBackup(), newCollectBackups(), newCluster(), newToken(), newMetadata(), newVersion())
 	return root
 }
 

@@ -133,7 +133,7 @@ func lookupRow(ctx *sql.Context, shape *mutableShape, places []int, fields []str
 			err = errors.New("out of range")
 		}
 		if err == nil && types.IsNumber(t) {
-			err = exactNumber(text)
+			err = allNumber(text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("column %s, %s: '%s': %w", c.Name, c.Type, clip(text), err)
@@ -143,8 +143,8 @@ func lookupRow(ctx *sql.Context, shape *mutableShape, places []int, fields []str
 	return row, nil
 }
 
-// exactNumber refuses what MySQL would take a part of.
-func exactNumber(text string) error {
+// allNumber refuses what MySQL would take a part of.
+func allNumber(text string) error {
 	if !lookupNumber.MatchString(text) {
 		return errors.New("not a number")
 	}
