@@ -15,7 +15,7 @@ import (
 // rooms says what each room may import of ours; docs/architecture.md says why.
 // "" is this package. A room that is not listed here may not exist.
 var rooms = map[string][]string{
-	"":                       {"backup", "catalog", "cluster", "cluster/consensus", "cluster/member", "cluster/peer", "cluster/protocol", "cluster/tables", "engine", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/indexfile", "engine/vfs", "export", "gateway", "gateway/siphon"},
+	"":                       {"backup", "catalog", "cluster", "cluster/consensus", "cluster/member", "cluster/peer", "cluster/protocol", "cluster/tables", "engine", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/indexfile", "engine/vfs", "export", "gateway", "gateway/audit", "gateway/siphon"},
 	"backup":                 {"engine/vfs"},
 	"catalog":                {},
 	"cluster":                {"catalog", "cluster/peer", "cluster/protocol", "cluster/replication", "cluster/tables", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
@@ -35,7 +35,8 @@ var rooms = map[string][]string{
 	"engine/indexfile":       {"catalog", "engine/vfs"},
 	"engine/vfs":             {},
 	"export":                 {"catalog", "engine/vfs"},
-	"gateway":                {"catalog", "cluster", "cluster/tables", "engine/event", "engine/exec", "gateway/track", buildTag},
+	"gateway":                {"catalog", "cluster", "cluster/tables", "engine/event", "engine/exec", "gateway/audit", "gateway/track", buildTag},
+	"gateway/audit":          {"catalog", "engine/exec", "engine/vfs"},
 	"gateway/track":          {"catalog", "engine/event"},
 	"gateway/siphon":         {"engine/vfs"},
 	buildTag:                 {},

@@ -27,6 +27,7 @@ import (
 	"arbor/engine/appendlog"
 	"arbor/engine/vfs"
 	"arbor/gateway"
+	"arbor/gateway/audit"
 )
 
 // shutdownGrace is how long open requests and statements may take to end once
@@ -143,6 +144,9 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 		return err
 	}
 	options := gateway.Options{Cluster: member.cluster, Logger: logger, EdgeKey: edgeKey, OldEdgeKeys: oldEdgeKeys, Collectors: scrubMetrics(member.engine)}
+	if member.trail != nil {
+		options.Audit = member.trail
+	}
 	if len(stores) > 0 {
 		k := newKeeper(member, stores, o.drillDir, logger)
 		options.Keeper, options.Collectors, member.keeper = k, append(options.Collectors, k), k.Keeper
@@ -304,6 +308,8 @@ type member struct {
 	engine   *engine.Engine
 	cluster  *cluster.Cluster
 	logger   *slog.Logger
+	// trail is where is written down who did what; nil where nobody comes in.
+	trail *audit.Trail
 	// keeper makes backups; nil for none.
 	keeper *backup.Keeper
 }
@@ -336,7 +342,14 @@ func openAlone(ctx context.Context, o serveOptions, logger *slog.Logger) (*membe
 	if err != nil {
 		return nil, errors.Join(err, metadata.Close())
 	}
-	return &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e), logger: logger}, nil
+	m := &member{metadata: metadata, engine: e, logger: logger}
+	if !o.manual {
+		if m.trail, err = openTrail(o.data, metadata.Catalog, logger); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	m.cluster = cluster.New(metadata, audited{e, m.trail})
+	return m, nil
 }
 
 func openEngine(ctx context.Context, o serveOptions, c *catalog.Catalog, logger *slog.Logger) (*engine.Engine, error) {
@@ -359,6 +372,9 @@ func (m *member) says(who *membership) []any {
 func (m *member) Close() (err error) {
 	if m.cluster != nil {
 		err = m.cluster.Close()
+	}
+	if m.trail != nil {
+		err = errors.Join(err, m.trail.Close())
 	}
 	if m.control != nil {
 		m.control.Leave()

@@ -210,6 +210,9 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 	if m.engine, err = openEngine(ctx, o, m.control.Catalog(), m.logger); err != nil {
 		return err
 	}
+	if m.trail, err = openTrail(o.data, m.control.Catalog, m.logger); err != nil {
+		return err
+	}
 	if m.replicas, err = cluster.OpenReplicas(m.engine, vfs.OS(), o.replicasDir()); err != nil {
 		return err
 	}
@@ -218,7 +221,7 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 		return err
 	}
 	m.members, err = cluster.OpenMembers(ctx, cluster.MembersOptions{
-		Member: m.control.ID(), Generation: generation, Engine: m.engine, Storage: m.replicas, Ledger: m.replicas, Logger: m.logger,
+		Member: m.control.ID(), Generation: generation, Engine: audited{m.engine, m.trail}, Storage: m.replicas, Ledger: m.replicas, Logger: m.logger,
 		Prefer: m.prefer(zone), Synced: m.control.Synced, Lost: m.lost, Present: m.control.Storing,
 		Broken: func(err error) {
 			m.control.Broken(err)

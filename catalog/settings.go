@@ -48,6 +48,7 @@ const (
 	SettingLoginLockTime      = "login_lock_time"
 	SettingMaxUserConnections = "max_user_connections"
 	SettingMaxExecutionTime   = "max_execution_time"
+	SettingAuditBytes         = "audit_bytes"
 )
 
 const day = int64(24 * time.Hour)
@@ -90,6 +91,8 @@ var Settings = []Setting{
 		"A user may have this many MySQL connections at once, queries over HTTP included; 0 is without bound."},
 	{SettingMaxExecutionTime, UnitDuration, 0, 0, 30 * day,
 		"A SELECT may run no longer than this, whatever its session or hint says; 0 is without bound."},
+	{SettingAuditBytes, UnitBytes, 64 << 20, 1 << 20, 1 << 40,
+		"The files of a member's audit trail are at most about this large together; the oldest are removed."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -166,6 +169,9 @@ func (c *Catalog) MaxUserConnections() int { return int(c.number(SettingMaxUserC
 func (c *Catalog) MaxExecutionTime() time.Duration {
 	return time.Duration(c.number(SettingMaxExecutionTime))
 }
+
+// AuditBytes is the setting audit_bytes.
+func (c *Catalog) AuditBytes() int64 { return c.number(SettingAuditBytes) }
 
 func (c *Catalog) number(name string) int64 {
 	s, ok := settingNamed(name)

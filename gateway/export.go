@@ -35,7 +35,7 @@ const (
 )
 
 // serveExport streams the events that the parameters ask for.
-func (g *Gateway) serveExport(w http.ResponseWriter, r *http.Request) error {
+func (g *Gateway) serveExport(w http.ResponseWriter, r *http.Request) (err error) {
 	if _, _, ok := r.BasicAuth(); !ok { // nobody is let in for being on this machine: browsers are, too
 		return fmt.Errorf("%w: send the project's secret as the Basic user name, or a MySQL user and password with project_id", ErrUnauthorized)
 	}
@@ -56,6 +56,11 @@ func (g *Gateway) serveExport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer db.Close()
+	entry, err := g.auditExport(r, project)
+	if err != nil {
+		return err
+	}
+	defer func() { entry.ended(g.logger, err) }()
 	rows, err := db.QueryContext(r.Context(), statement)
 	if err != nil {
 		return err

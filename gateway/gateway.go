@@ -52,6 +52,7 @@ type Gateway struct {
 	oldEdgeKeys [][]byte
 	keeper      Keeper
 	exports     Exports
+	audit       AuditTrail
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -77,6 +78,8 @@ type Options struct {
 	Keeper Keeper
 	// Exports is where rows are written as files; nil if nowhere.
 	Exports Exports
+	// Audit is where is written down who did what; nil for nowhere.
+	Audit AuditTrail
 	// Collectors add to /metrics.
 	Collectors []prometheus.Collector
 	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
@@ -97,6 +100,7 @@ func New(o Options) *Gateway {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
 	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports}
+	g.audit = o.Audit
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes
 	g.changing = make(chan struct{}, 1)

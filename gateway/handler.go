@@ -45,6 +45,8 @@ type handler struct {
 	// watchDelay is how long a statement runs before its client is watched.
 	watchDelay time.Duration
 	users      userConnections
+	// logins writes log-ins down.
+	logins *loginAudit
 }
 
 // userConnections count the connections of each user.
@@ -84,10 +86,7 @@ func (h *handler) addUser(c *mysql.Conn) error {
 	if h.events == nil {
 		return nil
 	}
-	user := mysqlUser{name: c.User}
-	if u, ok := c.UserData.(sql.MysqlConnectionUser); ok {
-		user = mysqlUser{u.User, u.Host}
-	}
+	user := userOf(c)
 	if err := h.users.add(user, h.events.Catalog().MaxUserConnections()); err != nil {
 		return err
 	}
@@ -134,6 +133,14 @@ func (h *handler) ConnectionAborted(c *mysql.Conn, reason string) error {
 func (h *handler) ConnectionAuthenticated(c *mysql.Conn) (err error) {
 	defer h.guard(&err)
 	w := wireOf(c)
+	user := userOf(c)
+	defer func() {
+		if err != nil {
+			h.logins.refused(c, user.name, err)
+			return
+		}
+		h.logins.succeeded(c, user.name, user.host)
+	}()
 	if w.needsTLS() && w.TLS() == nil {
 		return errInsecureTransport
 	}
@@ -145,6 +152,14 @@ func (h *handler) ConnectionAuthenticated(c *mysql.Conn) (err error) {
 	}
 	w.authenticated()
 	return nil
+}
+
+// userOf is the account that a client has logged in as.
+func userOf(c *mysql.Conn) mysqlUser {
+	if u, ok := c.UserData.(sql.MysqlConnectionUser); ok {
+		return mysqlUser{u.User, u.Host}
+	}
+	return mysqlUser{name: c.User}
 }
 
 // ConnectionClosed is called when the connection has ended.

@@ -48,6 +48,12 @@ type logins struct {
 	sha2   sha2Login
 }
 
+// noteInto has failures written down.
+func (l *logins) noteInto(a *loginAudit) *logins {
+	l.native.audit, l.sha2.audit = a, a
+	return l
+}
+
 func newLogins(gr *grants, locks *lockouts) *logins {
 	l := &logins{grants: gr}
 	l.native.locks, l.sha2.locks = locks, locks
@@ -103,6 +109,7 @@ func noteTLS(c *mysql.Conn) {
 type nativeLogin struct {
 	grants *grants
 	locks  *lockouts
+	audit  *loginAudit
 }
 
 // Name is the method's name in the protocol.
@@ -123,7 +130,7 @@ func (n *nativeLogin) AuthPluginData() ([]byte, error) { return scramble() }
 
 // HandleAuthPluginData checks the client's answer.
 func (n *nativeLogin) HandleAuthPluginData(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
-	return n.locks.guard(user, from, func() (mysql.Getter, error) { return n.check(c, user, salt, answer, from) })
+	return n.audit.guarded(n.locks, c, user, from, func() (mysql.Getter, error) { return n.check(c, user, salt, answer, from) })
 }
 
 func (n *nativeLogin) check(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
@@ -147,6 +154,7 @@ func (n *nativeLogin) check(c *mysql.Conn, user string, salt, answer []byte, fro
 type sha2Login struct {
 	grants  *grants
 	locks   *lockouts
+	audit   *loginAudit
 	hashing chan struct{} // one place for each password being hashed
 
 	key struct {
@@ -182,7 +190,7 @@ func (s *sha2Login) AuthPluginData() ([]byte, error) { return scramble() }
 // HandleAuthPluginData checks the client's answer: at once where the password
 // is known, else by asking for the password itself.
 func (s *sha2Login) HandleAuthPluginData(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {
-	return s.locks.guard(user, from, func() (mysql.Getter, error) { return s.check(c, user, salt, answer, from) })
+	return s.audit.guarded(s.locks, c, user, from, func() (mysql.Getter, error) { return s.check(c, user, salt, answer, from) })
 }
 
 func (s *sha2Login) check(c *mysql.Conn, user string, salt, answer []byte, from net.Addr) (mysql.Getter, error) {

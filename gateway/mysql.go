@@ -159,6 +159,7 @@ type sqlEngine struct {
 	logger *slog.Logger
 	events *Gateway // the handler's
 	plans  *planServer
+	logins *loginAudit
 }
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
@@ -189,6 +190,7 @@ func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
 	x.stockGroups = o.StockGroups
 	a.ExecBuilder.PriorityBuilder = x
 	e.events, _ = o.Builder.(*Gateway)
+	e.logins = newLoginAudit(e.events, e.grants)
 	e.plans = &planServer{gateway: e.events, grants: e.grants, globals: &x.globals}
 	return e, nil
 }
@@ -209,7 +211,7 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
-	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter, plans: e.plans}
+	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter, plans: e.plans, logins: e.logins}
 	s, err := server.NewServer(server.Config{
 		Listener: clients,
 		Version:  Version,
@@ -275,7 +277,7 @@ func (h *handler) install(e *sqle.Engine, sm *server.SessionManager, stock mysql
 // protocolListener makes the library's listener with our logins, and leaves TLS
 // to the wire.
 func (e *sqlEngine) protocolListener(c server.Config, l mysql.ListenerConfig, _ server.ServerEventListener) (server.ProtocolListener, error) {
-	l.AuthServer = newLogins(e.grants, newLockouts(time.Now, lockoutSettings(e.events)))
+	l.AuthServer = newLogins(e.grants, newLockouts(time.Now, lockoutSettings(e.events))).noteInto(e.logins)
 	listener, err := mysql.NewListenerWithConfig(l)
 	if err != nil {
 		return nil, err

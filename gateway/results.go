@@ -42,6 +42,8 @@ type output struct {
 	begun bool
 	// closed is set when the rows are closed, which ends the statement's context.
 	closed bool
+	// audited is what the audit trail has of the statement; nil for nothing.
+	audited *auditEntry
 	// consumed is set when the client has sent a file, which it does once.
 	consumed bool
 }

@@ -46,9 +46,11 @@ func (h *handler) run(c *mysql.Conn, st request, send mysql.ResultSpoolFn) (rest
 		rest, err = h.repeatAlone(c, st, out)
 	}
 	if err == nil {
+		out.audited.end(h, nil)
 		return rest, nil
 	}
 	failure := h.clientError(err).(*mysql.SQLError)
+	out.audited.end(h, failure)
 	switch {
 	case st.cursor:
 		w.failCursor(failure)
@@ -183,6 +185,12 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 	}
 	out.more = rest != ""
+	if out.audited == nil {
+		var err error
+		if out.audited, err = h.auditStatement(ctx, c, stmt, text, st.bindings); err != nil {
+			return "", err
+		}
+	}
 	given := st.bindings
 	if s := sessionOf(ctx); s != nil {
 		if err := s.admit(ctx, stmt); err != nil {

@@ -49,7 +49,7 @@ func (r *readers) reader(p *catalog.Project) (reader, error) {
 	if ok && to.database == p.Name && r.grants.has(to.user) {
 		return to, nil
 	}
-	to = reader{user: fmt.Sprintf("secret of project %d", p.ID), password: rand.Text(), database: p.Name}
+	to = reader{user: readerName(p), password: rand.Text(), database: p.Name}
 	r.grants.addReader(to)
 	if r.known == nil {
 		r.known = make(map[catalog.ProjectID]reader)
@@ -57,6 +57,9 @@ func (r *readers) reader(p *catalog.Project) (reader, error) {
 	r.known[p.ID] = to
 	return to, nil
 }
+
+// readerName is the name of the user as which a project's secret reads.
+func readerName(p *catalog.Project) string { return fmt.Sprintf("secret of project %d", p.ID) }
 
 // has reports whether a user exists that may come from anywhere.
 func (gr *grants) has(user string) bool {

@@ -177,6 +177,7 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"replay_from", datetimeType, "from when on a siphon has what came later"},
 		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)},
+	{name: "audit", comment: "who logged in, and who changed users, settings and schemas, or removed or took out data", rows: auditRows, columns: auditColumns},
 	{name: "alarms", comment: "what went wrong and was kept from doing harm", columns: append([]systemColumn{
 		{"at", datetimeType, "when it was noticed"},
 		{"kind", nameType, "what it is"},
