@@ -193,8 +193,11 @@ func auditKind(stmt sqlparser.Statement) string {
 	case *sqlparser.Kill, *sqlparser.Flush:
 		return auditAdmin
 	case sqlparser.InjectedStatement:
-		if _, ok := s.Statement.(*adminStatement); ok {
+		switch s.Statement.(type) {
+		case *adminStatement:
 			return auditAdmin
+		case accountChange:
+			return auditUser
 		}
 	}
 	return ""

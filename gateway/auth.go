@@ -205,6 +205,11 @@ func (a *account) denied(c *mysql.Conn, password bool) error {
 		"Access denied for user '%s'@'%s' (using password: %s)", a.name, host, using)
 }
 
+// lockedError is MySQL's error 3118, for those who know the password.
+func (a *account) lockedError(c *mysql.Conn) error {
+	return mysql.NewSQLError(3118, stateGeneral, "Access denied for user '%s'@'%s'. Account is locked.", a.name, hostOf(c.RemoteAddr()))
+}
+
 // granted is who the client is from now on.
 func (a *account) granted() mysql.Getter {
 	return sql.MysqlConnectionUser{User: a.name, Host: a.host}
@@ -215,13 +220,13 @@ func (a *account) granted() mysql.Getter {
 func refuseUserOptions(u *sqlparser.CreateUser) error {
 	switch {
 	case u.Locked:
-		return notSupported("CREATE USER … ACCOUNT LOCK is not supported; give the user a password that nobody knows, or DROP USER")
+		return notSupported("CREATE USER … ACCOUNT LOCK is not supported; ALTER USER … ACCOUNT LOCK locks one that there is")
 	case u.PasswordOptions != nil:
 		return notSupported("CREATE USER … PASSWORD … and FAILED_LOGIN_ATTEMPTS are not supported; the settings login_failures and login_lock_time say when an account is locked")
 	case u.AccountLimits != nil:
 		return notSupported("CREATE USER … WITH MAX_… is not supported; the setting max_user_connections is for all users")
 	case len(u.DefaultRoles) > 0:
-		return notSupported("CREATE USER … DEFAULT ROLE is not supported; grant the privileges to the user")
+		return notSupported("CREATE USER … DEFAULT ROLE is not supported: at log-in all roles of a user count; GRANT the role to the user")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func clientFunctions() []*plainKind {
 	return []*plainKind{
 		{name: "get_format", least: 2, most: 2, typ: ofType(types.Text), eval: getFormat},
 		{name: intervalIndex, least: 2, most: maxIntervalBounds, typ: ofType(types.Int64), nulls: true, eval: placeAmong},
-		{name: "current_role", least: 0, most: 0, typ: ofType(types.Text), eval: func(*sql.Context, []sql.Expression, []any) (any, error) { return "NONE", nil }},
+		{name: "current_role", least: 0, most: 0, typ: ofType(types.Text), eval: currentRole},
 		{name: "charset", least: 1, most: 1, typ: ofType(types.Text), nulls: true, eval: charsetOf},
 	}
 }

@@ -54,6 +54,9 @@ func (x *executor) refuseDrop(ctx *sql.Context, n *plan.DropDB) error {
 // refuseShowGrants lets clients see the privileges of others only if they may
 // read the tables where these are.
 func (x *executor) refuseShowGrants(ctx *sql.Context, n *plan.ShowGrants) error {
+	if len(n.Using) > 0 {
+		return notSupported("SHOW GRANTS … USING is not supported; SHOW GRANTS FOR the role shows what it gives")
+	}
 	client := ctx.Session.Client()
 	if n.For == nil || n.CurrentUser {
 		return nil

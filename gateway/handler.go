@@ -47,6 +47,8 @@ type handler struct {
 	users      userConnections
 	// logins writes log-ins down.
 	logins *loginAudit
+	// auth is how clients log in.
+	auth *logins
 }
 
 // userConnections count the connections of each user.
@@ -120,6 +122,9 @@ func connectionOf(c *mysql.Conn) *connection { return c.ClientData.(*connection)
 func (h *handler) NewConnection(c *mysql.Conn) {
 	c.ClientData = &connection{statements: make(map[uint32]sqlparser.Statement), plans: keptPlans{server: h.plans}}
 	c.StatusFlags |= mysql.ServerStatusAutocommit
+	if w, ok := c.Conn.(*wire); ok {
+		w.changeUser = func(user, database string) error { return h.changeUser(c, user, database) }
+	}
 	h.stock.NewConnection(c)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,6 +35,8 @@ type listener struct {
 	mu      sync.Mutex
 	open    map[*wire]struct{}
 	closing bool
+	// waiting are those whose clients have not logged in, the oldest first.
+	waiting []*wire
 }
 
 func newListener(l net.Listener, limit int, logger *slog.Logger, o *wireOptions) *listener {
@@ -67,13 +70,16 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // admit makes c one of the open connections, or refuses it and returns nil.
 func (l *listener) admit(c net.Conn) *wire {
+	l.makeRoom()
 	l.mu.Lock()
 	full := len(l.open) >= l.limit || l.closing
 	var w *wire
 	if !full {
 		w = newWire(c, l.options)
 		w.closed = func() { l.forget(w) }
+		w.entered = func() { l.loggedIn(w) }
 		l.open[w] = struct{}{}
+		l.waiting = append(l.waiting, w)
 	}
 	l.mu.Unlock()
 	if !full {
@@ -85,7 +91,39 @@ func (l *listener) admit(c net.Conn) *wire {
 	return nil
 }
 
+// makeRoom ends the oldest connection whose client has not logged in, if those have all
+// the places that they may have, or there is no other place: they hold none that others
+// want for as long as a log-in may take.
+func (l *listener) makeRoom() {
+	l.mu.Lock()
+	var oldest *wire
+	if n := len(l.waiting); n > 0 && (n >= max(waitingLeast, l.limit/waitingShare) || len(l.open) >= l.limit) {
+		oldest = l.waiting[0]
+	}
+	l.mu.Unlock()
+	if oldest != nil {
+		oldest.Close()
+	}
+}
+
+// waitingShare is the part of the places that clients who have not logged in may have,
+// at least waitingLeast of them.
+const (
+	waitingShare = 4
+	waitingLeast = 16
+)
+
+// loggedIn takes a connection from those that wait.
+func (l *listener) loggedIn(w *wire) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.waiting, w); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	}
+}
+
 func (l *listener) forget(w *wire) {
+	l.loggedIn(w)
 	l.mu.Lock()
 	delete(l.open, w)
 	l.mu.Unlock()

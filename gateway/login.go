@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -144,6 +143,9 @@ func (n *nativeLogin) check(c *mysql.Conn, user string, salt, answer []byte, fro
 		hash, err := mysql.DecodeMysqlNativePasswordHex(a.secret)
 		right = err == nil && mysql.VerifyHashedMysqlNativePassword(bytes.Clone(answer), salt[:len(salt)-1], hash)
 	}
+	if right && a.locked && a.found {
+		return nil, a.lockedError(c)
+	}
 	if !right || a.locked {
 		return nil, a.denied(c, len(answer) > 0)
 	}
@@ -204,6 +206,9 @@ func (s *sha2Login) check(c *mysql.Conn, user string, salt, answer []byte, from 
 	}
 	salt = salt[:len(salt)-1]
 	if len(answer) == 0 || len(answer) == 1 && answer[0] == 0 {
+		if a.secret == "" && a.locked && a.found {
+			return nil, a.lockedError(c)
+		}
 		if a.secret != "" || a.locked {
 			return nil, a.denied(c, false)
 		}
@@ -221,7 +226,11 @@ func (s *sha2Login) check(c *mysql.Conn, user string, salt, answer []byte, from 
 	if err != nil {
 		return nil, err
 	}
-	if !s.right(&a, password) || a.locked {
+	right := s.right(&a, password)
+	if right && a.locked && a.found {
+		return nil, a.lockedError(c)
+	}
+	if !right || a.locked {
 		return nil, a.denied(c, true)
 	}
 	s.learn(&a, password)
@@ -231,7 +240,7 @@ func (s *sha2Login) check(c *mysql.Conn, user string, salt, answer []byte, from 
 // password reads the client's password: as it is over TLS, else encrypted. On
 // this machine MariaDB's client sends it as it is without TLS too.
 func (s *sha2Login) password(c *mysql.Conn, w *wire, salt []byte) ([]byte, error) {
-	b, err := c.ReadPacket(context.Background())
+	b, err := w.loginPacket(c)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +272,7 @@ func (s *sha2Login) decrypt(c *mysql.Conn, w *wire, b []byte) ([]byte, error) {
 			return nil, err
 		}
 		var err error
-		if b, err = c.ReadPacket(context.Background()); err != nil {
+		if b, err = w.loginPacket(c); err != nil {
 			return nil, err
 		}
 	}

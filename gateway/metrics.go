@@ -117,6 +117,9 @@ func (m *metrics) counters(label string) *projectMetrics {
 
 // serveMetrics gives the metrics to Prometheus.
 func (g *Gateway) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	if err := g.mayWatch(r); err != nil {
+		return err
+	}
 	promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError,
 	}).ServeHTTP(w, r)

@@ -160,6 +160,7 @@ type sqlEngine struct {
 	events *Gateway // the handler's
 	plans  *planServer
 	logins *loginAudit
+	auth   *logins
 }
 
 func newSQLEngine(o sqlEngineOptions) (*sqlEngine, error) {
@@ -211,7 +212,8 @@ func (e *sqlEngine) serve(ctx context.Context, o MySQLOptions) error {
 		MapError:    libraryError,
 	}
 	clients := newListener(o.Listener, o.MaxConnections, e.logger, wires)
-	h := &handler{engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter, plans: e.plans, logins: e.logins}
+	e.auth = newLogins(e.grants, newLockouts(time.Now, lockoutSettings(e.events))).noteInto(e.logins)
+	h := &handler{auth: e.auth, engine: e.gms, grants: e.grants, logger: e.logger, base: base, memory: e.limits.Memory, events: e.events, watchDelay: watchAfter, plans: e.plans, logins: e.logins}
 	s, err := server.NewServer(server.Config{
 		Listener: clients,
 		Version:  Version,
@@ -277,7 +279,7 @@ func (h *handler) install(e *sqle.Engine, sm *server.SessionManager, stock mysql
 // protocolListener makes the library's listener with our logins, and leaves TLS
 // to the wire.
 func (e *sqlEngine) protocolListener(c server.Config, l mysql.ListenerConfig, _ server.ServerEventListener) (server.ProtocolListener, error) {
-	l.AuthServer = newLogins(e.grants, newLockouts(time.Now, lockoutSettings(e.events))).noteInto(e.logins)
+	l.AuthServer = e.auth
 	listener, err := mysql.NewListenerWithConfig(l)
 	if err != nil {
 		return nil, err
@@ -292,7 +294,9 @@ func (e *sqlEngine) newSession(_ context.Context, c *mysql.Conn, address string)
 	if u, ok := c.UserData.(sql.MysqlConnectionUser); ok {
 		client.User, client.Address = u.User, u.Host
 	}
-	return newSession(address, client, c.ConnectionID), nil
+	s := newSession(address, client, c.ConnectionID)
+	s.users = e.grants.db
+	return s, nil
 }
 
 var serverVariables sync.Once

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -47,6 +48,12 @@ func (p *strictParser) Parse(ctx *sql.Context, query string, multi bool) (sqlpar
 func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delimiter rune, multi bool, o sqlparser.ParserOptions) (sqlparser.Statement, string, string, error) {
 	if err := checkText(query); err != nil {
 		return nil, "", "", err
+	}
+	if s, length, err := p.accountStatementOf(ctx, query); s != nil || err != nil {
+		if err == nil && !multi && strings.Trim(query[length:], "; \t\r\n") != "" {
+			err = fmt.Errorf("syntax error at position %d: only one statement is allowed", length)
+		}
+		return p.mend(s, false), query[:length], strings.TrimLeft(query[length:], "; \t\r\n"), err
 	}
 	query = withoutNational(query)
 	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)

@@ -118,6 +118,7 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 	if err := h.grants.refresh(sctx); err != nil {
 		return "", err
 	}
+	h.grants.prime(sctx)
 	defer func() {
 		if stopped := interruption(sctx); stopped != nil && !out.closed {
 			err = stopped

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/mysql_db"
 	"github.com/dolthub/vitess/go/mysql"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
@@ -41,6 +42,9 @@ type session struct {
 	literals *literalRows
 	// load is the LOAD DATA that runs as an INSERT.
 	load *fileLoad
+	// roles are those that count, nil for all that the user has; users is where they are.
+	roles *activeRoles
+	users *mysql_db.MySQLDb
 	// plans are the connection's; nil without one.
 	plans *keptPlans
 	// wrote is set when the open transaction has changed something, which stays.

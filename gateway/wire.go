@@ -58,6 +58,7 @@ type wire struct {
 	source   *bufio.Reader
 	options  *wireOptions
 	closed   func()      // called once, when the connection is closed
+	entered  func()      // called once, when the client has logged in
 	taker    resultTaker // of the rows of a connection inside the process; nil for none
 	once     sync.Once
 
@@ -73,6 +74,10 @@ type wire struct {
 	held    []byte // the beginning of a packet that has not come far enough to be judged
 	pending []byte // goes to the client with what is written next
 	corked  bool   // what is written is added to pending
+
+	// changeUser logs the client in anew; changing is set while it does.
+	changeUser func(user, database string) error
+	changing   bool
 
 	watching atomic.Bool // a query is running and its watcher reads
 	loading  atomic.Bool // the client is sending a file
@@ -199,6 +204,9 @@ func (w *wire) nextPacket() error {
 		}
 	}
 	w.source.Discard(len(h))
+	if !continued && w.changingUser(sequence) {
+		return w.readChangeUser(length, sequence)
+	}
 	if !continued && w.preparing(length, sequence) {
 		return w.readPrepare(length, sequence)
 	}
@@ -335,6 +343,9 @@ func (w *wire) authenticated() {
 	w.phase = wireCommand
 	w.mu.Unlock()
 	w.Conn.SetReadDeadline(time.Time{})
+	if w.entered != nil {
+		w.entered()
+	}
 }
 
 // asksCursor reports whether the running execution asked for a cursor.

@@ -16,6 +16,8 @@ run("mysql", async (options) => {
   await new Promise((resolve, reject) => db.query("SELECT ?? FROM events", ["insert_id"]).on("result", (r) => streamed.push(r)).on("end", resolve).on("error", reject));
   assert.strictEqual(streamed.length, 2);
   await fails(() => query("SELECT * FROM nothing"));
+  await promisify(db.changeUser).call(db, { user: "old", password: "old" });
+  check(await query(select, ["buy"]));
   await promisify(db.ping).call(db);
   await promisify(db.end).call(db);
 });

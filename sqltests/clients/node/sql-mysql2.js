@@ -13,6 +13,9 @@ run("mysql2", async (options) => {
   check((await db.query(select, ["buy"]))[0]);
   await fails(() => db.execute("SELECT * FROM nothing"));
   await db.ping();
+  await db.changeUser({ user: "old", password: "old", database: options.database });
+  assert.strictEqual((await db.query("SELECT CURRENT_USER() AS who"))[0][0].who, "old@%");
+  check((await db.execute(select, ["buy"]))[0]);
   db.release();
   await pool.end();
 });

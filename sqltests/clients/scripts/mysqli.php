@@ -31,5 +31,8 @@ try {
 } catch (mysqli_sql_exception $e) {
     check([$e->getCode(), $db->sqlstate], [1146, '42S02']);
 }
+$db->query('SET @mine = 1');
+check($db->change_user('root', '', $database), true);
+check($db->query('SELECT @mine, DATABASE()')->fetch_row(), [null, $database]);
 check($db->ping(), true);
 check(is_string($db->stat()), true);
