@@ -209,6 +209,8 @@ func auditCallKind(s *sqlparser.Call) string {
 		return auditToken
 	case "erase_user":
 		return auditErasure
+	case "export":
+		return auditExport
 	case "set_setting":
 		return auditSetting
 	}
