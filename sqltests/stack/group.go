@@ -28,6 +28,10 @@ type GroupOptions struct {
 	Far bool
 	// Engine is between the members and their engines, if tests want to harm one.
 	Engine func(id protocol.MemberID, e *engine.Engine) cluster.Engine
+	// Faults are the mistakes of all members' engines, EdgeKey what a siphon in front of
+	// them stamps with.
+	Faults  *engine.Faults
+	EdgeKey []byte
 	// Lines is between the members and the network, if tests want to cut it.
 	Lines func(from protocol.MemberID, p cluster.Peers) cluster.Peers
 }
@@ -109,7 +113,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	m.inForce = g.catalog
 	g.mu.Unlock()
 	var err error
-	m.Engine, err = engine.Open(context.Background(), engine.Options{FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions()})
+	m.Engine, err = engine.Open(context.Background(), engine.Options{FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions(), Faults: g.o.Faults})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +144,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	g.mu.Lock()
 	m.Parts.Learn(&g.placement)
 	g.mu.Unlock()
-	m.Gateway = gateway.New(gateway.Options{Cluster: m.Cluster, Logger: m.log, Now: m.Now})
+	m.Gateway = gateway.New(gateway.Options{Cluster: m.Cluster, Logger: m.log, Now: m.Now, EdgeKey: g.o.EdgeKey})
 	m.handler = m.Gateway.HTTPHandler()
 }
 
