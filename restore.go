@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"arbor/backup"
+	"arbor/catalog"
 	"arbor/cluster"
 	"arbor/engine/vfs"
 )
@@ -20,7 +21,7 @@ type restoreOptions struct {
 	at, manifest, member, data string
 	scratch                    string
 	rate                       int64
-	list, quiet                bool
+	list, quiet, suppress      bool
 }
 
 func newRestore() *cobra.Command {
@@ -46,6 +47,7 @@ the restore prints.`,
 	f := cmd.Flags()
 	f.StringVar(&o.data, "data", "", "`directory` to restore into; empty, or made")
 	f.BoolVar(&o.list, "list", false, "list the backups")
+	f.BoolVar(&o.suppress, "suppress", true, "what was erased until the newest backup stays erased, as CALL arbor.erase_user has it")
 	return cmd
 }
 
@@ -124,6 +126,12 @@ func runRestore(ctx context.Context, o restoreOptions) (err error) {
 	defer func() { err = errors.Join(err, closeStores()) }()
 	var end func()
 	r.FS, r.Dir = vfs.OS(), o.data
+	erased := 0
+	if o.suppress {
+		if r.WriteCatalog, err = suppressing(ctx, r, &erased); err != nil {
+			return err
+		}
+	}
 	r.Progress, end = byteProgress("restore", o.quiet)
 	res, err := backup.Restore(ctx, r)
 	end()
@@ -132,10 +140,45 @@ func runRestore(ctx context.Context, o restoreOptions) (err error) {
 	}
 	fmt.Printf("restored %s of %s: %d files, %s, of which %d were there already\n", r.ID, o.data, res.Files, humanize.IBytes(uint64(res.Bytes)), res.Kept)
 	fmt.Printf("what came in later: arbor replay --from %s\n", res.Manifest.ReplayFrom.Format(time.RFC3339))
+	if erased > 0 {
+		fmt.Printf("%d users were erased later: nobody sees them, and the server removes them when it starts\n", erased)
+	}
 	for _, d := range res.Member.Damaged {
 		err = errors.Join(err, fmt.Errorf("shard %s was damaged when the backup was made, and only what was logged of it is there: %s", d.ShardID, d.Reason))
 	}
 	return err
+}
+
+// suppressing writes the catalog with what was erased until the newest backup of the
+// stores, and counts that.
+func suppressing(ctx context.Context, r backup.RestoreOptions, erased *int) (func(vfs.FS, string, []byte) error, error) {
+	newest, _, err := backup.Latest(ctx, r.Stores, time.Time{})
+	if err == nil && newest == r.ID {
+		return r.WriteCatalog, nil
+	}
+	var encoded []byte
+	if err == nil {
+		encoded, err = backup.Catalog(ctx, r.Stores, newest)
+	}
+	var later *catalog.Catalog
+	if err == nil {
+		later, err = catalog.DecodeCatalog(encoded)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what was erased since cannot be told: %w; --suppress=false restores without it", err)
+	}
+	return func(fs vfs.FS, dir string, encoded []byte) error {
+		c, err := catalog.DecodeCatalog(encoded)
+		if err != nil {
+			return err
+		}
+		all, err := c.WithErasures(later)
+		if err != nil {
+			return err
+		}
+		*erased = len(all.Erasures) - len(c.Erasures)
+		return r.WriteCatalog(fs, dir, all.Encode())
+	}, nil
 }
 
 func listBackups(ctx context.Context, o restoreOptions) (err error) {

@@ -287,8 +287,10 @@ func resumeErasures(ctx context.Context, m *member) error {
 	ticker := time.NewTicker(resumeErasuresEvery)
 	defer ticker.Stop()
 	for {
-		if err := m.cluster.ResumeErasures(ctx, time.Now); err != nil && ctx.Err() == nil {
-			m.logger.Error("erase users", "error", err)
+		if m.control == nil || m.control.Leads() { // one member is enough
+			if err := m.cluster.ResumeErasures(ctx, time.Now); err != nil && ctx.Err() == nil {
+				m.logger.Error("erase users", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

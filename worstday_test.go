@@ -15,6 +15,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"arbor/backup"
+	"arbor/catalog"
 	"arbor/cluster"
 	"arbor/engine"
 	"arbor/engine/vfs"
@@ -88,6 +89,65 @@ func (s *dayServer) contents(t *testing.T) []string {
 	answer := post(t, s.url.String()+"/query?format=csv&null=%5CN", "root",
 		"SELECT _ingest_id, event, time, distinct_id, insert_id, n, _duplicate, _dup_of, _dup_kind FROM shop.events_all ORDER BY _ingest_id")
 	return strings.Split(strings.TrimSpace(answer), "\n")[1:]
+}
+
+// TestErasedStayErased: what was erased after a backup does not come back with it, nor by
+// a replay of what a siphon kept.
+func TestErasedStayErased(t *testing.T) {
+	stores := []*backup.Store{{Name: "a", Bucket: memblob.OpenBucket(nil)}}
+	s := openDay(t, vfs.NewMem(), stores, nil)
+	post(t, s.url.String()+"/query", "root", "CREATE DATABASE shop")
+	project, _ := s.cluster.Catalog().Project("shop")
+	send := func(user string, n int) {
+		post(t, s.url.String()+"/import", project.Token, fmt.Sprintf(`[{"event":"buy","properties":{"time":%d,"distinct_id":%q,"$insert_id":"%s%d","n":%d}}]`, time.Now().UnixMilli(), user, user, n, n))
+	}
+	run := func() backup.Result {
+		made, err := backup.Run(t.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine, s.cluster.Tables}}, Stores: stores})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	for n := range 3 {
+		send("ann", n)
+		send("bob", n)
+	}
+	before := run()
+	post(t, s.url.String()+"/query", "root", "CALL arbor.erase_user('shop', 'ann')")
+	want := s.contents(t)
+	run()
+	for _, suppress := range []bool{true, false} {
+		disk := vfs.NewMem()
+		o := backup.RestoreOptions{Stores: stores, ID: before.ID, FS: disk, Dir: "data", WriteCatalog: cluster.WriteCatalog, WriteTables: cluster.WriteTables}
+		erased := 0
+		if suppress {
+			var err error
+			if o.WriteCatalog, err = suppressing(t.Context(), o, &erased); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := backup.Restore(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		again := openDay(t, disk, nil, nil)
+		if !suppress {
+			if n := len(again.contents(t)); n != 6 {
+				t.Errorf("%d events came back without suppression", n)
+			}
+			continue
+		}
+		for range 2 { // hidden at once, and then gone
+			if got := again.contents(t); erased != 1 || strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("%d users were erased, and what came back is %q, want %q", erased, got, want)
+			}
+			if err := again.cluster.ResumeErasures(t.Context(), time.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if e := again.cluster.Catalog().Erasures; len(e) != 1 || e[0].State != catalog.ErasureDone || e[0].Removed[0] != 3 {
+			t.Errorf("erasures %+v", e)
+		}
+	}
 }
 
 // TestWorstDay plants a bug in the indexer, with the proof of new files turned

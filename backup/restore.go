@@ -265,6 +265,20 @@ func (r *restore) fetch(ctx context.Context, f File) (content []byte, err error)
 	return content, err
 }
 
+// Catalog is the encoded catalog of a backup.
+func Catalog(ctx context.Context, stores []*Store, id string) ([]byte, error) {
+	m, err := Find(ctx, stores, id)
+	if err != nil {
+		return nil, err
+	}
+	parts := m.Parts()
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("backup %s is of nobody: %w", id, ErrCorrupt)
+	}
+	r := &restore{o: RestoreOptions{Stores: stores}}
+	return r.fetch(ctx, parts[0].Catalog)
+}
+
 // eachStore takes a file from one store after the other, until one succeeds.
 func (r *restore) eachStore(ctx context.Context, f File, take func(*Store) error) error {
 	var errs []error

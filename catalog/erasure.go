@@ -262,6 +262,28 @@ func (c CountErasure) apply(n *next) error {
 	return nil
 }
 
+// WithErasures gives a catalog of the past that suppresses what a later one of the same
+// history does, as it must where data of the past come back: each erasure has just begun.
+func (c *Catalog) WithErasures(later *Catalog) (*Catalog, error) {
+	n := &next{Catalog: *c}
+	erasures := slices.Clone(c.Erasures)
+	for _, e := range later.Erasures {
+		if _, ok := c.ProjectByID(e.Project); ok && c.erasure(e.ID) < 0 {
+			erasures = append(erasures, Erasure{Project: e.Project, ID: e.ID, Bucket: e.Bucket, User: e.User})
+		}
+	}
+	if len(erasures) == len(c.Erasures) {
+		return c, nil
+	}
+	if c.EraseKey != (EraseKey{}) && c.EraseKey != later.EraseKey {
+		return nil, ErrEraseKey
+	}
+	n.EraseKey = later.EraseKey
+	n.Version++
+	n.setErasures(erasures)
+	return &n.Catalog, nil
+}
+
 // EndErasure says that the events are nowhere any more.
 type EndErasure struct {
 	ID IngestID

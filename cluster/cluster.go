@@ -45,7 +45,7 @@ type Cluster struct {
 	members  *Members // nil for a member that stores everything itself
 	control  Control  // nil for one that is alone
 
-	// erasing is held by whoever erases; it is made where there are no members.
+	// erasing is held by whoever erases.
 	erasing chan struct{}
 
 	// mu guards closed; calls counts those under way and is only added to while
@@ -66,7 +66,7 @@ func New(metadata Catalogs, local Local) *Cluster {
 // stays with the caller.
 func NewOver(metadata Catalogs, members *Members) *Cluster {
 	metadata.Follow(members.setCatalog)
-	return &Cluster{metadata: metadata, local: members.o.Engine, members: members}
+	return &Cluster{metadata: metadata, local: members.o.Engine, members: members, erasing: make(chan struct{}, 1)}
 }
 
 // Catalog is the catalog in force.
@@ -138,7 +138,10 @@ func (c *Cluster) Append(ctx context.Context, records [][]byte) error {
 	}
 	defer c.calls.Done()
 	if c.members != nil {
-		left, err := event.Suppress(c.Catalog(), records)
+		// The catalog is looked at once the append is under way, as in the engine.
+		landed := c.members.writing.depart()
+		defer landed()
+		left, err := event.Suppress(c.members.catalogNow(), records)
 		if err != nil || len(left) == 0 && len(records) > 0 {
 			return err
 		}

@@ -27,7 +27,7 @@ type Eraser interface {
 // keeps from being done, the same call or ResumeErasures does. An erasure of the user
 // that is under way already is gone on with in its place.
 func (c *Cluster) EraseUser(ctx context.Context, b catalog.BeginErasure, now func() time.Time) (catalog.IngestID, *catalog.Catalog, error) {
-	if err := c.canErase(); err != nil {
+	if _, err := c.eraser(); err != nil {
 		return b.ID, nil, err
 	}
 	id := b.ID
@@ -46,14 +46,16 @@ func (c *Cluster) EraseUser(ctx context.Context, b catalog.BeginErasure, now fun
 	return id, next, err
 }
 
-func (c *Cluster) canErase() error {
+// eraser is who erases: the engine of a member that is alone, or all members.
+func (c *Cluster) eraser() (Eraser, error) {
+	local, ok := c.local.(Eraser)
+	if !ok {
+		return nil, fmt.Errorf("%w: its storage does not support it", ErrNotErasable)
+	}
 	if c.members != nil {
-		return fmt.Errorf("%w: this server is a member of a cluster, and replicas would bring back what one of them erases; a server that is alone can", ErrNotErasable)
+		return memberEraser{c.members, local}, nil
 	}
-	if _, ok := c.local.(Eraser); !ok {
-		return fmt.Errorf("%w: its storage does not support it", ErrNotErasable)
-	}
-	return nil
+	return local, nil
 }
 
 // erase does what is left of an erasure. One is done at a time, so that each counts what
@@ -69,35 +71,47 @@ func (c *Cluster) erase(ctx context.Context, id catalog.IngestID, now func() tim
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	local := c.local.(Eraser)
+	eraser, err := c.eraser()
+	if err != nil {
+		return nil, err
+	}
 	current := c.Catalog()
 	e, _, ok := current.Erasure(id)
 	if !ok {
 		return nil, fmt.Errorf("erasure %s: %w", id, catalog.ErrNoErasure)
 	}
 	if e.State == catalog.ErasureBegun {
-		counted, err := local.CountErasure(ctx, id)
+		counted, err := eraser.CountErasure(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if current, err = c.metadata.Change(ctx, counted); err != nil {
+		if current, err = c.eraseStep(ctx, id, counted, catalog.ErasureCounted); err != nil {
 			return nil, err
 		}
 	}
 	if e.State != catalog.ErasureDone {
-		if err := local.Erase(ctx, id); err != nil {
+		if err := eraser.Erase(ctx, id); err != nil {
 			return nil, err
 		}
-		return c.metadata.Change(ctx, catalog.EndErasure{ID: id, At: now().UnixMicro()})
+		return c.eraseStep(ctx, id, catalog.EndErasure{ID: id, At: now().UnixMicro()}, catalog.ErasureDone)
 	}
 	return current, nil
 }
 
+// eraseStep puts on record how far an erasure has come, unless another member did.
+func (c *Cluster) eraseStep(ctx context.Context, id catalog.IngestID, change catalog.Change, to catalog.ErasureState) (*catalog.Catalog, error) {
+	next, err := c.metadata.Change(ctx, change)
+	if errors.Is(err, catalog.ErrNoErasure) {
+		current := c.Catalog()
+		if e, _, ok := current.Erasure(id); ok && e.State >= to {
+			return current, nil
+		}
+	}
+	return next, err
+}
+
 // ResumeErasures does what is left of erasures that a crash or an error interrupted.
 func (c *Cluster) ResumeErasures(ctx context.Context, now func() time.Time) error {
-	if c.canErase() != nil {
-		return nil
-	}
 	var errs []error
 	for _, e := range c.Catalog().Erasures {
 		if e.State != catalog.ErasureDone {

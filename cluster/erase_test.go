@@ -9,12 +9,11 @@ import (
 	"arbor/catalog"
 )
 
-// TestOneOfSeveralDoesNotErase: a member of a cluster says why, and changes nothing.
-func TestOneOfSeveralDoesNotErase(t *testing.T) {
+// TestWhoCannotErase: a storage that cannot erase says so, and nothing is changed.
+func TestWhoCannotErase(t *testing.T) {
 	c := open(t, &fakeLocal{})
-	c.members = &Members{}
 	_, _, err := c.EraseUser(t.Context(), catalog.BeginErasure{Project: 1}, time.Now)
-	if !errors.Is(err, ErrNotErasable) || !strings.Contains(err.Error(), "member of a cluster") {
+	if !errors.Is(err, ErrNotErasable) || !strings.Contains(err.Error(), "storage does not support it") {
 		t.Errorf("erasing gives %v", err)
 	}
 	if err := c.ResumeErasures(t.Context(), time.Now); err != nil {

@@ -83,6 +83,7 @@ type Members struct {
 	peers  atomic.Pointer[Peers]
 
 	cuts      heldCuts
+	writing   writing
 	comparing sync.WaitGroup
 	stop      context.CancelFunc // ends what compares; it is set once, by OpenMembers
 	ctx       context.Context
@@ -145,11 +146,12 @@ const (
 	callCheck    = "events.check"
 	callCompare  = "events.compare"
 	callCut      = "events.cut"
+	callErase    = "events.erase"
 )
 
 // Calls are what this member answers to others.
 func (m *Members) Calls() map[string]peer.Call {
-	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut}
+	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut, callErase: m.answerErase}
 }
 
 // Streams are what this member answers to others in pieces.

@@ -27,12 +27,14 @@ import (
 //	3  the name of a table of Describe; the answer is its rows, as tables
 //	4  1 if damage is to be an error, or 0; the answer is a cut of the buckets' files,
 //	   which the member keeps for who asked
+//	5  an erasure's id, as JSON; the answer is what it is going to remove, as JSON
 const (
 	planVersion    = 1
 	planFragment   = 1
 	planDuplicates = 2
 	planDescribe   = 3
 	planCut        = 4
+	planErasure    = 5
 )
 
 // errPlan: a plan cannot be read.
@@ -69,6 +71,8 @@ func (m *Members) Scan(ctx context.Context, buckets []protocol.Bucket, plan []by
 		return m.countDuplicates(ctx, mine, body, send)
 	case planDescribe:
 		return m.describeBuckets(ctx, mine, string(body), send)
+	case planErasure:
+		return m.countErased(ctx, body, send)
 	case planCut:
 		if len(body) != 1 {
 			return fmt.Errorf("%w: a cut with %d bytes", errPlan, len(body))

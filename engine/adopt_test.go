@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/dot"
+	"arbor/engine/event"
 	"arbor/engine/vfs"
 )
 
@@ -158,6 +160,95 @@ func TestPull(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPullOfErased: one that knows of an erasure gets batches, segments of the trash and
+// files of one that does not know of it yet: all names, and nothing of the user; later
+// both hold the same.
+func TestPullOfErased(t *testing.T) {
+	for source := range 3 {
+		t.Run(fmt.Sprint(source), func(t *testing.T) {
+			a, b := newLedgerWorld(t), newLedgerWorld(t)
+			a.open()
+			b.open()
+			records := newSampleRecords(a, 4)
+			records.name(a, 1, 2)
+			if source > 0 {
+				a.must(a.index(false))
+			}
+			records.name(a, 3, 4)
+			if source > 0 {
+				a.must(a.index(true))
+			}
+			if source == 2 {
+				a.emptied()
+			}
+			records.name(b, 2)
+			var of event.Batch
+			a.must(event.DecodeBatch(records[1], &of))
+			user := of.Events[0].DistinctID
+			erased := 0
+			for _, record := range records {
+				a.must(event.DecodeBatch(record, &of))
+				for i := range of.Events {
+					if of.Events[i].DistinctID == user {
+						erased++
+					}
+				}
+			}
+			key := catalog.EraseKey{1}
+			begin := catalog.BeginErasure{Project: sampleProject, ID: catalog.IngestID{Time: math.MaxUint64 >> 1}, Key: key, User: key.HashUser(sampleProject, user)}
+			knows, err := b.e.catalog.Load().Apply(begin)
+			a.must(err)
+			b.e.SetCatalog(knows)
+			pull(b, a)
+			check := func(w *ledgerWorld) {
+				t.Helper()
+				for _, s := range w.e.allShards() {
+					v, err := s.view(w.e)
+					w.must(err)
+					d, err := digestErased(context.Background(), v.files.files, knows.Suppressed(sampleProject, 0))
+					w.must(err)
+					if d.Count > 0 {
+						t.Errorf("%d events of the user are in files", d.Count)
+					}
+					v.release()
+				}
+				if got := len(records) * 10; mustCount(w, dayOne)+mustCount(w, dayTwo) != int64(got-erased) {
+					t.Errorf("%d and %d events of %d, of which %d were erased", mustCount(w, dayOne), mustCount(w, dayTwo), got, erased)
+				}
+			}
+			b.must(b.e.Erase(context.Background(), begin.ID)) // it had a batch itself
+			b.must(b.index(true))
+			check(b)
+			a.e.SetCatalog(knows)
+			a.must(a.e.Erase(context.Background(), begin.ID))
+			check(a)
+			pull(a, b)
+			sameDigests(a, b)
+			for seq := range records {
+				for _, w := range []*ledgerWorld{a, b} { // as it was, it is what is held
+					outcomes, err := w.e.AppendNamed(context.Background(), []dot.Named{named(seq, records[seq])})
+					if err != nil || outcomes[0] != dot.Stored {
+						t.Errorf("batch %d again: %v, %v", seq, outcomes, err)
+					}
+				}
+			}
+			b.options.Catalog = knows
+			b.reopen()
+			check(b)
+			b.wantHeld(1, 2, 3, 4)
+			a.must(a.e.Close())
+			b.must(b.e.Close())
+		})
+	}
+}
+
+func mustCount(w *ledgerWorld, day catalog.Day) int64 {
+	w.t.Helper()
+	n, err := w.count(day)
+	w.must(err)
+	return n
 }
 
 // sameDigests compares all that two engines hold.

@@ -20,12 +20,20 @@ import (
 // for others who store the same dots, and not that for the disk: what became of the
 // records is always known. After an error that wraps syscall.ENOSPC, and not
 // appendlog.ErrBroken, nothing was stored, and the same call may succeed later.
+//
+// What was erased is taken out of the records first: a name stands for what is left.
 func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outcome, error) {
 	leave, err := e.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	// As in Append: whoever erases waits for those who looked at the catalog before.
+	landed := e.flights.depart()
+	defer landed()
+	if named, err = stripNamed(e.catalog.Load(), named); err != nil {
+		return nil, fmt.Errorf("append: %w", err)
+	}
 	a := namedAppend{engine: e, named: named, outcomes: make([]dot.Outcome, len(named))}
 	records := make([][]byte, len(named))
 	for i := range named {
@@ -42,6 +50,22 @@ func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outc
 		}
 	}
 	return a.outcomes, nil
+}
+
+// stripNamed takes what was erased out of records.
+func stripNamed(c *catalog.Catalog, named []dot.Named) ([]dot.Named, error) {
+	if len(c.Erasures) == 0 {
+		return named, nil
+	}
+	left := slices.Clone(named)
+	for i := range left {
+		record, err := event.Strip(c, left[i].Record)
+		if err != nil {
+			return nil, fmt.Errorf("record %d of %d: %w", i, len(named), err)
+		}
+		left[i].Record = record
+	}
+	return left, nil
 }
 
 // namedAppend is one call of AppendNamed.
@@ -161,8 +185,17 @@ func (a *namedAppend) unclaim(mine []int) {
 // batch rows came with is not kept, so a record that has only rows of others passes:
 // storing it again would change nothing.
 func (e *Engine) holdsSame(ctx context.Context, n *dot.Named, k catalog.ShardKey) (bool, error) {
-	if record, err := e.loggedRecord(k.Slot(), n.Dot); err != nil || record != nil {
-		return bytes.Equal(record, n.Record), err
+	c := e.catalog.Load()
+	record, err := e.loggedRecord(k.Slot(), n.Dot)
+	if err != nil {
+		return false, err
+	}
+	if record != nil {
+		if record, err = event.Strip(c, record); err != nil {
+			return false, err
+		}
+		again, err := event.Strip(c, n.Record) // the catalog may have become another one
+		return bytes.Equal(record, again), err
 	}
 	if void := e.ledger.voidDots(k.Slot()); void.Contains(n.Dot) {
 		return true, nil // its project was purged: nothing of it will ever be seen

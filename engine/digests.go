@@ -44,7 +44,9 @@ func (e *Engine) Digests(ctx context.Context, which func(catalog.Slot) bool) (ma
 
 // Holdings gives what each of some shards holds. which is asked with a hash of the
 // names of a shard's batches; what a holding says is of exactly those. A shard that is
-// damaged, or has batches without names, is left out: nobody else can hold the same.
+// damaged, or has batches without names, is left out: nobody else can hold the same. So
+// is one that somebody's events are being erased from, which is not done everywhere at
+// one moment.
 func (e *Engine) Holdings(ctx context.Context, which func(k catalog.ShardKey, batches uint64) bool) ([]event.Holding, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -56,6 +58,9 @@ func (e *Engine) Holdings(ctx context.Context, which func(k catalog.ShardKey, ba
 	for _, s := range e.allShards() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if c.Erasing(s.key.Project, s.key.Bucket) != nil {
+			continue
 		}
 		h := event.Holding{Shard: s.key, Catalog: c.Version}
 		held, err := e.holding(ctx, c, s, &h, which)

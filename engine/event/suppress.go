@@ -42,6 +42,24 @@ func Suppress(c *catalog.Catalog, records [][]byte) ([][]byte, error) {
 	return left, nil
 }
 
+// Strip is Suppress for one record that has a name: where nothing is left of it, it is
+// empty, since its name has to be held.
+func Strip(c *catalog.Catalog, rec []byte) ([]byte, error) {
+	shard, err := ShardOf(rec)
+	if err != nil {
+		return rec, nil // whoever stores it says what is wrong
+	}
+	s := c.Suppressed(shard.Project, shard.Bucket)
+	if s == nil {
+		return rec, nil
+	}
+	kept, err := suppressIn(s, rec)
+	if err != nil || kept != nil {
+		return kept, err
+	}
+	return AppendBatch(nil, &Batch{Shard: shard})
+}
+
 // suppressIn gives the record itself where nothing of it was erased, and nil where
 // all was.
 func suppressIn(s *catalog.Suppression, rec []byte) ([]byte, error) {
