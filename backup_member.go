@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 
@@ -10,6 +12,7 @@ import (
 	"arbor/catalog"
 	"arbor/cluster/tables"
 	"arbor/engine"
+	"arbor/engine/appendlog"
 	"arbor/engine/exec"
 )
 
@@ -25,6 +28,9 @@ type backupSource struct {
 // Cuts takes hold of what the engine has stored now.
 func (s backupSource) Cuts(ctx context.Context, _ *backup.Manifest) ([]*backup.Cut, error) {
 	c, err := s.engine.Cut(ctx)
+	if errors.Is(err, appendlog.ErrCorrupt) {
+		return s.withoutLog(ctx, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +54,24 @@ func (s backupSource) Cuts(ctx context.Context, _ *backup.Manifest) ([]*backup.C
 	for _, d := range c.Damaged {
 		out.Damaged = append(out.Damaged, backup.Damage{ShardID: shardID(d.Key), Reason: d.Reason})
 	}
+	return []*backup.Cut{out}, nil
+}
+
+// withoutLog is a cut while the log is damaged, which would keep a copy of it from being
+// opened: what can be read of it is put into files.
+func (s backupSource) withoutLog(ctx context.Context, damage error) ([]*backup.Cut, error) {
+	s.engine.RaiseAlarm("log", "backup", fmt.Sprintf("the log is damaged, and backups have what can be read of it in files: %s", damage))
+	at := time.Now()
+	files, err := s.engine.CutFiles(ctx, func(catalog.Slot) bool { return true })
+	if err != nil {
+		return nil, errors.Join(damage, err)
+	}
+	c := s.engine.Catalog()
+	out := &backup.Cut{Member: backupMember, At: at, Catalog: c.Encode(), CatalogVersion: c.Version, LogDamage: damage.Error(), Release: files.Release}
+	if t := s.tables(); t.Version > 0 {
+		out.Tables = t.Encode()
+	}
+	addFiles(out, files)
 	return []*backup.Cut{out}, nil
 }
 

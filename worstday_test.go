@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -89,6 +90,75 @@ func (s *dayServer) contents(t *testing.T) []string {
 	answer := post(t, s.url.String()+"/query?format=csv&null=%5CN", "root",
 		"SELECT _ingest_id, event, time, distinct_id, insert_id, n, _duplicate, _dup_of, _dup_kind FROM shop.events_all ORDER BY _ingest_id")
 	return strings.Split(strings.TrimSpace(answer), "\n")[1:]
+}
+
+// TestBackupOfDamagedLog: a segment that was damaged on disk since it was opened does not
+// keep what can still be read from being copied, and is named.
+func TestBackupOfDamagedLog(t *testing.T) {
+	stores := []*backup.Store{{Name: "a", Bucket: memblob.OpenBucket(nil)}}
+	disk := vfs.NewMem()
+	s := openDay(t, disk, stores, nil)
+	post(t, s.url.String()+"/query", "root", "CREATE DATABASE shop")
+	send := func(day, n int) {
+		project, _ := s.cluster.Catalog().Project("shop")
+		post(t, s.url.String()+"/import", project.Token, fmt.Sprintf(`[{"event":"buy","properties":{"time":%d,"distinct_id":"ann","$insert_id":"%d-%d","n":%d}}]`, 1768300000+day*86400, day, n, n))
+	}
+	send(0, 1)
+	if err := s.engine.Index(t.Context(), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	send(0, 2) // the first frame of a new segment
+	for day := range 3 {
+		send(day, 3)
+	}
+	want := s.contents(t)
+	names, err := disk.List("data/log")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	spoil(t, disk, "data/log/"+names[len(names)-1], 200)
+
+	res, err := backup.Run(t.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine, s.cluster.Tables}}, Stores: stores})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := res.Manifest.Members[0]; m.LogDamage == "" || len(m.Shards) != 3 || m.Log[0].Size != 0 {
+		t.Errorf("%d shards, damage of the log: %q", len(m.Shards), m.LogDamage)
+	}
+	if alarms := post(t, s.url.String()+"/query?format=csv", "root", "SELECT message FROM arbor.alarms WHERE kind = 'log'"); !strings.Contains(alarms, "backups have what can be read") {
+		t.Errorf("alarms: %s", alarms)
+	}
+	if got := restored(t, stores, res.ID).contents(t); strings.Join(got, "\n") != strings.Join(want, "\n") || len(want) != 5 {
+		t.Errorf("came back: %q, want %q", got, want)
+	}
+}
+
+// spoil changes a byte of a file on disk.
+func spoil(t *testing.T, fs *vfs.Mem, name string, at int64) {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := f.Size()
+	if err != nil || size <= at {
+		t.Fatal(size, err)
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		t.Fatal(err)
+	}
+	b[at] ^= 1
+	w, err := fs.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Sync(), w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestErasedStayErased: what was erased after a backup does not come back with it, nor by

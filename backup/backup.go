@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,7 @@ func (r *Result) err() error {
 	}
 	for _, m := range r.Manifest.Members {
 		for _, d := range m.Damaged {
-			errs = append(errs, fmt.Errorf("backup without shard %s of %s, which is damaged: %s", d.ShardID, m.Name, d.Reason))
+			errs = append(errs, fmt.Errorf("backup without all of shard %s of %s, which is damaged: %s", d.ShardID, m.Name, d.Reason))
 		}
 	}
 	return errors.Join(errs...)
@@ -196,14 +197,16 @@ func knownFiles(last *Manifest) map[string]map[string]File {
 
 // member describes what a member holds.
 func (r *run) member(ctx context.Context, c *Cut, known map[string]File) (Member, error) {
-	m := Member{Name: c.Member, At: c.At.UTC().Truncate(time.Microsecond), CatalogVersion: c.CatalogVersion, Damaged: c.Damaged}
+	m := Member{Name: c.Member, At: c.At.UTC().Truncate(time.Microsecond), CatalogVersion: c.CatalogVersion, Damaged: c.Damaged, LogDamage: c.LogDamage}
 	for i := range c.Shards {
 		s, err := r.shard(ctx, &c.Shards[i], known)
 		if err != nil {
 			if ctx.Err() != nil {
 				return m, ctx.Err()
 			}
-			m.Damaged = append(m.Damaged, Damage{c.Shards[i].ShardID, err.Error()})
+			if !slices.ContainsFunc(m.Damaged, func(d Damage) bool { return d.ShardID == c.Shards[i].ShardID }) {
+				m.Damaged = append(m.Damaged, Damage{c.Shards[i].ShardID, err.Error()})
+			}
 			continue
 		}
 		m.Shards = append(m.Shards, s)

@@ -76,8 +76,11 @@ type Member struct {
 	// Log are the segments of the log up to the cut.
 	Log []File `json:"log"`
 	// Damaged are the shards that could not be read whole, so that the backup has
-	// only what was logged of them.
+	// only what was logged of them, or those files of theirs that are well.
 	Damaged []Damage `json:"damaged,omitempty"`
+	// LogDamage says what is wrong with the log, of which nothing was copied then: what
+	// could be read of it is in files.
+	LogDamage string `json:"log_damage,omitempty"`
 }
 
 // ShardID names a shard.
@@ -188,6 +191,9 @@ func (m *Manifest) whole() *Member {
 		part := &m.Members[i]
 		if i == 0 || part.CatalogVersion > w.CatalogVersion {
 			w.Catalog, w.CatalogVersion, w.Tables = part.Catalog, part.CatalogVersion, part.Tables
+		}
+		if w.LogDamage == "" {
+			w.LogDamage = part.LogDamage
 		}
 		w.Shards, w.Damaged = append(w.Shards, part.Shards...), append(w.Damaged, part.Damaged...)
 		for _, f := range part.Log {

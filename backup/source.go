@@ -28,6 +28,8 @@ type Cut struct {
 	Shards  []CutShard
 	Log     []CutFile
 	Damaged []Damage
+	// LogDamage says why the log is not copied.
+	LogDamage string
 	// Read is told, if it is not nil, when all shards were reckoned, and only contents
 	// of files are read any more.
 	Read    func()

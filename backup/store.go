@@ -302,6 +302,9 @@ func (s *Store) NewestOf(ctx context.Context, member string, shards []ShardID) (
 			continue
 		}
 		for _, held := range of.Shards {
+			if slices.ContainsFunc(of.Damaged, func(d Damage) bool { return d.ShardID == held.ShardID }) {
+				continue
+			}
 			if _, has := found[held.ShardID]; wanted[held.ShardID] && !has {
 				found[held.ShardID] = Held{id, m, held}
 			}

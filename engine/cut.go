@@ -125,6 +125,11 @@ func (c *Cut) holdShard(s *shard) *CutShard {
 		c.Damaged = append(c.Damaged, event.DamagedShard{Key: s.key, Reason: s.broken.Error()})
 		return nil
 	}
+	return c.holdFiles(s)
+}
+
+// holdFiles is holdShard of a shard that may be damaged. The caller has its lock.
+func (c *Cut) holdFiles(s *shard) *CutShard {
 	held := &CutShard{Key: s.key, cut: c, upTo: s.cut, shard: s}
 	files := newFileset(s.now.files.files)
 	held.view = &view{engine: c.engine, shard: s, contents: contents{files: files, tail: newTail(files)}}

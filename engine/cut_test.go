@@ -230,4 +230,25 @@ func TestCutOfDamage(t *testing.T) {
 	if n := mustEqualCut(t, c); n != 50 {
 		t.Errorf("%d records, want the 50 of the other shard", n)
 	}
+
+	// As files: those of the damaged shard that can be read are there besides.
+	other.fill(t, e, 20, 10)
+	files, err := e.CutFiles(testContext, anySlot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Release()
+	records := map[catalog.ShardKey]uint64{}
+	for _, s := range files.Shards {
+		records[s.Shard] = s.Digest.Count
+		for _, f := range s.Files {
+			if sum, err := f.Sum(testContext); err != nil || len(sum) != 64 {
+				t.Error(sum, err)
+			}
+		}
+	}
+	first, second := e.allShards()[0].key, e.allShards()[1].key
+	if len(files.Damaged) != 1 || files.Damaged[0].Key != first || records[first] != 100 || records[second] != 70 {
+		t.Errorf("damaged %v, records %v", files.Damaged, records)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -16,7 +17,8 @@ import (
 // is indexed first. All that was acknowledged before the call is in it, and perhaps some
 // of what came later. So replicas that divide their slots among them make one copy of
 // what they hold together, and nothing in it depends on whose log an event was in.
-// A shard that is damaged keeps no other away.
+// A shard that is damaged keeps no other away, and what files it has that can be read
+// are there, beside its name among the damaged ones.
 func (e *Engine) CutFiles(ctx context.Context, which func(catalog.Slot) bool) (*event.FileCut, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -33,6 +35,9 @@ func (e *Engine) CutFiles(ctx context.Context, which func(catalog.Slot) bool) (*
 	return out, nil
 }
 
+// Catalog is the one in force.
+func (e *Engine) Catalog() *catalog.Catalog { return e.catalog.Load() }
+
 // files takes hold of the files, and reckons.
 func (c *Cut) files(ctx context.Context, which func(catalog.Slot) bool) (*event.FileCut, error) {
 	if err := c.holdIndexed(ctx, which); err != nil {
@@ -45,7 +50,10 @@ func (c *Cut) files(ctx context.Context, which func(catalog.Slot) bool) (*event.
 	for _, s := range c.Shards {
 		out.LogEnd = max(out.LogEnd, s.upTo.segment)
 		d, visible, err := s.Reckon(ctx)
-		if errors.Is(err, ErrDamaged) {
+		if err != nil && slices.ContainsFunc(out.Damaged, func(d event.DamagedShard) bool { return d.Key == s.Key }) {
+			continue // as was said
+		}
+		if errors.Is(err, ErrDamaged) || isDamage(err) {
 			out.Damaged = append(out.Damaged, event.DamagedShard{Key: s.Key, Reason: err.Error()})
 			continue
 		}
@@ -80,7 +88,11 @@ func (c *Cut) holdIndexed(ctx context.Context, which func(catalog.Slot) bool) er
 					return err
 				}
 			}
-			c.holdShard(s)
+			if c.holdShard(s) == nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				c.holdFiles(s)
+			}
 			return nil
 		})
 		if err != nil {
