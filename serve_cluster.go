@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -207,7 +208,7 @@ func (o serveOptions) replicasDir() string {
 
 // openEvents opens what the member holds of the events.
 func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.Late, fail func(error), zone string) (err error) {
-	if m.engine, err = openEngine(ctx, o, m.control.Catalog(), m.logger); err != nil {
+	if err := m.openEngine(ctx, o); err != nil {
 		return err
 	}
 	if m.trail, err = openTrail(o.data, m.control.Catalog, m.logger); err != nil {
@@ -236,6 +237,45 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 	m.cluster = cluster.NewOver(m.control, m.members)
 	m.cluster.SetControl(m.control)
 	return m.control.FollowPlacement(m.members.Learn)
+}
+
+// catalogPause is how long a member waits before it asks again for a catalog.
+const catalogPause = time.Second
+
+// openEngine opens the events. A member that was ended in the middle may hold events of
+// a project that its own catalog does not have again yet: those who vote have it, so
+// it waits until one of them leads.
+func (m *member) openEngine(ctx context.Context, o serveOptions) error {
+	return openCaughtUp(ctx, func() (err error) {
+		m.engine, err = openEngine(ctx, o, m.control.Catalog(), m.logger)
+		return err
+	}, func() error {
+		m.logger.Warn("there are events of a project that the catalog here does not have yet; waiting for a member that leads", "data", o.data)
+		return m.control.Current(ctx)
+	}, func() <-chan time.Time { return time.After(catalogPause) })
+}
+
+// openCaughtUp opens, and if the catalog is older than the events once more when
+// current says that it is not any more; if there is nobody to ask, after a pause.
+func openCaughtUp(ctx context.Context, open, current func() error, pause func() <-chan time.Time) error {
+	lost := open()
+	if !errors.Is(lost, engine.ErrCatalogLost) {
+		return lost
+	}
+	for {
+		err := current()
+		if err == nil {
+			return open()
+		}
+		if !errors.Is(err, cluster.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return errors.Join(lost, err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(lost, ctx.Err())
+		case <-pause():
+		}
+	}
 }
 
 // prefer has questions answered here, or else near.
