@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"math"
 	"sync"
 	"sync/atomic"
 
@@ -37,12 +36,9 @@ func (s *sharedPeriods) page(number int64) *periodPage {
 // list, so that a value is found by two looks; values of periods that are far from the
 // first are in a map.
 type periodMemo struct {
-	pages  []*periodPage
-	first  int64 // the number of the first page
-	far    map[int64]uint32
-	last   int64
-	lastID uint32
-	some   bool
+	pages []*periodPage
+	first int64 // the number of the first page
+	far   map[int64]uint32
 }
 
 // periodPage is the values of some periods that follow each other, or unknownID.
@@ -88,7 +84,7 @@ func (r *Rows) periodIDs(k, lo int, out []uint32) error {
 	if v.ints == nil {
 		return r.rowIDs(k, lo, out)
 	}
-	from, to := int64(math.MaxInt64), int64(math.MinInt64) // the last period's moments
+	divide := divider(c.Period)
 	for i := range out {
 		if v.valid != nil && v.isNull(lo+i) {
 			id, err := r.evaluatedValue(k, catalog.Null)
@@ -98,25 +94,52 @@ func (r *Rows) periodIDs(k, lo int, out []uint32) error {
 			out[i] = id
 			continue
 		}
-		t := v.ints[lo+i]
-		if t < from || t >= to {
-			p := floorDiv(t, c.Period)
-			if _, err := r.periodID(k, p); err != nil {
-				return err
+		period := divide.floor(v.ints[lo+i])
+		if page := period>>periodPageBits - m.first; uint64(page) < uint64(len(m.pages)) && m.pages[page] != nil {
+			if id := atomic.LoadUint32(&m.pages[page][period&(1<<periodPageBits-1)]); id != unknownID {
+				out[i] = id
+				continue
 			}
-			from, to = p*c.Period, (p+1)*c.Period
 		}
-		out[i] = m.lastID
+		id, err := r.periodID(k, period)
+		if err != nil {
+			return err
+		}
+		out[i] = id
 	}
 	return nil
+}
+
+// periodDivider divides moments by a period, without a division where a product of
+// floating-point numbers is at most one off.
+type periodDivider struct {
+	period  int64
+	inverse float64
+}
+
+func divider(period int64) periodDivider { return periodDivider{period, 1 / float64(period)} }
+
+// exactMoments is how far from 0 moments and periods may be, to be exact as
+// floating-point numbers.
+const exactMoments = 1 << 53
+
+// floor divides and rounds down.
+func (d *periodDivider) floor(t int64) int64 {
+	if t < 0 || t >= exactMoments || d.period >= exactMoments {
+		return floorDiv(t, d.period)
+	}
+	q := int64(float64(t) * d.inverse)
+	if rest := t - q*d.period; rest < 0 {
+		q--
+	} else if rest >= d.period {
+		q++
+	}
+	return q
 }
 
 // periodID is the value for the moments of a period.
 func (r *Rows) periodID(k int, period int64) (uint32, error) {
 	m := &r.periods[k]
-	if m.some && m.last == period {
-		return m.lastID, nil
-	}
 	near := m.at(period, &r.plan.periods[k])
 	id, known := uint32(unknownID), false
 	if near != nil {
@@ -139,6 +162,5 @@ func (r *Rows) periodID(k int, period int64) (uint32, error) {
 			m.far[period] = id
 		}
 	}
-	m.some, m.last, m.lastID = true, period, id
 	return id, nil
 }
