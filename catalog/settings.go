@@ -49,6 +49,7 @@ const (
 	SettingMaxUserConnections = "max_user_connections"
 	SettingMaxExecutionTime   = "max_execution_time"
 	SettingAuditBytes         = "audit_bytes"
+	SettingMaxIngestRate      = "max_ingest_rate"
 )
 
 const day = int64(24 * time.Hour)
@@ -93,6 +94,8 @@ var Settings = []Setting{
 		"A SELECT may run no longer than this, whatever its session or hint says; 0 is without bound."},
 	{SettingAuditBytes, UnitBytes, 64 << 20, 1 << 20, 1 << 40,
 		"The files of a member's audit trail are at most about this large together; the oldest are removed."},
+	{SettingMaxIngestRate, UnitCount, 0, 0, 1_000_000_000,
+		"A project may send a member this many events a second over HTTP; what is more is answered with 429 and Retry-After; 0 is without bound."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
@@ -169,6 +172,9 @@ func (c *Catalog) MaxUserConnections() int { return int(c.number(SettingMaxUserC
 func (c *Catalog) MaxExecutionTime() time.Duration {
 	return time.Duration(c.number(SettingMaxExecutionTime))
 }
+
+// MaxIngestRate is the setting max_ingest_rate.
+func (c *Catalog) MaxIngestRate() int64 { return c.number(SettingMaxIngestRate) }
 
 // AuditBytes is the setting audit_bytes.
 func (c *Catalog) AuditBytes() int64 { return c.number(SettingAuditBytes) }

@@ -53,6 +53,7 @@ type Gateway struct {
 	keeper      Keeper
 	exports     Exports
 	audit       AuditTrail
+	rates       ingestRates
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }

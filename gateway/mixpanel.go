@@ -77,7 +77,7 @@ func (g *Gateway) collect(w http.ResponseWriter, r *http.Request, c *collection,
 	if err := c.intake.begin(g, IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key")}, true); err != nil {
 		return Ingested{}, err
 	}
-	t := tokens{catalog: g.Catalog(), intake: &c.intake, edge: edge, fallback: fallback}
+	t := tokens{gateway: g, catalog: g.Catalog(), intake: &c.intake, edge: edge, fallback: fallback}
 	failed, err := decode(t.take)
 	if err != nil {
 		return Ingested{}, err
@@ -85,6 +85,11 @@ func (g *Gateway) collect(w http.ResponseWriter, r *http.Request, c *collection,
 	done, err := c.store(r.Context())
 	if err != nil {
 		return Ingested{}, err
+	}
+	for _, p := range t.known {
+		if p != nil && p != passedOver {
+			g.tookEvents(p)
+		}
 	}
 	g.metrics.refused(nil, len(failed)+len(t.unknown))
 	done.Rejected = joinFailed(done.Rejected, failed, t.unknown)
@@ -115,6 +120,9 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	}
 	strict := isSet(c.parameters, "strict")
 	o := IngestOptions{ID: edge.id, IdempotencyKey: r.Header.Get("Idempotency-Key"), RequireInsertID: strict}
+	if err := g.admitEvents(project); err != nil {
+		return err
+	}
 	if err := c.intake.begin(g, o, true); err != nil {
 		return err
 	}
@@ -127,6 +135,7 @@ func (g *Gateway) serveImport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	g.tookEvents(p)
 	g.metrics.refused(project, len(failed))
 	done.Rejected = joinFailed(done.Rejected, failed)
 	if c.form && !strict {

@@ -28,6 +28,22 @@ func dialRaw(t testing.TB, address string) *rawClient {
 	return &rawClient{t: t, conn: conn, in: bufio.NewReader(conn)}
 }
 
+// newRawReader is what a rawClient reads with.
+func newRawReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }
+
+// enter logs in as root without a password, to no database.
+func (c *rawClient) enter() {
+	c.t.Helper()
+	c.read()
+	c.write(handshakeResponse("root"))
+	for p := c.read(); p[0] != packetOK; p = c.read() {
+		if p[0] == packetError {
+			c.t.Fatalf("login: %q", p)
+		}
+		c.write(nil)
+	}
+}
+
 // login logs in as root without a password.
 func (c *rawClient) login() {
 	c.t.Helper()

@@ -64,6 +64,7 @@ var httpStatuses = []struct {
 	{tables.ErrLimit, http.StatusRequestEntityTooLarge, 0},
 	{tables.ErrConflict, http.StatusServiceUnavailable, busyRetryAfter},
 	{ErrBusy, http.StatusTooManyRequests, busyRetryAfter},
+	{ErrTooFast, http.StatusTooManyRequests, busyRetryAfter},
 	{catalog.ErrNoProject, http.StatusUnauthorized, 0},
 	{ErrNotServing, http.StatusServiceUnavailable, downRetryAfter},
 	{cluster.ErrIncomplete, http.StatusServiceUnavailable, downRetryAfter},
@@ -77,6 +78,10 @@ var httpStatuses = []struct {
 // statusOf is the HTTP status of an error, and the seconds to wait before the
 // request is worth repeating, if it is.
 func statusOf(err error) (status, retryAfter int) {
+	var fast *tooFast
+	if errors.As(err, &fast) {
+		return http.StatusTooManyRequests, fast.seconds()
+	}
 	var fault *mysql.MySQLError
 	if errors.As(err, &fault) {
 		return queryStatus(fault)

@@ -46,6 +46,7 @@ func isOther(id string, project *catalog.Project) bool {
 
 // tokens finds the parts of a request by its events' tokens.
 type tokens struct {
+	gateway *Gateway
 	catalog *catalog.Catalog
 	intake  *intake
 	edge    edge
@@ -66,7 +67,9 @@ func (t *tokens) take(r *track.Record) error {
 		token = t.fallback
 	}
 	if t.known == nil || token != t.last {
-		t.turnTo(token)
+		if err := t.turnTo(token); err != nil {
+			return err
+		}
 	}
 	if t.part == passedOver {
 		return nil
@@ -82,7 +85,7 @@ func (t *tokens) take(r *track.Record) error {
 var passedOver = new(part)
 
 // turnTo looks a token up, once a request.
-func (t *tokens) turnTo(token string) {
+func (t *tokens) turnTo(token string) error {
 	if t.known == nil {
 		t.known = make(map[string]*part)
 	}
@@ -91,6 +94,8 @@ func (t *tokens) turnTo(token string) {
 		if project, found := t.edge.projectByToken(t.catalog, token); found {
 			if project = t.edge.divert(project); project == nil {
 				p = passedOver
+			} else if err := t.gateway.admitEvents(project); err != nil {
+				return err
 			} else {
 				p = t.intake.part(project)
 			}
@@ -98,6 +103,7 @@ func (t *tokens) turnTo(token string) {
 		t.known[token] = p
 	}
 	t.last, t.part = token, p
+	return nil
 }
 
 func unknownToken(r *track.Record, token string) RecordError {

@@ -97,7 +97,9 @@ type wire struct {
 	idle     bool            // Read waits for a command
 	// sendsFiles is set when the client can send files for LOAD DATA.
 	sendsFiles bool
-	draining   bool
+	// secured is set from the request for TLS until the greeting that follows it.
+	secured  bool
+	draining bool
 }
 
 // wirePhase is how far a connection has come.

@@ -21,6 +21,11 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 		return false, errHandshake
 	}
 	if w.phase == wireLogin {
+		short := w.secured && length <= sslRequestBytes
+		w.secured = false
+		if short {
+			return false, errHandshake
+		}
 		return false, nil
 	}
 	w.phase = wireLogin
@@ -39,6 +44,9 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 			w.writeRaw(errorPacket(sequence+1, errInsecureTransport))
 			return false, io.EOF
 		}
+		if length <= sslRequestBytes { // there is no user in it, and the library would look for one
+			return false, errHandshake
+		}
 		return false, nil
 	}
 	if length != sslRequestBytes {
@@ -49,6 +57,7 @@ func (w *wire) greeting(length int, sequence uint8) (bool, error) {
 	w.stream = t
 	w.source = bufio.NewReaderSize(t, wireBuffer)
 	w.shift++
+	w.secured = true
 	return true, nil
 }
 
