@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,11 +17,11 @@ import (
 // shard and other content.
 const alarmDivergence = "divergence"
 
-// Every compareEvery a member compares what it holds of comparedAtOnce buckets with
+// Every DefaultCompareEvery a member compares what it holds of comparedAtOnce buckets with
 // their other replicas: all 1024 of them in about eleven minutes.
 const (
-	compareEvery   = 10 * time.Second
-	comparedAtOnce = 16
+	DefaultCompareEvery = 10 * time.Second
+	comparedAtOnce      = 16
 )
 
 // Divergence says that two replicas have the same batches of a shard and other content.
@@ -198,7 +199,7 @@ func (m *Members) answerCompare(ctx context.Context, _ protocol.MemberID, reques
 
 // keepComparing goes through all buckets again and again.
 func (m *Members) keepComparing() {
-	t := time.NewTicker(compareEvery)
+	t := time.NewTicker(cmp.Or(m.o.CompareEvery, DefaultCompareEvery))
 	defer t.Stop()
 	next := protocol.Bucket(0)
 	for {

@@ -57,7 +57,10 @@ type MembersOptions struct {
 	// Present are the members that store events and were not removed, this one
 	// included: those whom Describe, Index and Check ask.
 	Present func() []protocol.MemberID
-	Logger  *slog.Logger
+	// CompareEvery is how often some buckets are compared with their other replicas; 0
+	// stands for DefaultCompareEvery.
+	CompareEvery time.Duration
+	Logger       *slog.Logger
 }
 
 // Members is where events are kept on several members: records go to the replicas of

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"arbor/catalog"
 	"arbor/cluster"
@@ -140,5 +141,64 @@ func TestReplicasAreCompared(t *testing.T) {
 	}
 	if got := first.One(t, "SELECT COUNT(*) FROM arbor.digests WHERE digest = 'unreachable' AND member = '"+third.ID.String()+"'"); got != "1" {
 		t.Errorf("%s rows say that a member is away", got)
+	}
+}
+
+// TestReplicasAreComparedAgainAndAgain: nobody asks, and what differs is found by
+// members that go on through all buckets: also what comes to differ later, and while one of
+// them is away.
+func TestReplicasAreComparedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 4, CompareEvery: time.Millisecond})
+	first, second, third := g.Members[0], g.Members[1], g.Members[2]
+	token := first.Project(t, "shop")
+	first.Stack.Import(t, token, events(0, 200))
+	shards := map[uint16]catalog.ShardKey{}
+	for n := range 97 {
+		k := first.Catalog().Projects[0].Shard(1768300000_000000, fmt.Sprintf("u%d", n), "")
+		shards[k.Bucket] = k
+	}
+	if len(shards) != 4 {
+		t.Fatalf("%d shards", len(shards))
+	}
+	found := func(m *stack.GroupMember, shard catalog.ShardKey) {
+		t.Helper()
+		look := time.NewTicker(2 * time.Millisecond)
+		defer look.Stop()
+		for late := time.Now().Add(5 * time.Minute); ; {
+			alarms, err := m.Engine.Describe(t.Context(), "alarms")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range alarms.Rows {
+				for _, v := range row {
+					if strings.Contains(v.Text, "same batches") && strings.Contains(v.Text, shard.String()) {
+						return
+					}
+				}
+			}
+			if time.Now().After(late) {
+				t.Fatalf("nobody found out about shard %s", shard)
+			}
+			<-look.C
+		}
+	}
+	plant(t, first, shards[2], 1, "right")
+	plant(t, second, shards[2], 1, "wrong")
+	plant(t, third, shards[2], 1, "right")
+	found(first, shards[2])
+	found(second, shards[2])
+	plant(t, first, shards[0], 2, "right")
+	plant(t, second, shards[0], 2, "right")
+	plant(t, third, shards[0], 2, "wrong")
+	found(first, shards[0])
+	found(second, shards[0])
+	third.Kill(t)
+	plant(t, first, shards[3], 3, "right")
+	plant(t, second, shards[3], 3, "wrong")
+	found(first, shards[3])
+	alarms, err := first.Engine.Describe(t.Context(), "alarms")
+	if err != nil || len(alarms.Rows) != 3 {
+		t.Errorf("each pair and shard is one alarm: %d rows, %v", len(alarms.Rows), err)
 	}
 }
