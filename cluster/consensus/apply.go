@@ -43,6 +43,32 @@ func (g *Group) ApplyAs(ctx context.Context, id RequestID, c Command) (*State, e
 	}
 }
 
+// Commit has the leader put a command into the log, as Apply does, for a member that can
+// store nothing more: it does not wait until it sees what came of it, which may be never,
+// and asks all that vote, since it may not know who leads.
+func (g *Group) Commit(ctx context.Context, c Command) error {
+	encoded, err := EncodeCommand(NewRequestID(), c)
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err, answered := g.try(ctx, encoded); answered {
+			return err
+		}
+		for _, voter := range g.Voters() {
+			if voter == g.o.ID || g.o.Forward == nil {
+				continue
+			}
+			if _, err, answered := g.forward(ctx, voter, encoded); answered {
+				return err
+			}
+		}
+		if err := g.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // try has whoever leads apply a command, once. Unless it is answered nothing is
 // known.
 func (g *Group) try(ctx context.Context, encoded []byte) (version uint64, err error, answered bool) {
@@ -54,9 +80,14 @@ func (g *Group) try(ctx context.Context, encoded []byte) (version uint64, err er
 	if !known || leader == g.o.ID || g.o.Forward == nil {
 		return 0, nil, false
 	}
-	reply, err := g.o.Forward(ctx, leader, encoded)
+	return g.forward(ctx, leader, encoded)
+}
+
+// forward has another member apply a command, if that one leads.
+func (g *Group) forward(ctx context.Context, to MemberID, encoded []byte) (version uint64, err error, answered bool) {
+	reply, err := g.o.Forward(ctx, to, encoded)
 	if err != nil {
-		g.o.Logger.Debug("a command of the metadata could not be forwarded", "leader", leader, "error", err)
+		g.o.Logger.Debug("a command of the metadata could not be forwarded", "to", to, "error", err)
 		return 0, nil, false
 	}
 	version, err = decodeReply(reply)

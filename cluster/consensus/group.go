@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -75,6 +76,7 @@ var (
 	ErrBegun = errors.New("metadata exists already")
 
 	errNotLeader = errors.New("member does not lead")
+	errAway      = errors.New("metadata takes no part: its disk takes nothing")
 )
 
 // Group is a member's part of the consensus. Its methods may be called from many
@@ -86,6 +88,7 @@ type Group struct {
 	machine *machine
 	raft    *raft.Raft
 	prompt  *prompt
+	away    atomic.Bool // see terms
 
 	stop      context.CancelFunc
 	stopped   context.Context
@@ -113,7 +116,7 @@ func open(o Options) (*Group, error) {
 	g := &Group{o: o, lock: lock, store: store, machine: newMachine(o.Publish, o.Fail), prompt: newPrompt(o.Transport)}
 	g.stopped, g.stop = context.WithCancel(context.Background())
 	observed := make(chan raft.Observation, 64)
-	g.raft, err = raft.NewRaft(o.config(), g.machine, store, store, snapshots, g.prompt)
+	g.raft, err = raft.NewRaft(o.config(), g.machine, store, terms{store, g.stopped.Done(), o.Timing.Retry, o.Logger, &g.away}, snapshots, g.prompt)
 	if err != nil {
 		g.prompt.stop()
 		g.stop()
@@ -248,13 +251,25 @@ func (g *Group) Wait(ctx context.Context, ok func(*State) bool) error {
 	}
 }
 
+// snapshotWithin bounds a snapshot that was asked for.
+const snapshotWithin = 30 * time.Second
+
 // Snapshot writes the state whole and shortens the log.
 func (g *Group) Snapshot() error {
-	err := g.raft.Snapshot().Error()
-	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		return nil
+	if g.away.Load() {
+		return errAway
 	}
-	return err
+	done := make(chan error, 1)
+	go func() { done <- g.raft.Snapshot().Error() }() // ends when raft knows, or is shut down
+	select {
+	case err := <-done:
+		if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+			return nil
+		}
+		return err
+	case <-time.After(snapshotWithin):
+		return errAway
+	}
 }
 
 // TransferLeader has another voter lead: the one of that id, or, for no id,

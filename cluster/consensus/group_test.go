@@ -29,6 +29,7 @@ type world struct {
 	// mu guards the maps: members ask each other in the background.
 	mu      sync.Mutex
 	disks   map[MemberID]*vfs.Mem
+	faulty  map[MemberID]*vfs.Faulty // those of disks that are to fail
 	groups  map[MemberID]*Group
 	wires   map[MemberID]*raft.InmemTransport
 	down    map[MemberID]bool // cut off from all others
@@ -57,7 +58,11 @@ func (w *world) options(n byte) Options {
 	if w.disks[me] == nil {
 		w.disks[me] = vfs.NewMem()
 	}
-	return Options{FS: w.disks[me], Dir: "metadata", ID: me, Transport: w.wires[me], Logger: quiet,
+	var fs vfs.FS = w.disks[me]
+	if f := w.faulty[me]; f != nil {
+		fs = f
+	}
+	return Options{FS: fs, Dir: "metadata", ID: me, Transport: w.wires[me], Logger: quiet,
 		Forward: func(ctx context.Context, to MemberID, command []byte) ([]byte, error) {
 			g := w.reach(me, to)
 			if g == nil {

@@ -15,16 +15,50 @@ import (
 // ErrOnlyCopy: what is lost is on no majority of other members.
 var ErrOnlyCopy = errors.New("no majority of other members has what is lost")
 
+// brokenWithin bounds how long the metadata is told of a broken disk.
+const brokenWithin = 10 * time.Second
+
 // Broken puts on record that what this member has on disk cannot be believed. It
-// comes back under its next generation, and until it has that not at all.
+// comes back under its next generation, and until it has that not at all. A disk that
+// cannot take the record either leaves it to the metadata: what was read back from
+// such a disk may never have reached it.
 func (m *Member) Broken(why error) {
+	m.breaking.Add(1)
+	defer m.breaking.Done()
 	m.logger.Error("this member's disk cannot be believed any more: it has to start again, under another identity", "error", why)
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.identity.Lost = true
-	if err := m.identity.write(m.o.FS, m.o.Dir); err != nil {
-		m.logger.Error("that this member's disk is broken could not be put on its own record: do not start it again with this disk, but have it replaced", "error", err)
+	err := m.identity.write(m.o.FS, m.o.Dir)
+	generation := m.identity.Generation
+	m.mu.Unlock()
+	if err == nil {
+		return
 	}
+	if told := m.disown(generation); told != nil {
+		m.logger.Error("that this member's disk is broken could be put neither on its own record nor on the cluster's: do not start it again with this disk, but have it replaced",
+			"error", errors.Join(err, told))
+		return
+	}
+	m.logger.Warn("this member's own record could not be written; the cluster has it that the disk is broken", "error", err)
+}
+
+// disown has the metadata count a generation as lost. What no majority of others has is
+// not given up: it is better read again than nowhere.
+func (m *Member) disown(generation uint32) error {
+	group, err := m.ready()
+	if err != nil {
+		return err
+	}
+	only, err := m.only(allBuckets())
+	if err != nil {
+		return err
+	}
+	if len(only) > 0 {
+		return onlyCopy(len(only))
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, brokenWithin)
+	defer cancel()
+	return group.Commit(ctx, consensus.Lost{ID: m.identity.id, Generation: generation})
 }
 
 // Generation gives the generation under which the member takes up what comes to it.

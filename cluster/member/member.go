@@ -92,6 +92,8 @@ type Member struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	failOnce sync.Once
+	// breaking is what Broken is about; the process ends after it.
+	breaking sync.WaitGroup
 	// late are the properties that were seen while there was no leader.
 	late lateColumns
 	// admin is held while the leader does what an operator asked for.
@@ -304,7 +306,10 @@ func (m *Member) fail(err error) {
 	m.failOnce.Do(func() {
 		m.logger.Error("this member cannot go on", "error", err)
 		if m.o.Fail != nil {
-			go m.o.Fail(err)
+			go func() { // ends with Broken, which is bounded
+				m.breaking.Wait()
+				m.o.Fail(err)
+			}()
 		}
 	})
 }

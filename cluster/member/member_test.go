@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -515,6 +516,84 @@ func TestLostIdentity(t *testing.T) {
 			return r.Member == second.member.ID().String() && r.Generation != 2
 		})
 	})
+}
+
+// TestLostIdentityIsToldToTheCluster: a disk that takes nothing any more cannot keep that
+// it is broken. The cluster keeps it, also when the one whose disk it is leads.
+func TestLostIdentityIsToldToTheCluster(t *testing.T) {
+	disk := vfs.NewFaulty(vfs.NewMem())
+	first := founded(t, disk, listen(t))
+	second, third := first.joins(vfs.NewMem()), first.joins(vfs.NewMem())
+	defer second.close()
+	defer third.close()
+	waitFor(t, "all hold everything and vote", func() bool {
+		return allHold(first, second, third) && first.row(first).Votes && first.row(second).Votes && first.row(third).Votes
+	})
+	disk.Inject(func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync {
+			return syscall.EIO
+		}
+		return nil
+	})
+	first.member.Broken(errors.New("a sync failed"))
+	disk.Inject(func(vfs.Op) error { return nil })
+	at := first.member.o.Place.Listen
+	first.stop()
+	<-first.done
+	if err := first.member.Close(); err != nil {
+		t.Log(err) // its log takes no more
+	}
+	if i, err := readIdentity(disk, "data"); err != nil || i.Lost {
+		t.Fatalf("the broken disk has it on record: %v %v", i, err)
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := start(t, disk, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if again.generation < 2 || again.gave != protocol.Buckets {
+		t.Errorf("it goes on under generation %d and gave up %d buckets", again.generation, again.gave)
+	}
+}
+
+// TestAnnouncedAndNotHeardOf: a member whose log lags behind is told by the leader that it
+// is announced before it sees that itself. That is late, and no reason to go on as if
+// there were no leader.
+func TestAnnouncedAndNotHeardOf(t *testing.T) {
+	first := founded(t, vfs.NewMem(), listen(t))
+	disk := vfs.NewFaulty(vfs.NewMem())
+	second := first.joins(disk)
+	defer second.close()
+	waitFor(t, "both hold everything", func() bool { return allHold(first, second) })
+	disk.Inject(func(op vfs.Op) error {
+		if op.Kind == vfs.OpWrite && strings.HasPrefix(op.Name, MetadataDir("data")) {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	for within := 100 * time.Millisecond; ; within *= 2 {
+		err := second.member.announceFor(t.Context(), within)
+		if errors.Is(err, errLate) && !errors.Is(err, consensus.ErrNoLeader) {
+			break
+		}
+		// The leader may have needed longer than that to answer.
+		if !errors.Is(err, consensus.ErrNoLeader) || within > hearWithin {
+			t.Fatalf("within %v: %v", within, err)
+		}
+	}
+	disk.Inject(func(vfs.Op) error { return nil })
+	if err := second.member.announceFor(t.Context(), hearWithin); err != nil {
+		t.Errorf("with a log that has caught up: %v", err)
+	}
+	first.close()
+	waitFor(t, "there is no leader", func() bool { _, ok := second.member.group.Load().Leader(); return !ok })
+	if err := second.member.announceFor(t.Context(), 10*time.Millisecond); !errors.Is(err, consensus.ErrNoLeader) || errors.Is(err, errLate) {
+		t.Errorf("without a leader: %v", err)
+	}
 }
 
 // TestNoLeaderNoColumnsButEvents: without a leader a change is refused, but new
