@@ -236,7 +236,11 @@ func (r *Replicas) Drop(ctx context.Context, buckets ...protocol.Bucket) error {
 
 // Save is protocol.Ledger's.
 func (r *Replicas) Save(ctx context.Context, bucket protocol.Bucket, record protocol.Record) error {
-	return r.records.save(ctx, bucket, record)
+	err := r.records.save(ctx, bucket, record)
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", protocol.ErrFull, err)
+	}
+	return err
 }
 
 // Load is protocol.Ledger's. Records that are damaged are none: Dots says so.

@@ -8,7 +8,7 @@ import (
 	"arbor/engine/dot"
 )
 
-// ErrFull is what Storage.Append returns, wrapped, when there is no room:
+// ErrFull is what Storage.Append and Ledger.Save return, wrapped, when there is no room:
 // nothing of what was asked was stored, nothing else was harmed, and asking
 // again later is right. Any other error of Append or Save means that the disk
 // can no longer be believed: the replica stops, and comes back under its next

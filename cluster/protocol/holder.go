@@ -47,6 +47,8 @@ type held struct {
 	record Record
 	next   *Record
 	saving bool
+	// saveAgain is when what found no room on the disk is tried again.
+	saveAgain Moment
 	// parked are requests that wait for the next record.
 	parked []parked
 	// dots are synced; arriving counts the batches that are on their way to disk.
@@ -173,6 +175,10 @@ func (r *Holder) save(e *Effects, h *held) {
 	record := *h.next
 	done := func(e *Effects, res Result) {
 		h.saving = false
+		if errors.Is(res.Err, ErrFull) { // what waits for it goes on waiting
+			h.saveAgain = r.now + saveAgainAfter
+			return
+		}
 		if res.Err != nil {
 			r.fail(e, fmt.Errorf("save the config of bucket %d: %w", h.bucket, res.Err))
 			return
@@ -388,6 +394,10 @@ func (r *Holder) Tick(e *Effects, now Moment) {
 	for _, h := range r.sorted() {
 		r.catchUpTick(e, h)
 		r.pullTick(e, h)
+		if now < h.saveAgain {
+			continue
+		}
+		r.save(e, h)
 		if h.retired != 0 && now-h.retired >= dropAfter {
 			r.drop(e, h)
 		}
@@ -407,6 +417,11 @@ func (r *Holder) drop(e *Effects, h *held) {
 	record := h.record
 	record.Synced = 0
 	r.task(e, Task{Bucket: h.bucket, Save: &record}, func(e *Effects, res Result) {
+		if errors.Is(res.Err, ErrFull) {
+			h.saving, h.saveAgain = false, r.now+saveAgainAfter
+			r.unpark(e, h)
+			return
+		}
 		if res.Err != nil {
 			r.fail(e, fmt.Errorf("leave bucket %d: %w", h.bucket, res.Err))
 			return

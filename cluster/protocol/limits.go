@@ -16,6 +16,8 @@ const (
 	scanWaits = 3 * time.Second
 	// workingEvery is how often a scan under way says so.
 	workingEvery = 200 * time.Millisecond
+	// saveAgainAfter is how long a record waits that found no room on the disk.
+	saveAgainAfter = time.Second
 	// dropAfter is how long the data of a bucket that went elsewhere stays.
 	dropAfter = 72 * time.Hour
 	// FetchBytes is about how much one FetchReply brings: what a driver gives

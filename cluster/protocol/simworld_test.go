@@ -488,6 +488,10 @@ func (n *node) task(t Task) {
 		})
 	case t.Save != nil:
 		record := *t.Save
+		if n.full {
+			in(wait(), func() { done(Result{Err: fmt.Errorf("save: %w", ErrFull)}) })
+			return
+		}
 		in(wait(), func() {
 			if w.bug != bugEpochNotSaved && record.Config.Epoch < n.disk.ledger[t.Bucket].Config.Epoch {
 				w.violate("I6: the epoch of bucket %d went back", t.Bucket)
