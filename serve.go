@@ -233,8 +233,9 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, m *member, o serveOpt
 	if p.mysql == nil {
 		return group.Wait()
 	}
+	listener := g.JoinMySQL(p.mysql)
 	group.Go(func() error {
-		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: p.mysql, TLS: tlsConfig, RequireTLSElsewhere: tlsConfig != nil && !o.insecure, MaxConnections: o.maxConnections, Grace: shutdownGrace})
+		return g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: listener, TLS: tlsConfig, RequireTLSElsewhere: tlsConfig != nil && !o.insecure, MaxConnections: o.maxConnections, Grace: shutdownGrace})
 	})
 	group.Go(func() error {
 		return g.ServeHTTP(ctx, gateway.HTTPOptions{Listener: p.http, TLS: tlsConfig, Grace: shutdownGrace})

@@ -70,25 +70,36 @@ func (p *pipes) close() {
 	p.servers.Wait()
 }
 
+// JoinMySQL makes a listener for ServeMySQL of one that was opened. From now on queries
+// over HTTP wait for the server on it, so that none begins on a server without a port
+// which ends when that one begins.
+func (g *Gateway) JoinMySQL(l net.Listener) net.Listener { return g.pipes.join(l) }
+
 // dialSQL opens a connection to the MySQL server as a client at address from. The rows
 // of its results go to taker, unless it is nil.
 func (g *Gateway) dialSQL(ctx context.Context, from net.Addr, taker resultTaker) (net.Conn, error) {
-	l, err := g.pipes.listener(func(ctx context.Context, l net.Listener) {
-		if err := g.ServeMySQL(ctx, MySQLOptions{Listener: l}); err != nil {
-			g.logger.Error("SQL inside the process", "error", err)
+	var last *pipeListener
+	for {
+		l, err := g.pipes.listener(func(ctx context.Context, l net.Listener) {
+			if err := g.ServeMySQL(ctx, MySQLOptions{Listener: l}); err != nil {
+				g.logger.Error("SQL inside the process", "error", err)
+			}
+		})
+		if err != nil {
+			return nil, err
 		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	client, server := net.Pipe()
-	select {
-	case l.accepted <- accepted{conn: &pipe{Conn: server, local: l.Addr(), remote: from, taker: taker}}:
-		return client, nil
-	case <-l.closed:
-		return nil, fmt.Errorf("%w: SQL is going down", ErrNotServing)
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		if l == last {
+			return nil, fmt.Errorf("%w: SQL is going down", ErrNotServing)
+		}
+		client, server := net.Pipe()
+		select {
+		case l.accepted <- accepted{conn: &pipe{Conn: server, local: l.Addr(), remote: from, taker: taker}}:
+			return client, nil
+		case <-l.closed: // the server with a port may have begun, and takes its place
+			last = l
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -159,7 +160,7 @@ func TestQueryBesideTheMySQLPort(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	joined := w.gateway.pipes.join(l)
+	joined := w.gateway.JoinMySQL(l)
 	go func() { ended <- w.gateway.ServeMySQL(ctx, MySQLOptions{Listener: joined, Grace: time.Second}) }()
 	if status, answer := w.query(t, "/query", "SELECT 1"); status != 200 {
 		t.Errorf("beside the port: %d %s", status, answer)
@@ -179,6 +180,42 @@ func TestQueryBesideTheMySQLPort(t *testing.T) {
 	}
 	// The cluster, which the test closes later, runs nothing of its own here.
 	goleak.VerifyNone(t, before)
+}
+
+// A query that came before the MySQL port, and waits while the port takes the place of the
+// server inside, goes there.
+func TestQueryWaitsForTheMySQLPort(t *testing.T) {
+	w := newHTTPWorld(t, Options{})
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.gateway.JoinMySQL(l)
+	}
+	inside := listen()
+	dialed := make(chan error, 1)
+	go func() {
+		c, err := w.gateway.dialSQL(t.Context(), &net.TCPAddr{}, nil)
+		if err == nil {
+			err = c.Close()
+		}
+		dialed <- err
+	}()
+	port := listen()
+	if err := inside.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := port.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-dialed, c.Close(), port.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.gateway.dialSQL(t.Context(), &net.TCPAddr{}, nil); !errors.Is(err, ErrNotServing) {
+		t.Errorf("after the port: %v", err)
+	}
 }
 
 // An answer streams: its first rows are there before its last, a client that
