@@ -66,6 +66,7 @@ torture:
 	go test ./cluster/protocol -run 'Simulation' -timeout 8h -count 1 -args -seeds=$(HISTORIES)
 	go test ./cluster/replication -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/members -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
+	go test ./sqltests/faults -timeout 24h -count 1 -v -args -rounds=$(FAULTS)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
 	go test ./sqltests/load -run MixedLoad -timeout 3h -count 1 -v -args -duration=$(MIXED) -events=0
 
