@@ -45,7 +45,6 @@ type process struct {
 	log    *logged
 	cmd    *exec.Cmd
 	exited chan error // has how it ended, once; nil where it does not run
-	flags  []string   // of the first start in its directory
 }
 
 func newProcess(t *testing.T, h *host, binary string) *process {
