@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"arbor/engine/appendlog"
+	"arbor/cluster/raftlog"
 )
 
 // termKey is raft's name of the term.
@@ -45,7 +45,7 @@ func (t terms) SetUint64(key []byte, value uint64) error {
 			return nil
 		}
 		t.away.Store(true)
-		if errors.Is(err, appendlog.ErrBroken) {
+		if errors.Is(err, raftlog.ErrBroken) {
 			t.logger.Error("a term of the metadata could not be stored, and this member takes no part any more", "error", err)
 			runtime.Goexit()
 		}

@@ -51,6 +51,8 @@ var (
 	ErrCorrupt = errors.New("consensus log is damaged")
 	// ErrVersion: a snapshot was written by a newer arbor.
 	ErrVersion = errors.New("snapshot was written by a newer arbor")
+	// ErrBroken: a sync failed, and the store takes nothing until it is opened again.
+	ErrBroken = appendlog.ErrBroken
 )
 
 // MaxEntryBytes bounds an entry with its extensions.
