@@ -45,6 +45,7 @@ var rooms = map[string][]string{
 	"sqltests/bench":         {"*"},
 	"sqltests/clients":       {"*"},
 	"sqltests/erase":         {"*"},
+	"sqltests/faults":        {"*"},
 	"sqltests/members":       {"*"},
 	"sqltests/server":        {},
 	"sqltests/stack":         {"*"},
