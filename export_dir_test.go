@@ -25,6 +25,7 @@ import (
 	"arbor/engine/event"
 	"arbor/engine/vfs"
 	"arbor/export"
+	"arbor/gateway"
 	"arbor/sqltests/stack"
 )
 
@@ -400,3 +401,63 @@ func TestExportCommand(t *testing.T) {
 		t.Errorf("a name that cannot be gives %v", err)
 	}
 }
+
+// Any member of a cluster exports what all of them hold, in parts of days.
+func TestExportInCluster(t *testing.T) {
+	dir := t.TempDir()
+	d, err := export.Open(vfs.OS(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	m := &member{}
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 2, Slots: 48, Far: true,
+		Gateway: func(o *gateway.Options) { o.Exports, o.ExportPart = exporter{d, m}, 20 }})
+	s := g.Members[1]
+	m.engine = s.Engine
+	token := g.Members[0].Project(t, "shop")
+	send := func(from, to int) {
+		var lines []string
+		for i := from; i < to; i++ {
+			lines = append(lines, fmt.Sprintf(`{"event":"Buy","properties":{"time":%d,"distinct_id":"u%d","$insert_id":"i%d","n":%d}}`,
+				stack.Start.Add(-time.Duration(i%2)*24*time.Hour).Unix(), i%97, i, i))
+		}
+		g.Members[i3(from)].Import(t, token, strings.Join(lines, "\n"))
+	}
+	send(0, 300)
+	send(100, 400) // some of them again
+	loaded := map[string]bool{}
+	take := func(name, since string) {
+		t.Helper()
+		s.Rows(t, "CALL arbor.export('shop', '"+name+"', '"+since+"')")
+		for _, id := range readColumns(t, eventFiles(t, dir, name)...)["_ingest_id"] {
+			if loaded[id] {
+				t.Fatalf("%s: %s is there twice", name, id)
+			}
+			loaded[id] = true
+		}
+		if since != "" {
+			for _, id := range readColumns(t, filepath.Join(dir, name, "_ids", "removed.parquet"))["_ingest_id"] {
+				delete(loaded, id)
+			}
+		}
+		want := map[string]bool{}
+		for _, id := range s.Rows(t, "SELECT _ingest_id FROM shop.events") {
+			want[id] = true
+		}
+		if !maps.Equal(loaded, want) {
+			t.Fatalf("%s: exports give %d events, %d are visible", name, len(loaded), len(want))
+		}
+	}
+	take("a", "")
+	if len(loaded) != 400 {
+		t.Fatalf("%d events, want 400", len(loaded))
+	}
+	send(350, 500)
+	s.Rows(t, "DELETE FROM shop.events WHERE n < 50")
+	take("b", "SINCE=a")
+	take("c", "SINCE=b")
+}
+
+// i3 is one of three members.
+func i3(n int) int { return n / 100 % 3 }

@@ -32,9 +32,9 @@ const (
 	// maxExportShards is how many shards of all projects there may be: more are not
 	// listed.
 	maxExportShards = 1 << 20
-	// exportPartEvents is how many events of a day are taken at once, unless a single
+	// DefaultExportPart is how many events of a day are taken at once, unless a single
 	// shard has more: their ids are in memory.
-	exportPartEvents = 4 << 20
+	DefaultExportPart = 4 << 20
 	// exportIDBytes is what an id takes, with what growing slices leave behind.
 	exportIDBytes = 3 * catalog.IngestIDSize
 )
@@ -221,7 +221,7 @@ func (e *eventExport) day(day catalog.Day, shards []exportShard, state string) e
 			if int(s.bucket) < first {
 				continue
 			}
-			if events += s.events; events > exportPartEvents && i > 0 && int(shards[i-1].bucket) >= first {
+			if events += s.events; events > e.gateway.exportPart && i > 0 && int(shards[i-1].bucket) >= first {
 				last = int(s.bucket) - 1
 				break
 			}
@@ -325,10 +325,13 @@ func (e *eventExport) fresh(b *exec.Batch, l *batchLayout, day catalog.Day, firs
 		for row := r.Lo; row < r.Hi; row++ {
 			if n := names(row); n != name || name == "" {
 				var ok bool
-				if shard, ok = catalog.ParseShardKey(n); !ok || shard.Day != day || shard.Bucket < first || shard.Bucket > last {
-					return nil, 0, fmt.Errorf("scan of buckets %d to %d of day %s gave an event of shard %q", first, last, day, n)
+				if shard, ok = catalog.ParseShardKey(n); !ok || shard.Day != day {
+					return nil, 0, fmt.Errorf("scan of day %s gave an event of shard %q", day, n)
 				}
 				name = strings.Clone(n)
+			}
+			if shard.Bucket < first || shard.Bucket > last {
+				continue // members answer for all that they hold together; it is another part's
 			}
 			var id [catalog.IngestIDSize]byte
 			text := ids(row)

@@ -52,6 +52,7 @@ type Gateway struct {
 	oldEdgeKeys [][]byte
 	keeper      Keeper
 	exports     Exports
+	exportPart  int64
 	audit       AuditTrail
 	rates       ingestRates
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
@@ -81,6 +82,9 @@ type Options struct {
 	Exports Exports
 	// Audit is where is written down who did what; nil for nowhere.
 	Audit AuditTrail
+	// ExportPart is how many events of a day an export takes at once, where it can; 0
+	// means DefaultExportPart.
+	ExportPart int64
 	// Collectors add to /metrics.
 	Collectors []prometheus.Collector
 	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
@@ -100,7 +104,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports, exportPart: cmp.Or(o.ExportPart, DefaultExportPart)}
 	g.audit = o.Audit
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes

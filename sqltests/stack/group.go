@@ -36,6 +36,8 @@ type GroupOptions struct {
 	CompareEvery time.Duration
 	// Lines is between the members and the network, if tests want to cut it.
 	Lines func(from protocol.MemberID, p cluster.Peers) cluster.Peers
+	// Gateway changes what members' gateways are made with; nil changes nothing.
+	Gateway func(*gateway.Options)
 }
 
 // Group are several members in one process: engines over files in memory, TLS
@@ -146,7 +148,11 @@ func (m *GroupMember) Open(t testing.TB) {
 	g.mu.Lock()
 	m.Parts.Learn(&g.placement)
 	g.mu.Unlock()
-	m.Gateway = gateway.New(gateway.Options{Cluster: m.Cluster, Logger: m.log, Now: m.Now, EdgeKey: g.o.EdgeKey})
+	options := gateway.Options{Cluster: m.Cluster, Logger: m.log, Now: m.Now, EdgeKey: g.o.EdgeKey}
+	if g.o.Gateway != nil {
+		g.o.Gateway(&options)
+	}
+	m.Gateway = gateway.New(options)
 	m.handler = m.Gateway.HTTPHandler()
 }
 
