@@ -22,9 +22,10 @@ type checker struct {
 	all   []*process
 
 	mu sync.Mutex // guards what follows
-	// up are the members that progress is expected of: only what they acknowledge and
-	// answer counts as that.
-	up               map[*process]bool
+	// up has a context for each member that progress is expected of, which ends when
+	// none is any more. Only what such members acknowledge and answer counts as that.
+	up               map[*process]context.Context
+	downs            map[*process]context.CancelFunc
 	sent, acked      map[string]bool
 	writes, answers  int // by members that are up
 	refused, dropped int
@@ -37,9 +38,9 @@ const (
 )
 
 func newChecker(t *testing.T, all []*process) *checker {
-	c := &checker{t: t, all: all, up: map[*process]bool{}, sent: map[string]bool{}, acked: map[string]bool{}}
+	c := &checker{t: t, all: all, up: map[*process]context.Context{}, downs: map[*process]context.CancelFunc{}, sent: map[string]bool{}, acked: map[string]bool{}}
 	for _, m := range all {
-		c.up[m] = true
+		c.expect(m, true)
 	}
 	m := all[0]
 	m.call(t, "CREATE DATABASE shop")
@@ -70,14 +71,34 @@ func (c *checker) some(r *rand.Rand) *process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if m := c.all[r.IntN(len(c.all))]; c.up[m] || r.IntN(8) == 0 {
+		if m := c.all[r.IntN(len(c.all))]; c.up[m] != nil || r.IntN(8) == 0 {
 			return m
 		}
 	}
 }
 
-// patience is how long a client waits for an answer before it asks another member.
-const patience = 20 * time.Second
+// patience is how long a client waits for an answer before it asks another member, and
+// noPatience how long if no progress is expected of the member, or not any more.
+const (
+	patience   = 20 * time.Second
+	noPatience = time.Second
+)
+
+// bounded is a context for a request to a member.
+func (c *checker) bounded(ctx context.Context, m *process) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	up := c.up[m]
+	c.mu.Unlock()
+	if up == nil {
+		return context.WithTimeout(ctx, noPatience)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	stop := context.AfterFunc(up, func() { time.AfterFunc(noPatience, cancel) })
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
 
 // write sends events until it is told to stop.
 func (c *checker) write(ctx context.Context, k int) {
@@ -97,7 +118,7 @@ func (c *checker) write(ctx context.Context, k int) {
 		again := n%4 != 0
 		for tries := 0; tries == 0 || again && ctx.Err() == nil; tries++ {
 			m := c.some(r)
-			bounded, cancel := context.WithTimeout(ctx, patience)
+			bounded, cancel := c.bounded(ctx, m)
 			code, answer, err := m.do(bounded, http.MethodPost, "/import", c.token, "["+strings.Join(rows, ",")+"]")
 			cancel()
 			if c.written(ctx, m, names, code, answer, err) {
@@ -119,7 +140,7 @@ func (c *checker) written(ctx context.Context, m *process, names []string, code 
 		for _, name := range names {
 			c.acked[name] = true
 		}
-		if c.up[m] {
+		if c.up[m] != nil {
 			c.writes++
 		}
 		return true
@@ -144,7 +165,7 @@ func (c *checker) ask(ctx context.Context, k int) {
 		m := c.some(r)
 		if err := c.compare(ctx, m, questions[n%len(questions)]); err == nil {
 			c.mu.Lock()
-			if c.up[m] {
+			if c.up[m] != nil {
 				c.answers++
 			}
 			c.mu.Unlock()
@@ -160,7 +181,7 @@ func (c *checker) compare(ctx context.Context, m *process, question string) erro
 		before = append(before, name)
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := c.bounded(ctx, m)
 	defer cancel()
 	code, answer, err := m.do(ctx, http.MethodPost, "/query?format=csv", "root", question)
 	if err != nil {
@@ -224,7 +245,13 @@ func (c *checker) pass(what string, writes, answers int) {
 func (c *checker) expect(m *process, up bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.up[m] = up
+	if down := c.downs[m]; down != nil {
+		down()
+	}
+	delete(c.up, m)
+	if up {
+		c.up[m], c.downs[m] = context.WithCancel(c.t.Context())
+	}
 }
 
 // healed waits until a member answers, and answers right.
