@@ -167,19 +167,23 @@ type weighedRows struct {
 	weight int64
 }
 
-// Next gives the next row, without the weight.
+// Next gives the next row, without the weight. Where the aggregates look at nothing
+// there is one inner group, even of no rows, which stands for none.
 func (w *weighedRows) Next(ctx *sql.Context) (sql.Row, error) {
-	row, err := w.RowIter.Next(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		row, err := w.RowIter.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		last := len(row) - 1
+		n, ok := row[last].(int64)
+		if !ok {
+			return nil, io.ErrUnexpectedEOF
+		}
+		if w.weight = n; n > 0 {
+			return row[:last:last], nil
+		}
 	}
-	last := len(row) - 1
-	n, ok := row[last].(int64)
-	if !ok {
-		return nil, io.ErrUnexpectedEOF
-	}
-	w.weight = n
-	return row[:last:last], nil
 }
 
 // updateWeighed adds a row to a buffer as often as it came; those that see each value

@@ -26,6 +26,8 @@ func TestGroupsThatSeeEachValueOnce(t *testing.T) {
 		"SELECT event, SUM(DISTINCT n) FROM events WHERE event = 'nothing' GROUP BY event":                                                                     true,
 		"SELECT distinct_id, AVG(DISTINCT n) FROM events_all GROUP BY distinct_id":                                                                             true,
 		"SELECT SUM(DISTINCT 2), COUNT(1), AVG(DISTINCT NULL) FROM events":                                                                                     true,
+		"SELECT SUM(DISTINCT 2), COUNT(*), AVG(DISTINCT 3), GROUP_CONCAT(DISTINCT 'x') FROM events WHERE event = 'nothing'":                                    true,
+		"SELECT SUM(DISTINCT 2), COUNT(*) FROM events WHERE event = 'nothing' GROUP BY 1 + 1":                                                                  true,
 		"SELECT a.event, (SELECT SUM(DISTINCT n) FROM events b WHERE b.event = a.event) FROM events a WHERE a.n = 1":                                           false,
 		"SELECT COUNT(*), JSON_ARRAYAGG(1), SUM(DISTINCT n) FROM events":                                                                                       false,
 		"SELECT LENGTH(GROUP_CONCAT(event)), SUM(DISTINCT n) FROM events":                                                                                      false,
