@@ -80,7 +80,7 @@ func ask(g *gateway.Gateway, q string) (lines []string, failed bool) {
 	r.SetBasicAuth("root", "")
 	w := httptest.NewRecorder()
 	g.HTTPHandler().ServeHTTP(w, r)
-	lines = strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+	lines = strings.Split(strings.TrimSuffix(w.Body.String(), "\n"), "\n")
 	slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(roughly(a), roughly(b)) })
 	return lines, w.Code != http.StatusOK
 }
