@@ -301,6 +301,9 @@ func (k *connection) keep(c *mysql.Conn, id uint32, stmt sqlparser.Statement) {
 // strings that begin with ":v" for some.
 func countParameters(stmt sqlparser.Statement, prepare *mysql.PrepareData) {
 	count := uint16(0)
+	if e, ok := stmt.(*sqlparser.Explain); ok {
+		stmt = e.Statement // into which the walk does not go by itself
+	}
 	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		if v, ok := n.(*sqlparser.SQLVal); ok && v.Type == sqlparser.ValArg {
 			count++

@@ -315,6 +315,26 @@ func TestPreparedStatementsAreBounded(t *testing.T) {
 	mustExec(t, d, "PREPARE more FROM 'SELECT ?'")
 }
 
+// TestPreparedExplain: the placeholders of the statement that is explained are the
+// EXPLAIN's.
+func TestPreparedExplain(t *testing.T) {
+	s := startServer(t, serverOptions{})
+	for _, how := range []string{"EXPLAIN FORMAT=TREE", "EXPLAIN FORMAT=JSON", "EXPLAIN ANALYZE", "DESCRIBE FORMAT=TREE"} {
+		rows, err := s.conn().QueryContext(t.Context(), how+" SELECT ?, host FROM mysql.user WHERE user = ? LIMIT ?", 7, "root", 1)
+		if err != nil {
+			t.Errorf("%s: %v", how, err)
+			continue
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || n == 0 {
+			t.Errorf("%s: %d rows, %v", how, n, err)
+		}
+	}
+}
+
 func TestShutdownLetsStatementsFinish(t *testing.T) {
 	release, running := make(chan struct{}), make(chan struct{})
 	slow := &testTable{name: "slow", schema: sql.Schema{column("slow", "i", types.Int64)},
