@@ -79,10 +79,11 @@ func momentFunctions() map[string]sql.Function {
 		return types.Timespan(int64(t.Hour()*3600+t.Minute()*60+t.Second()) * 1_000_000)
 	}
 	all := map[string]sql.Function{
-		"utc_date":   utcNow("utc_date", types.Date, midnight),
-		"utc_time":   utcNow("utc_time", types.Time, clock),
-		"timestamp":  sql.FunctionN{Name: "timestamp", Fn: newTimestamp},
-		"json_value": sql.FunctionN{Name: "json_value", Fn: newJSONValue},
+		"utc_date":      utcNow("utc_date", types.Date, midnight),
+		"utc_time":      utcNow("utc_time", types.Time, clock),
+		"utc_timestamp": sql.FunctionN{Name: "utc_timestamp", Fn: newUTCTimestamp},
+		"timestamp":     sql.FunctionN{Name: "timestamp", Fn: newTimestamp},
+		"json_value":    sql.FunctionN{Name: "json_value", Fn: newJSONValue},
 	}
 	for _, name := range []string{"session_user", "system_user"} {
 		all[name] = sql.FunctionN{Name: name, Fn: func(ctx *sql.Context, args ...sql.Expression) (sql.Expression, error) {

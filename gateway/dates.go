@@ -153,6 +153,31 @@ func utcNow(name string, t sql.Type, of func(time.Time) any) sql.Function {
 	}}
 }
 
+// newUTCTimestamp is UTC_TIMESTAMP, whose fraction has the digits asked for, or none.
+func newUTCTimestamp(ctx *sql.Context, args ...sql.Expression) (sql.Expression, error) {
+	stock, err := stockFunctions()["utc_timestamp"].NewInstance(ctx, args) // checks the digits
+	if err != nil || len(args) > 0 && !args[0].Resolved() {
+		return stock, err
+	}
+	digits := 0
+	if len(args) > 0 {
+		v, err := args[0].Eval(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		n, _, err := types.Int64.Convert(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		digits = int(n.(int64))
+	}
+	unit := time.Second
+	for range digits {
+		unit /= 10
+	}
+	return expression.NewLiteral(ctx.QueryTime().UTC().Truncate(unit), datetimeOf(digits)), nil
+}
+
 // newTimestamp is TIMESTAMP of a moment, or of a moment and a time to add to it.
 func newTimestamp(ctx *sql.Context, args ...sql.Expression) (sql.Expression, error) {
 	return (&plainKind{name: "timestamp", least: 1, most: 2, typ: func(ctx *sql.Context, args []sql.Expression) sql.Type {

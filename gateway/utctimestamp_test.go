@@ -1,0 +1,12 @@
+package gateway
+
+import "testing"
+
+// TestUTCTimestamp: without digits it has none, as NOW() has.
+func TestUTCTimestamp(t *testing.T) {
+	s := startServer(t, serverOptions{})
+	c := s.conn()
+	mustExec(t, c, "SET time_zone = '+02:00'")
+	mustQuery(t, c, "SELECT LENGTH(UTC_TIMESTAMP()), LENGTH(UTC_TIMESTAMP(3)), LENGTH(UTC_TIMESTAMP(6)), TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), NOW()), TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP, NOW()), UTC_TIMESTAMP() = UTC_TIMESTAMP()", "19|23|26|7200|7200|1")
+	failing(t, c, "SELECT UTC_TIMESTAMP(7)", 1264, "precision")
+}
