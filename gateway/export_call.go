@@ -376,33 +376,43 @@ func batchTexts(a arrow.Array) (func(row int) string, error) {
 	return nil, fmt.Errorf("scan gave texts as %s", a.DataType())
 }
 
-// shards lists the project's shards by day, and counts their events.
-func (e *eventExport) shards() (map[catalog.Day][]exportShard, error) {
-	described, err := e.gateway.cluster.Describe(e.ctx, "shards")
+// each gives what a system table says of each of the project's shards.
+func (e *eventExport) each(table string, do func(k catalog.ShardKey, of func(column string) catalog.Value)) error {
+	described, err := e.gateway.cluster.Describe(e.ctx, table)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(described.Rows) >= maxExportShards {
-		return nil, refuse(codeCapacity, stateGeneral, "export: there are more than %d shards", maxExportShards)
+		return refuse(codeCapacity, stateGeneral, "export: there are more than %d shards", maxExportShards)
 	}
 	places := columnPlaces(described)
-	shards := map[catalog.Day][]exportShard{}
 	for _, values := range described.Rows {
 		k, err := shardOf(values, places)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if k.Project != e.table.project.ID {
-			continue
+		if k.Project == e.table.project.ID {
+			do(k, func(column string) catalog.Value { return values[places[column]] })
 		}
+	}
+	return nil
+}
+
+// shards lists the project's shards by day, and counts their events.
+func (e *eventExport) shards() (map[catalog.Day][]exportShard, error) {
+	shards := map[catalog.Day][]exportShard{}
+	err := e.each("shards", func(k catalog.ShardKey, of func(string) catalog.Value) {
 		s := exportShard{bucket: k.Bucket}
 		for _, column := range []string{"indexed_events", "logged_events"} {
-			if v := values[places[column]]; v != catalog.Null {
+			if v := of(column); v != catalog.Null {
 				s.events += v.Int()
 			}
 		}
 		shards[k.Day] = append(shards[k.Day], s)
 		e.total += s.events
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, day := range shards {
 		slices.SortFunc(day, func(a, b exportShard) int { return int(a.bucket) - int(b.bucket) })
@@ -433,25 +443,17 @@ func (e *eventExport) states() (map[catalog.Day]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	described, err := e.gateway.cluster.Describe(e.ctx, "digests")
-	if err != nil {
-		return nil, err
-	}
-	places := columnPlaces(described)
-	contents := map[catalog.Day][]string{}
-	for _, values := range described.Rows {
-		k, err := shardOf(values, places)
-		if err != nil {
-			return nil, err
-		}
-		if k.Project != e.table.project.ID {
-			continue
-		}
-		records := values[places["records"]]
+	contents, unknown := map[catalog.Day][]string{}, false
+	err = e.each("digests", func(k catalog.ShardKey, of func(string) catalog.Value) {
+		records := of("records")
 		if records == catalog.Null { // nobody who has it answers
-			return map[catalog.Day]string{}, nil
+			unknown = true
+			return
 		}
-		contents[k.Day] = append(contents[k.Day], fmt.Sprintf("%05d %d %s", k.Bucket, records.Int(), values[places["digest"]].Text))
+		contents[k.Day] = append(contents[k.Day], fmt.Sprintf("%05d %d %s", k.Bucket, records.Int(), of("digest").Text))
+	})
+	if err != nil || unknown {
+		return map[catalog.Day]string{}, err
 	}
 	states := make(map[catalog.Day]string, len(contents))
 	for day, shards := range contents {
