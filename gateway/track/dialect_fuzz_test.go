@@ -16,6 +16,7 @@ func FuzzTranslate(f *testing.F) {
 		`{"api_key":"t","events":[{"event_type":"a","user_id":7,"time":1795143845678,"event_properties":{"":{}}}]}`,
 		`{"data":[{"e":"ue","aid":"t","ue_pr":"{\"data\":{\"schema\":\"iglu:a/b/jsonschema/1-0-0\",\"data\":{\"n\":1}}}","cx":"e30"},{"e":"pv"}]}`,
 		`{"batch":[`, `{}`, `[[]]`, "{\"event\":\"\xff\"}", `{"properties":[],"event":"a"}`,
+		"{\"event\":\"a\",\"properties\":{\"\xff\":[]}}",
 	} {
 		for d := Segment; d <= Snowplow; d++ {
 			f.Add(uint8(d), []byte(text))

@@ -262,6 +262,7 @@ func (r *reading) valueOf(s *scanner, key string, maxDepth int) (v catalog.Value
 		text, depth, valid := s.container()
 		if !valid {
 			r.refuse(property(key), "'%s' is invalid: it holds a string that is not valid UTF-8", property(key))
+			return catalog.Null, depth // such a container has no text
 		}
 		if depth > maxDepth {
 			r.refuse(property(key), "'%s' is nested %d deep, at most %d are allowed; flatten it or send it as a string", property(key), depth, maxDepth)
