@@ -75,7 +75,10 @@ func DecodePlacement(b []byte) (*Placement, error) {
 	var configs []places
 	c.replicas(&all)
 	list(c, &configs, 3, (*coder).places)
-	if n := len(configs); n != Buckets && !c.broken {
+	if c.broken {
+		return nil, fmt.Errorf("%w: its bytes are damaged", ErrTable)
+	}
+	if n := len(configs); n != Buckets {
 		return nil, fmt.Errorf("%w: it has %d buckets, not %d", ErrTable, n, Buckets)
 	}
 	set := func(at []uint64) (out []Replica) {
