@@ -48,11 +48,12 @@ func TestTableRefuses(t *testing.T) {
 	b := someTable(1).Encode()
 	tooMany := &Placement{Configs: make([]Config, Buckets)}
 	tooMany.Configs[3].Old = make([]Replica, MaxReplicas+1)
-	moreCut := (&Placement{Configs: make([]Config, Buckets+2)}).Encode()
+	more := (&Placement{Configs: make([]Config, Buckets+2)}).Encode()
+	more[len(more)-1] = 9 // replicas, of which nothing follows
 	for name, bad := range map[string][]byte{
 		"cut": b[:len(b)-1], "longer": append(bytes.Clone(b), 0), "newer": append([]byte{tableVersion + 1}, b[1:]...),
-		"more buckets, and cut": moreCut[:len(moreCut)-1],
-		"fewer buckets": (&Placement{Configs: make([]Config, Buckets-1)}).Encode(), "nine replicas": tooMany.Encode(),
+		"more buckets, damaged": more,
+		"fewer buckets":         (&Placement{Configs: make([]Config, Buckets-1)}).Encode(), "nine replicas": tooMany.Encode(),
 	} {
 		if _, err := DecodePlacement(bad); !errors.Is(err, ErrTable) {
 			t.Errorf("%s: %v", name, err)
