@@ -19,16 +19,16 @@ import (
 type restoreOptions struct {
 	from                       []string
 	at, manifest, member, data string
-	scratch                    string
 	rate                       int64
 	list, quiet, suppress      bool
+	intoOptions
 }
 
 func newRestore() *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
-		Use:   "restore --from URL [--from URL] [--at T|--manifest ID] --data DIR",
-		Short: "Get a data directory back from a backup",
+		Use:   "restore --from URL [--from URL] [--at T|--manifest ID] --data DIR | --server URL [--project P] [--days A..B] [--in-place]",
+		Short: "Get a data directory back from a backup, or some days into a running server",
 		Long: `Get a data directory back from a backup. Every byte is held against its hash;
 what is damaged or missing in one store is taken from the next. A restore that is
 broken off goes on when the same command is given again, and no server opens the
@@ -39,14 +39,35 @@ directory before it has succeeded.
   arbor restore --from file:///mnt/b --at 2026-11-20T06:00:00Z --data arbor-data
 
 What came in after the backup a siphon has: "arbor replay --from" the time that
-the restore prints.`,
+the restore prints.
+
+With --server events of some projects and days go into a server or cluster that
+runs, of whatever size: into a new project beside, or by --in-place into the one
+that they were of, to which only what is missing is added. What differs is shown
+first, and --dry-run ends there.
+
+  arbor restore --from file:///mnt/b --server http://127.0.0.1:8080 --project shop --days 2026-05-02
+  arbor restore --from file:///mnt/b --server http://127.0.0.1:8080 --project shop --days 2026-05-02..2026-05-04 --in-place`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runRestore(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.in, o.out, o.terminal = cmd.InOrStdin(), cmd.OutOrStdout(), isTerminal(os.Stdin)
+			return runRestore(cmd.Context(), o)
+		},
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.data, "data", "", "`directory` to restore into; empty, or made")
 	f.BoolVar(&o.list, "list", false, "list the backups")
+	f.StringVar(&o.server, "server", "", "`URL` of a running server, to restore into it rather than into a directory")
+	f.StringVar(&o.user, "user", "root", "SQL `user` with SUPER, for --server")
+	f.StringVar(&o.password, "password", "", "the SQL user's `password`")
+	f.StringSliceVar(&o.projects, "project", nil, "`name` of a project; repeat it for several; all without it")
+	f.StringVar(&o.days, "days", "", "a `day` such as 2026-05-02, or 2026-05-02..2026-05-04; all without it")
+	f.StringVar(&o.into, "into", "", "`name` of the project that is made beside; P_restored without it")
+	f.BoolVar(&o.inPlace, "in-place", false, "add what is missing to the projects themselves")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only show what differs")
+	f.BoolVar(&o.yes, "yes", false, "do not ask before something is added in place")
+	f.StringVar(&o.scratch, "scratch", "", "`directory` for what is downloaded; arbor/restore in the user's cache directory without it")
 	f.BoolVar(&o.suppress, "suppress", true, "what was erased until the newest backup stays erased, as CALL arbor.erase_user has it")
 	return cmd
 }
@@ -116,8 +137,14 @@ func runRestore(ctx context.Context, o restoreOptions) (err error) {
 	if o.list {
 		return listBackups(ctx, o)
 	}
+	if o.server != "" {
+		return runRestoreInto(ctx, o)
+	}
 	if o.data == "" {
-		return errors.New("--data is missing: the directory to restore into")
+		return errors.New("--data is missing: the directory to restore into; or --server, a running server")
+	}
+	if len(o.projects) > 0 || o.days != "" || o.into != "" || o.inPlace || o.dryRun || o.yes {
+		return errors.New("--project, --days, --into, --in-place, --dry-run and --yes are for a running server: name it by --server")
 	}
 	r, closeStores, err := o.open(ctx)
 	if err != nil {
@@ -147,6 +174,12 @@ func runRestore(ctx context.Context, o restoreOptions) (err error) {
 		err = errors.Join(err, fmt.Errorf("shard %s was damaged when the backup was made, and only what was logged of it is there: %s", d.ShardID, d.Reason))
 	}
 	return err
+}
+
+// isTerminal reports whether somebody may sit at the other end.
+func isTerminal(f *os.File) bool {
+	s, err := f.Stat()
+	return err == nil && s.Mode()&os.ModeCharDevice != 0 && s.Mode()&os.ModeDevice != 0 && f.Name() != os.DevNull
 }
 
 // suppressing writes the catalog with what was erased until the newest backup of the

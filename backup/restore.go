@@ -279,6 +279,12 @@ func Catalog(ctx context.Context, stores []*Store, id string) ([]byte, error) {
 	return r.fetch(ctx, parts[0].Catalog)
 }
 
+// MemberCatalog is the encoded catalog of a member of a backup.
+func MemberCatalog(ctx context.Context, stores []*Store, m *Member) ([]byte, error) {
+	r := &restore{o: RestoreOptions{Stores: stores}}
+	return r.fetch(ctx, m.Catalog)
+}
+
 // eachStore takes a file from one store after the other, until one succeeds.
 func (r *restore) eachStore(ctx context.Context, f File, take func(*Store) error) error {
 	var errs []error

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"arbor/catalog"
 	"arbor/engine/exec"
 )
 
@@ -105,6 +106,9 @@ func (s *scan) behaveDay(ctx context.Context, b *exec.Behaviours, views []*view,
 func (s *scan) stateOf(ctx context.Context, v *view) (*state, error) {
 	r := rulesFor(s.catalog, v.shard.key, s.fragment.AsOf, s.fragment.Policy)
 	r.detail = s.fragment.Copies && s.wantsKinds()
+	if s.fragment.Stored() {
+		r.stored, r.upTo = true, catalog.IngestID{}
+	}
 	return v.state(ctx, r)
 }
 

@@ -40,7 +40,7 @@ func (h *heldRows) column(p *part, m *marks, c *exec.Column, lo, hi int, runs []
 		return h.ingestIDs(lo, hi), nil
 	case exec.SourceIngestedAt:
 		return h.ingestedAt(lo, hi), nil
-	case exec.SourceProperties:
+	case exec.SourceProperties, exec.SourceRecord:
 		return h.read(p, c, lo, hi, runs)
 	case exec.SourceProperty:
 		if !h.view.tail.columns.holds(c.Property) {

@@ -163,7 +163,7 @@ func (k *reckoning) remove(m *marks, ordinal, of int, id catalog.IngestID, delet
 
 // removeDeleted removes what deletes in force name.
 func (k *reckoning) removeDeleted() error {
-	if len(k.targets) == 0 {
+	if len(k.targets) == 0 || k.rules.stored {
 		return nil
 	}
 	fromFiles, err := k.view.files.deleted()

@@ -281,6 +281,8 @@ func (f *file) column(p *part, m *marks, c *exec.Column, lo, hi int, _ []exec.Ru
 		return dupColumn(c.Source, m, lo, hi), nil
 	case exec.SourceFile:
 		return constantColumn(f.name.String(), hi-lo), nil
+	case exec.SourceRecord:
+		return f.recordColumn(lo, hi)
 	default:
 		return constantColumn(p.view.shard.key.String(), hi-lo), nil
 	}

@@ -190,6 +190,8 @@ func logValue(p *part, c *exec.Column, row *logRow, scratch *[]byte) (catalog.Va
 		return catalog.Int(int64(e.ID.Time / 1000)), true
 	case exec.SourceTimeRaw:
 		return catalog.Int(e.Time), !e.ServerTime
+	case exec.SourceRecord:
+		return catalog.String(recordHash(e)), true
 	}
 	return dupValue(c.Source, p.state.log.duplicate(row.number))
 }

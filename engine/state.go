@@ -19,6 +19,8 @@ type rules struct {
 	erasing *catalog.Suppression
 	// detail asks for the kinds and survivors of duplicates too.
 	detail bool
+	// stored hides nothing that is stored: neither deletes nor truncations are in force.
+	stored bool
 }
 
 // rulesFor are a shard's rules in a catalog. policy stands in for the

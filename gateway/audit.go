@@ -40,7 +40,8 @@ const (
 	auditErasure = "erasure"
 	auditDelete  = "delete"
 	auditExport  = "export"
-	auditAdmin   = "admin" // OPTIMIZE, CHECK, FLUSH, KILL
+	auditRestore = "restore" // of events from a backup
+	auditAdmin   = "admin"   // OPTIMIZE, CHECK, FLUSH, KILL
 )
 
 // auditEntry is a statement that was written down before it runs.

@@ -55,6 +55,7 @@ type Gateway struct {
 	exportPart  int64
 	audit       AuditTrail
 	rates       ingestRates
+	restores    restores
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }

@@ -89,16 +89,18 @@ var routes = func() map[string]route {
 
 // ownRoutes are the paths of Mixpanel's SDKs and arbor's own.
 var ownRoutes = map[string]route{
-	"":                {methods: get, serve: (*Gateway).serveIndex, refuse: refuseJSON},
-	"/track":          {methods: getPost, serve: (*Gateway).serveTrack, refuse: refuseTrack, origin: anyOriginWithCookies},
-	"/import":         {methods: getPost, serve: (*Gateway).serveImport, refuse: refuseImport, origin: anyOrigin},
-	"/engage":         {methods: getPost, serve: (*Gateway).serveEngage, refuse: refuseTrack, origin: anyOriginWithCookies},
-	"/groups":         {methods: getPost, serve: (*Gateway).serveGroups, refuse: refuseTrack, origin: anyOriginWithCookies},
-	"/api/2.0/export": {methods: getPost, serve: (*Gateway).serveExport, refuse: refuseExport},
-	"/query":          {methods: []string{http.MethodPost}, serve: (*Gateway).serveQuery, refuse: refuseQuery},
-	"/metrics":        {methods: get, serve: (*Gateway).serveMetrics, refuse: refuseJSON},
-	"/healthz":        {methods: get, serve: (*Gateway).serveHealth, refuse: refuseJSON},
-	"/readyz":         {methods: get, serve: (*Gateway).serveReady, refuse: refuseJSON},
+	"":                 {methods: get, serve: (*Gateway).serveIndex, refuse: refuseJSON},
+	"/track":           {methods: getPost, serve: (*Gateway).serveTrack, refuse: refuseTrack, origin: anyOriginWithCookies},
+	"/import":          {methods: getPost, serve: (*Gateway).serveImport, refuse: refuseImport, origin: anyOrigin},
+	"/engage":          {methods: getPost, serve: (*Gateway).serveEngage, refuse: refuseTrack, origin: anyOriginWithCookies},
+	"/groups":          {methods: getPost, serve: (*Gateway).serveGroups, refuse: refuseTrack, origin: anyOriginWithCookies},
+	"/api/2.0/export":  {methods: getPost, serve: (*Gateway).serveExport, refuse: refuseExport},
+	"/query":           {methods: []string{http.MethodPost}, serve: (*Gateway).serveQuery, refuse: refuseQuery},
+	"/restore/project": {methods: []string{http.MethodPost}, serve: (*Gateway).serveRestoreProject, refuse: refuseQuery},
+	"/restore/records": {methods: getPost, serve: (*Gateway).serveRestoreRecords, refuse: refuseQuery},
+	"/metrics":         {methods: get, serve: (*Gateway).serveMetrics, refuse: refuseJSON},
+	"/healthz":         {methods: get, serve: (*Gateway).serveHealth, refuse: refuseJSON},
+	"/readyz":          {methods: get, serve: (*Gateway).serveReady, refuse: refuseJSON},
 }
 
 var (

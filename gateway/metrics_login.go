@@ -63,6 +63,18 @@ func (r *readers) watches(user, host string) bool {
 	return u != nil && (u.PrivilegeSet.Has(sql.PrivilegeType_Process) || u.PrivilegeSet.Has(sql.PrivilegeType_Super))
 }
 
+// administers reports whether a user that has logged in may do everything.
+func (r *readers) administers(user, host string) bool {
+	gr := r.server()
+	if gr == nil {
+		return false
+	}
+	rd := gr.db.Reader()
+	defer rd.Close()
+	u := gr.db.GetUser(rd, user, host, false)
+	return u != nil && u.PrivilegeSet.Has(sql.PrivilegeType_Super)
+}
+
 // server gives the users of the MySQL server, nil before it is up.
 func (r *readers) server() *grants {
 	r.mu.Lock()

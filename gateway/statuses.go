@@ -54,6 +54,9 @@ var httpStatuses = []struct {
 	{ErrQueryRequest, http.StatusBadRequest, 0},
 	{ErrExportRequest, http.StatusBadRequest, 0},
 	{ErrLookupRequest, http.StatusBadRequest, 0},
+	{ErrRestoreRequest, http.StatusBadRequest, 0},
+	{ErrRestoreProject, http.StatusNotFound, 0},
+	{ErrRestoreTaken, http.StatusConflict, 0},
 	{ErrStamp, http.StatusServiceUnavailable, downRetryAfter}, // its events must not be thrown away
 	{ErrUnauthorized, http.StatusUnauthorized, 0},
 	{ErrForbidden, http.StatusForbidden, 0},

@@ -24,14 +24,20 @@ fails "2026-05-02" sql live "SELECT COUNT(*) FROM shop.events"
 backup=$(sql live "SELECT backup FROM arbor.loss")
 replay_from=$(sql live "SELECT DATE_FORMAT(replay_from, '%Y-%m-%dT%H:%i:%sZ') FROM arbor.loss")
 
-step "Restore that backup beside, look at it, and put the day's files in their place."
-run arbor restore --quiet --from "file://$work/copies" --manifest "$backup" --data restored
-start restored
-same "the day as it was backed up" 10 "$(sql restored "SELECT COUNT(*) FROM shop.events WHERE time >= '2026-05-02' AND time < '2026-05-03'")"
-stop restored
+step "Have the server forget the file that is gone, and see what the backup has that it lacks."
 stop live
-run cp -n "restored/$(dirname "$lost")"/*.idx "live/$(dirname "$lost")/"
+run rm -r live/ledger
 start live --edge-key edge.key --backup-to "file://$work/copies"
+same "the day answers with what came after the backup" 10 "$(sql live "SELECT COUNT(*) FROM shop.events WHERE time >= '2026-05-02' AND time < '2026-05-03'")"
+day=(arbor restore --quiet --from "file://$work/copies" --manifest "$backup" --server "http://127.0.0.1:${http[live]}" --project shop --days 2026-05-02 --scratch scratch)
+run "${day[@]}" --dry-run
+
+step "Restore it beside and look at it, then into place, while events come in."
+run "${day[@]}"
+same "the day as it was backed up" 10 "$(sql live "SELECT COUNT(*) FROM shop_restored.events")"
+run "${day[@]}" --in-place --yes
+same "the day is whole" 20 "$(sql live "SELECT COUNT(*) FROM shop.events WHERE time >= '2026-05-02' AND time < '2026-05-03'")"
+call live "DROP DATABASE shop_restored"
 same "no day is missing" 0 "$(sql live "SELECT COUNT(*) FROM arbor.loss")"
 
 step "What came after the backup is replayed; what is there already is merged with itself."

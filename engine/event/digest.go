@@ -113,3 +113,26 @@ func (d *Digest) AddID(id catalog.IngestID) {
 	b, _ := id.AppendBinary(buf[:0])
 	d.add(xxh3.Hash128(b))
 }
+
+// Hash is the hash of one record, what it adds to a Digest.
+type Hash [16]byte
+
+// RecordHash is the hash of an event.
+func RecordHash(e *Event) (h Hash) {
+	var d Digest
+	d.AddEvent(e)
+	binary.BigEndian.PutUint64(h[:], d.Hi)
+	binary.BigEndian.PutUint64(h[8:], d.Lo)
+	return h
+}
+
+// String is the hash in 32 hexadecimal digits.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// ParseHash reads the form that Hash.String writes.
+func ParseHash(s string) (h Hash, err error) {
+	if b, err := hex.DecodeString(s); err == nil && len(b) == len(h) {
+		return Hash(b), nil
+	}
+	return h, fmt.Errorf("hash %q: %w: want 32 hexadecimal digits", s, ErrInvalid)
+}

@@ -3,13 +3,18 @@
 // that evaluates one over the other. It knows batches, not files.
 package exec
 
-import "arbor/catalog"
+import (
+	"slices"
+
+	"arbor/catalog"
+)
 
 // Fragment asks for the rows of a project's events, filtered and projected.
 type Fragment struct {
 	Project catalog.ProjectID
 	// Copies asks for every stored copy, duplicates included (events_all, and
-	// events while arbor_dedupe is off). Deleted events are never given.
+	// events while arbor_dedupe is off). Deleted events are given only
+	// to who asks for SourceRecord.
 	Copies bool
 	// AsOf hides what was taken in later; the zero value means now.
 	AsOf catalog.IngestID
@@ -40,6 +45,12 @@ type Fragment struct {
 	// hidden or filtered out may then stay in the columns, which saves copying
 	// all others.
 	Runs bool
+}
+
+// Stored reports whether the fragment means what is stored, deleted or not: whether it
+// asks for SourceRecord.
+func (f *Fragment) Stored() bool {
+	return slices.ContainsFunc(f.Columns, func(c Column) bool { return c.Source == SourceRecord })
 }
 
 // Column is a column of a fragment.
@@ -76,6 +87,10 @@ const (
 	SourceDupKind    Source = 11 // string, "retry" or "conflict", null unless a duplicate
 	SourceFile       Source = 12 // string, the indexed file's name, "log" for unindexed events
 	SourceShard      Source = 13 // string, catalog.ShardKey.String
+	// SourceRecord is a string, the hash of the whole record in 32 hexadecimal digits.
+	// Who asks for it means what is stored and not what is seen: a fragment with this
+	// column is given deleted and truncated records too.
+	SourceRecord Source = 14
 )
 
 // Op is what an Expr does.

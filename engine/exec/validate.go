@@ -72,6 +72,9 @@ func (f *Fragment) Validate() error {
 			return fmt.Errorf("computed column %d: %w", i, err)
 		}
 	}
+	if f.Stored() && (!f.Copies || f.Group != nil || len(f.Order) > 0) {
+		return fmt.Errorf("%w: what is stored is asked for as rows, all copies of them", ErrFragment)
+	}
 	if err := f.validateGroup(); err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (f *Fragment) validateComputed(c *Computed) error {
 }
 
 func (c *Column) validate() error {
-	if c.Source > SourceShard {
+	if c.Source > SourceRecord {
 		return fmt.Errorf("%w: source %d", ErrFragment, c.Source)
 	}
 	if c.Source != SourceProperty {

@@ -39,7 +39,7 @@ func wayOf(r *http.Request) way {
 	switch {
 	case path == "/healthz" || path == "/readyz":
 		return pass
-	case asking[path] || strings.HasPrefix(path, "/api/"):
+	case asking[path] || strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/restore/"):
 		return deny
 	case r.Method == http.MethodHead || r.Method == http.MethodOptions || r.Method == http.MethodGet && r.URL.RawQuery == "":
 		return pass

@@ -125,6 +125,7 @@ func TestWhatIsCopied(t *testing.T) {
 		{"GET", "/healthz", 200, 200, false},
 		{"POST", "/query", 200, 403, false},
 		{"GET", "/", 200, 403, false},
+		{"POST", "/restore/records?project=shop", 200, 403, false},
 		{"GET", "/metrics/", 200, 403, false},
 		{"GET", "/api/2.0/export?from_date=2026-11-01", 200, 403, false},
 	}

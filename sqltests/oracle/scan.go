@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"arbor/catalog"
+	"arbor/engine/event"
 	"arbor/engine/exec"
 )
 
@@ -22,6 +24,9 @@ func (m *Model) Scan(ctx context.Context, f *exec.Fragment, yield func(*exec.Bat
 	stats.RowsLogged = int64(len(answer.Rows) + len(answer.Deleted) + len(answer.Quarantined))
 	stats.Shards = len(shardsOf(m.Records()))
 	var rows [][]catalog.Value
+	if f.Stored() {
+		answer.Rows = append(slices.Clone(answer.Rows), answer.Deleted...)
+	}
 	for _, row := range answer.Rows {
 		if row.Duplicate() && !f.Copies {
 			stats.RowsDuplicate++
@@ -105,6 +110,8 @@ func value(row Row, c exec.Column) catalog.Value {
 		return catalog.String("log")
 	case exec.SourceShard:
 		return catalog.String(row.Shard.String())
+	case exec.SourceRecord:
+		return catalog.String(event.RecordHash(e).String())
 	}
 	panic(fmt.Sprintf("oracle: no such source: %d", c.Source))
 }

@@ -24,6 +24,9 @@ func (r *run) compare(rng *rand.Rand) error {
 				return err
 			}
 		}
+		if err := r.compareScan(allStored(p.ID)); err != nil {
+			return err
+		}
 		for range 2 {
 			if err := r.compareScan(someFragment(rng, p.ID, r.someMoment(rng))); err != nil {
 				return err

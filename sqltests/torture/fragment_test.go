@@ -27,6 +27,11 @@ func everything(rng *rand.Rand, project catalog.ProjectID, copies bool) *exec.Fr
 	return f
 }
 
+// allStored asks for what is stored, deleted or not, by the hashes of records.
+func allStored(project catalog.ProjectID) *exec.Fragment {
+	return &exec.Fragment{Project: project, Copies: true, Columns: []exec.Column{{Source: exec.SourceIngestID}, {Source: exec.SourceShard}, {Source: exec.SourceRecord}}}
+}
+
 func propertyColumn(rng *rand.Rand, name string) exec.Column {
 	c := exec.Column{Source: exec.SourceProperty, Property: name, Type: propertyTypes[rng.IntN(len(propertyTypes))]}
 	if c.Type == catalog.TypeDecimal {

@@ -81,7 +81,7 @@ func columnName(c exec.Column) string {
 		return fmt.Sprintf("%q:%d", c.Property, c.Type)
 	}
 	return [...]string{"", "event", "time", "distinct_id", "insert_id", "properties", "_ingest_id", "_ingested_at",
-		"_time_raw", "_duplicate", "_dup_of", "_dup_kind", "_file", "_shard"}[c.Source]
+		"_time_raw", "_duplicate", "_dup_of", "_dup_kind", "_file", "_shard", "record"}[c.Source]
 }
 
 // arrayValues reads an array of a column of the type, in any layout that
