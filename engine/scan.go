@@ -136,7 +136,24 @@ func (s *scan) takeViews() error {
 		s.stats.RowsIndexed += v.files.rows()
 		s.stats.RowsLogged += v.events
 	}
+	s.forgetManyUsers()
 	return nil
+}
+
+const (
+	// fewUsers are searched for in any file.
+	fewUsers = 64
+	// rowsPerSearch is how many rows are scanned in the time that it takes to search
+	// for a user, which decodes a chunk of ids.
+	rowsPerSearch = 2048
+)
+
+// forgetManyUsers has all rows looked at where so many users are asked for that it
+// would take longer to search for each of them. The filter asks for them too.
+func (s *scan) forgetManyUsers() {
+	if users := int64(len(s.bounds.Users)); users > fewUsers && users*int64(s.stats.Files)*rowsPerSearch > s.stats.RowsIndexed {
+		s.bounds.Users = nil
+	}
 }
 
 func (s *scan) releaseViews() {

@@ -35,6 +35,8 @@ func (l queryLimits) orDefaults() queryLimits {
 type allowance struct {
 	limit int64
 	taken atomic.Int64
+	// broadcasts are used while the plan is made ready to run.
+	broadcasts broadcasts
 }
 
 type allowanceKey struct{}

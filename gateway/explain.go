@@ -34,7 +34,7 @@ func (g *Gateway) explain(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.De
 			return nil, err
 		}
 	}
-	child, err := g.pushedPlan(ctx, child)
+	child, err := g.pushedPlan(ctx, child, showing(base))
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +115,12 @@ func eachNode(ctx *sql.Context, n sql.Node, change func(sql.Node) (sql.Node, err
 }
 
 // pushedPlan is the plan as pushdown makes it while it is executed.
-func (g *Gateway) pushedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+func (g *Gateway) pushedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 	n, err := narrowedPlan(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	if n, err = groupedPlan(ctx, n); err != nil {
+	if n, err = groupedPlan(ctx, n, run); err != nil {
 		return nil, err
 	}
 	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
@@ -168,26 +168,26 @@ func narrowedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 
 // groupedPlan pushes groups and orders from the top down. Those of subqueries in expressions
 // stay, since they are pushed when the outer row is there.
-func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 	if c, ok := findGroupChain(ctx, n); ok {
 		pushed, err := c.push(func(p *groupPlan, stock sql.Node, outputs []groupOutput) (sql.Node, bool) {
 			return newPushedGroup(p, stock, outputs)
-		}, nil)
+		}, run)
 		if err != nil || pushed != nil {
 			return pushed, err
 		}
 	}
 	if group, ok := n.(*plan.GroupBy); ok {
 		var none *executor
-		if once, err := groupOnce(ctx, group, none.pushOnce(ctx)); err != nil || once != nil {
+		if once, err := groupOnce(ctx, group, none.pushOnce(ctx, run)); err != nil || once != nil {
 			return once, err
 		}
 	}
-	if s, err := newPushedSort(ctx, n, nil); err != nil || s != nil {
+	if s, err := newPushedSort(ctx, n, run); err != nil || s != nil {
 		return s, err
 	}
 	if window, ok := n.(*plan.Window); ok {
-		w, err := newWindowStream(ctx, window, func(ctx *sql.Context, n sql.Node) (*pushedSort, error) { return newPushedSort(ctx, n, nil) })
+		w, err := newWindowStream(ctx, window, func(ctx *sql.Context, n sql.Node) (*pushedSort, error) { return newPushedSort(ctx, n, run) })
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +202,7 @@ func groupedPlan(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 	next := make([]sql.Node, len(children))
 	for i, c := range children {
 		var err error
-		if next[i], err = groupedPlan(ctx, c); err != nil {
+		if next[i], err = groupedPlan(ctx, c, run); err != nil {
 			return nil, err
 		}
 	}

@@ -79,11 +79,11 @@ type groupMaker func(p *groupPlan, stock sql.Node, outputs []groupOutput) (sql.N
 
 // push makes the plan and puts what make gives in the place of the GROUP BY; nil
 // if it is not understood.
-func (c *groupChain) push(make groupMaker, visit func(*sql.Context, sql.Node) error) (sql.Node, error) {
+func (c *groupChain) push(make groupMaker, run *runner) (sql.Node, error) {
 	if c.distinct != nil {
-		return c.pushDistinct(make, visit)
+		return c.pushDistinct(make, run)
 	}
-	p, err := groupByPlan(c.ctx, c.group, visit)
+	p, err := groupByPlan(c.ctx, c.group, run)
 	if err != nil || p == nil {
 		return nil, err
 	}
@@ -111,12 +111,12 @@ func (c *groupChain) push(make groupMaker, visit func(*sql.Context, sql.Node) er
 }
 
 // pushDistinct is push for a DISTINCT.
-func (c *groupChain) pushDistinct(make groupMaker, visit func(*sql.Context, sql.Node) error) (sql.Node, error) {
+func (c *groupChain) pushDistinct(make groupMaker, run *runner) (sql.Node, error) {
 	var fields []sql.Expression
 	for i, col := range c.distinct.Child.Schema(c.ctx) {
 		fields = append(fields, expression.NewGetField(i, col.Type, col.Name, col.Nullable))
 	}
-	p, err := newGroupPlan(c.ctx, c.distinct.Child, fields, visit)
+	p, err := newGroupPlan(c.ctx, c.distinct.Child, fields, run)
 	if err != nil || p == nil {
 		return nil, err
 	}

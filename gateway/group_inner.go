@@ -18,11 +18,9 @@ import (
 // chain gives the slots of the rows of another grouping, with nodes above it: its
 // answer is what is grouped, batch by batch.
 func (s *groupSource) chain(c *groupChain) ([]slot, bool) {
-	if s.visit != nil {
-		for _, n := range c.nodes[1:] {
-			if s.err = s.visit(s.ctx, n); s.err != nil {
-				return nil, false
-			}
+	for _, n := range c.nodes[1:] {
+		if s.err = s.run.passed(s.ctx, n); s.err != nil {
+			return nil, false
 		}
 	}
 	rows, ok := s.answer(c)
@@ -72,10 +70,10 @@ func (s *groupSource) answer(c *groupChain) ([]slot, bool) {
 				s.answerColumn(column.Name, column.Type, outputs[i])
 			}
 			return stock, true
-		}, s.visit)
+		}, s.run)
 		return s.allColumns(), s.err == nil && s.inner != nil
 	}
-	p, err := groupByPlan(s.ctx, c.group, s.visit)
+	p, err := groupByPlan(s.ctx, c.group, s.run)
 	if err != nil || p == nil {
 		s.err = err
 		return nil, false

@@ -136,7 +136,7 @@ func concatDistinct(g *aggregation.GroupConcat) bool {
 }
 
 // pushOnce makes the inner groups of groupOnce.
-func (x *executor) pushOnce(ctx *sql.Context) func(*plan.GroupBy, []exec.Order) (*pushedGroup, error) {
+func (x *executor) pushOnce(ctx *sql.Context, run *runner) func(*plan.GroupBy, []exec.Order) (*pushedGroup, error) {
 	return func(inner *plan.GroupBy, order []exec.Order) (*pushedGroup, error) {
 		c := &groupChain{ctx: ctx, nodes: []sql.Node{inner}, group: inner}
 		n, err := c.push(func(p *groupPlan, stock sql.Node, outputs []groupOutput) (sql.Node, bool) {
@@ -150,12 +150,7 @@ func (x *executor) pushOnce(ctx *sql.Context) func(*plan.GroupBy, []exec.Order) 
 				g.stock = func(ctx *sql.Context, row sql.Row) (sql.RowIter, error) { return x.groupBy(ctx, inner, row) }
 			}
 			return g, true
-		}, func(ctx *sql.Context, n sql.Node) error {
-			if x == nil {
-				return nil
-			}
-			return x.visit(ctx, n)
-		})
+		}, run)
 		g, _ := n.(*pushedGroup)
 		return g, err
 	}

@@ -54,8 +54,8 @@ func (o *groupOutput) bare() bool { return o.ok && o.finish == nil && len(o.part
 
 // newGroupPlan begins a plan for grouping by keys what a node gives; nil if it
 // is not understood.
-func newGroupPlan(ctx *sql.Context, n sql.Node, keys []sql.Expression, visit func(*sql.Context, sql.Node) error) (*groupPlan, error) {
-	s, rows, err := newGroupSource(ctx, n, visit)
+func newGroupPlan(ctx *sql.Context, n sql.Node, keys []sql.Expression, run *runner) (*groupPlan, error) {
+	s, rows, err := newGroupSource(ctx, n, run)
 	if err != nil || s == nil {
 		return nil, err
 	}
@@ -72,11 +72,11 @@ func newGroupPlan(ctx *sql.Context, n sql.Node, keys []sql.Expression, visit fun
 }
 
 // groupByPlan is newGroupPlan for a GROUP BY.
-func groupByPlan(ctx *sql.Context, n *plan.GroupBy, visit func(*sql.Context, sql.Node) error) (*groupPlan, error) {
+func groupByPlan(ctx *sql.Context, n *plan.GroupBy, run *runner) (*groupPlan, error) {
 	if len(n.GroupByExprs) == 0 && plainSelect(n.SelectDeps) {
 		return nil, nil
 	}
-	return newGroupPlan(ctx, n.Child, n.GroupByExprs, visit)
+	return newGroupPlan(ctx, n.Child, n.GroupByExprs, run)
 }
 
 // use is the reference to a column of the source.

@@ -29,7 +29,7 @@ func (x *executor) pushGroups(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 			return x.groupBy(ctx, stock.(*plan.GroupBy), row)
 		}
 		return g, true
-	}, x.visit)
+	}, x.runner())
 }
 
 // visit does for a node that is not run what Build does for others.

@@ -21,9 +21,9 @@ type groupSource struct {
 	columns []sourceColumn
 	// conditions are what the rows have to fulfil.
 	conditions []composite
-	// visit is told of each node that is not run.
-	visit func(*sql.Context, sql.Node) error
-	err   error
+	beside     sql.Schema // see broadcastJoin
+	run        *runner
+	err        error
 }
 
 // sourceColumn is a column at the bottom.
@@ -37,8 +37,8 @@ type sourceColumn struct {
 
 // newGroupSource looks for a source of a node's rows, and gives the slots of
 // these; nil if the node is more than that.
-func newGroupSource(ctx *sql.Context, n sql.Node, visit func(*sql.Context, sql.Node) error) (*groupSource, []slot, error) {
-	s := &groupSource{ctx: ctx, visit: visit}
+func newGroupSource(ctx *sql.Context, n sql.Node, run *runner) (*groupSource, []slot, error) {
+	s := &groupSource{ctx: ctx, run: run}
 	rows, ok := s.rows(n)
 	if s.err != nil || !ok {
 		return nil, nil, s.err
@@ -48,10 +48,8 @@ func newGroupSource(ctx *sql.Context, n sql.Node, visit func(*sql.Context, sql.N
 
 // rows gives the slots of a node's rows.
 func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
-	if s.visit != nil {
-		if s.err = s.visit(s.ctx, n); s.err != nil {
-			return nil, false
-		}
+	if s.err = s.run.passed(s.ctx, n); s.err != nil {
+		return nil, false
 	}
 	if moments, err := withNumberMoments(s.ctx, n); err != nil {
 		return nil, false
@@ -70,7 +68,11 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 		if n.IsLateral {
 			return nil, false
 		}
-		return s.rows(n.Child)
+		beside := s.beside
+		s.beside = nil
+		rows, ok := s.rows(n.Child)
+		s.beside = beside
+		return rows, ok
 	case *countedNode:
 		return s.rows(n.Child)
 	case *plan.PrependNode:
@@ -79,7 +81,12 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 			return nil, false
 		}
 		return append(constantSlots(n.Row), below...), true
+	case *plan.JoinNode:
+		return s.join(n)
 	case *plan.Filter:
+		if rows, handled, ok := s.withoutMatch(n); handled {
+			return rows, ok
+		}
 		below, ok := s.rows(n.Child)
 		if !ok {
 			return nil, false

@@ -19,7 +19,7 @@ const checkEvery = 256
 func (x *executor) groupBy(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.RowIter, error) {
 	var weighed *weighedRows
 	if len(row) == 0 && !x.stockGroups {
-		once, err := groupOnce(ctx, n, x.pushOnce(ctx))
+		once, err := groupOnce(ctx, n, x.pushOnce(ctx, x.runner()))
 		if err != nil {
 			return nil, err
 		}

@@ -33,16 +33,15 @@ func (x *executor) pushSort(ctx *sql.Context, n sql.Node) (*pushedSort, error) {
 	if x.stockGroups {
 		return nil, nil
 	}
-	s, err := newPushedSort(ctx, n, x.visit)
+	s, err := newPushedSort(ctx, n, x.runner())
 	if s != nil {
 		s.stock = func(ctx *sql.Context, row sql.Row) (sql.RowIter, error) { return x.counted(ctx, n, row) }
 	}
 	return s, err
 }
 
-// newPushedSort makes the node; nil if it is not understood. visit is told of each
-// node that is not run.
-func newPushedSort(ctx *sql.Context, n sql.Node, visit func(*sql.Context, sql.Node) error) (*pushedSort, error) {
+// newPushedSort makes the node; nil if it is not understood.
+func newPushedSort(ctx *sql.Context, n sql.Node, run *runner) (*pushedSort, error) {
 	var conditions sql.SortConditions
 	var child sql.Node
 	limit := int64(0)
@@ -59,7 +58,7 @@ func newPushedSort(ctx *sql.Context, n sql.Node, visit func(*sql.Context, sql.No
 	default:
 		return nil, nil
 	}
-	source, rows, err := newGroupSource(ctx, child, visit)
+	source, rows, err := newGroupSource(ctx, child, run)
 	if err != nil || source == nil || source.table == nil {
 		return nil, err
 	}

@@ -111,6 +111,9 @@ func describeScalar(e sql.Expression) (n scalarNode, ok bool) {
 		return scalarNode{"own", nil, []sql.Expression{e.NullIf}}, true
 	case *shapedNumber:
 		return e.describe(), true
+	case *broadcastValue:
+		text, ok := e.table.encoded()
+		return scalarNode{"broadcast", []string{text}, e.Children()}, ok
 	case *numberMoment:
 		return scalarNode{"moment", nil, e.Children()}, true
 	case *exactString:
@@ -276,7 +279,8 @@ var scalarBuilders = map[string]scalarBuilder{
 		}
 		return expression.NewIsTrue(c[0]), nil
 	}},
-	"case": {2, 0, -1, buildCase},
+	"case":      {2, 0, -1, buildCase},
+	"broadcast": {1, 1, maxBroadcastKeys, buildBroadcast},
 	"convert": {3, 1, 1, func(_ *sql.Context, w []string, c []sql.Expression) (sql.Expression, error) {
 		length, err := strconv.Atoi(w[1])
 		if err != nil {

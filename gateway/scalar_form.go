@@ -76,6 +76,9 @@ func formOf(e sql.Expression, t sql.Type) (f resultForm, ok bool) {
 	}
 	switch {
 	case t == types.Boolean:
+		if l, ok := e.(*broadcastValue); ok && l.table.mode == askColumn {
+			return formTiny, true // as the tables keep it
+		}
 		return formBool, true
 	case types.IsInteger(t):
 		if t == types.Uint64 {

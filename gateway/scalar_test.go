@@ -270,6 +270,7 @@ func FuzzScalar(f *testing.F) {
 		}
 		f.Add(x.function)
 	}
+	f.Add(someLookup(f, w.context()))
 	f.Fuzz(func(t *testing.T, encoded string) {
 		if strings.Contains(strings.ToLower(encoded), "benchmark") {
 			return

@@ -466,6 +466,8 @@ func TestValidate(t *testing.T) {
 		{"columns past it", Fragment{Columns: make([]Column, MaxColumns+1)}, false},
 		{"depth at the limit", Fragment{Columns: column, Filter: nested(MaxExprDepth)}, true},
 		{"depth past it", Fragment{Columns: column, Filter: nested(MaxExprDepth + 1)}, false},
+		{"a function at the limit", Fragment{Computed: []Computed{{Function: strings.Repeat("f", MaxFunctionBytes), Type: catalog.TypeInt}}}, true},
+		{"a function past it", Fragment{Computed: []Computed{{Function: strings.Repeat("f", MaxFunctionBytes+1), Type: catalog.TypeInt}}}, false},
 		{"constants at the limit", Fragment{Columns: column, Filter: &Expr{Op: OpIn, Values: many(MaxExprValues)}}, true},
 		{"constants past it", Fragment{Columns: column, Filter: &Expr{Op: OpIn, Values: many(MaxExprValues + 1)}}, false},
 		{"expressions past the limit", Fragment{Columns: column, Filter: &Expr{Op: OpAnd, Args: slices.Repeat([]*Expr{{Op: OpIsNull}}, MaxExprNodes)}}, false},

@@ -20,14 +20,16 @@ var (
 
 // Limits on a fragment.
 const (
-	MaxColumns     = catalog.MaxColumns + 64 // a project's columns and all others
-	MaxComputed    = 1024
-	MaxExprDepth   = 64
-	MaxExprNodes   = 4096
-	MaxExprValues  = 1 << 16 // of one expression
-	MaxValueBytes  = 1 << 20 // of one constant
-	MaxNumberBytes = 400     // of a number given as text, so that its exact value stays small
-	MaxExponent    = 400     // of a number given as text
+	MaxColumns    = catalog.MaxColumns + 64 // a project's columns and all others
+	MaxComputed   = 1024
+	MaxExprDepth  = 64
+	MaxExprNodes  = 4096
+	MaxExprValues = 1 << 16 // of one expression
+	MaxValueBytes = 1 << 20 // of one constant
+	// MaxFunctionBytes is how long the text of a function is, which may hold a small table.
+	MaxFunctionBytes = 16 << 20
+	MaxNumberBytes   = 400 // of a number given as text, so that its exact value stays small
+	MaxExponent      = 400 // of a number given as text
 )
 
 // Result is the type of the column's arrays: Type for a property, else what the
@@ -89,7 +91,7 @@ func (f *Fragment) validateComputed(c *Computed) error {
 	if c.Type > catalog.TypeDecimal {
 		return fmt.Errorf("%w: type %d", ErrFragment, c.Type)
 	}
-	if len(c.Function) > MaxValueBytes || len(c.Args) > MaxAggregateArgs || c.Period < 0 {
+	if len(c.Function) > MaxFunctionBytes || len(c.Args) > MaxAggregateArgs || c.Period < 0 {
 		return fmt.Errorf("%w: function of %d bytes with %d arguments and period %d", ErrFragment, len(c.Function), len(c.Args), c.Period)
 	}
 	for _, a := range c.Args {
