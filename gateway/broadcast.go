@@ -34,6 +34,35 @@ type broadcast struct {
 	large bool
 }
 
+// joinedTable is a small table as a plan is shown with it.
+type joinedTable struct {
+	node sql.Node
+	rows int
+}
+
+// showTables adds the small tables of a source, and of those below it.
+func (g *Gateway) showTables(ctx *sql.Context, s *shownScan, of *groupSource) error {
+	for _, t := range of.tables {
+		n, err := g.pushedPlan(ctx, t.node, nil)
+		if err != nil {
+			return err
+		}
+		if n, _, err = g.showScans(ctx, n); err != nil {
+			return err
+		}
+		s.line("joined with %d rows of:", t.rows)
+		for line := range strings.Lines(sql.Describe(ctx, n, sql.DescribeOptions{Plan: true})) {
+			if line = strings.TrimRight(line, "\r\n"); line != "" {
+				s.line("  %s", line)
+			}
+		}
+	}
+	if of.inner != nil {
+		return g.showTables(ctx, s, of.inner.source)
+	}
+	return nil
+}
+
 // broadcasts keeps those of a statement, by the node whose rows they are: the same
 // join is looked at from each node above it.
 type broadcasts map[sql.Node]*broadcast

@@ -122,6 +122,7 @@ func (s *groupSource) joinAs(n *plan.JoinNode, kind joinKind) ([]slot, bool) {
 	if !ok {
 		return nil, false
 	}
+	s.tables = append(s.tables, joinedTable{j.small, len(table)})
 	if len(j.keys) == 0 {
 		return j.single(table)
 	}

@@ -62,6 +62,11 @@ func (m *scanMeter) end(s exec.ScanStats) {
 
 // watched is the plan with tables that add up what their scans do.
 func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	return withTotals(ctx, n, func() *scanTotals { return &scanTotals{} })
+}
+
+// withTotals is the plan with tables that have these totals.
+func withTotals(ctx *sql.Context, n sql.Node, totals func() *scanTotals) (sql.Node, error) {
 	return eachNode(ctx, n, func(n sql.Node) (sql.Node, error) {
 		rt, ok := n.(*plan.ResolvedTable)
 		if !ok {
@@ -72,7 +77,7 @@ func watched(ctx *sql.Context, n sql.Node) (sql.Node, error) {
 			return n, nil
 		}
 		next := *t
-		next.totals = &scanTotals{}
+		next.totals = totals()
 		return rt.WithTable(ctx, &next)
 	})
 }

@@ -31,7 +31,10 @@ func (g *Gateway) showGroup(ctx *sql.Context, p *pushedGroup) (*shownScan, error
 			s.line("  %s", l)
 		}
 	}
-	return s, g.showReads(ctx, s, t, f)
+	if err := g.showReads(ctx, s, t, f); err != nil {
+		return nil, err
+	}
+	return s, g.showTables(ctx, s, p.plan.source)
 }
 
 // fragmentLines say what a fragment asks for.

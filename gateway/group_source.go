@@ -22,6 +22,7 @@ type groupSource struct {
 	// conditions are what the rows have to fulfil.
 	conditions []composite
 	beside     sql.Schema // see broadcastJoin
+	tables     []joinedTable
 	run        *runner
 	err        error
 }

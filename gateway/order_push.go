@@ -66,7 +66,7 @@ func newPushedSort(ctx *sql.Context, n sql.Node, run *runner) (*pushedSort, erro
 	if !p.addConditions() {
 		return nil, nil
 	}
-	s := &pushedSort{Node: n, gateway: source.table.gateway, table: source.table, outputs: make([]orderOutput, len(rows))}
+	s := &pushedSort{Node: n, gateway: source.table.gateway, table: source.table, source: source, outputs: make([]orderOutput, len(rows))}
 	var refs []int // of the outputs and then of the order
 	for i := range rows {
 		ref, ok := s.output(p, i)
@@ -201,6 +201,7 @@ type pushedSort struct {
 	sql.Node // that node, for its schema and to run it where pushing fails
 	gateway  *Gateway
 	table    *eventsTable
+	source   *groupSource
 	fragment *exec.Fragment
 	types    []catalog.Type // of the answer's columns
 	outputs  []orderOutput

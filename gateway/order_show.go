@@ -36,5 +36,8 @@ func (g *Gateway) showSort(ctx *sql.Context, p *pushedSort) (*shownScan, error) 
 	if f.Limit > 0 {
 		s.lines = append(s.lines, fmt.Sprintf("limit: %d", f.Limit))
 	}
-	return s, g.showReads(ctx, s, p.table, f)
+	if err := g.showReads(ctx, s, p.table, f); err != nil {
+		return nil, err
+	}
+	return s, g.showTables(ctx, s, p.source)
 }

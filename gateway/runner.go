@@ -18,9 +18,16 @@ func (x *executor) runner() *runner {
 	return &runner{visit: x.visit, rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) { return x.main.Build(ctx, n, nil) }}
 }
 
-// showing is the runner of a plan that is shown, whose nodes have been visited.
+// showing is the runner of a plan that is shown, whose nodes have been visited. What
+// it runs does not count as what the plan's scans did.
 func showing(base sql.NodeExecBuilder) *runner {
-	return &runner{rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) { return base.Build(ctx, n, nil) }}
+	return &runner{rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) {
+		n, err := withTotals(ctx, n, func() *scanTotals { return nil })
+		if err != nil {
+			return nil, err
+		}
+		return base.Build(ctx, n, nil)
+	}}
 }
 
 // passed tells of a node that is not run.
