@@ -37,7 +37,7 @@ func (d *Decoder) all(o Options, texts ...[]byte) (*decoded, error) {
 func keyByKeyDecoder() *Decoder {
 	d := &Decoder{}
 	for range maxBranches {
-		d.outlines.root.next = append(d.outlines.root.next, &node{raw: "\x00"})
+		d.outlines.root.next = append(d.outlines.root.next, &node{raw: strings.Repeat("\x00 of no text ", 16)})
 	}
 	return d
 }
@@ -216,6 +216,7 @@ func FuzzOutlines(f *testing.F) {
 	for _, text := range outlineTexts {
 		f.Add([]byte(text))
 	}
+	f.Add([]byte("{\"properties\":{\x00[[]]}}]["))
 	var known Decoder
 	f.Fuzz(func(t *testing.T, text []byte) { checkOutlines(t, &known, text) })
 }
