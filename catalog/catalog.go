@@ -74,6 +74,8 @@ type Catalog struct {
 	EraseKey EraseKey
 	Erasures []Erasure
 	Erased   []ErasedShard
+	// Stage is the change of the indexer's version under way, nil for none.
+	Stage *Stage
 
 	// names finds live projects by name, token and secret. It is shared by the
 	// catalogs between which none of those changed; nil means search.

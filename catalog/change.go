@@ -92,6 +92,9 @@ func (s SetSetting) apply(n *next) error {
 	if !ok {
 		return fmt.Errorf("setting %q: %w: arbor.settings lists them", clip(s.Name), ErrNoSetting)
 	}
+	if setting.Name == SettingIndexVersion && n.Stage != nil {
+		return fmt.Errorf("%s: %w: promote it or roll it back", setting.Name, ErrStaged)
+	}
 	delete(n.Settings, setting.Name)
 	if s.Value != "" {
 		v, err := setting.Parse(s.Value)

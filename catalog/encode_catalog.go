@@ -23,6 +23,9 @@ func (c *Catalog) code(k *coder) {
 	if k.version >= erasureVersion {
 		c.codeErasures(k)
 	}
+	if k.version >= stageVersion {
+		c.codeStage(k)
+	}
 }
 
 // codeSettings codes the map as a list sorted by name.
@@ -104,6 +107,9 @@ func (v *View) code(k *coder) {
 // validate checks after decoding what Apply upholds.
 func (c *Catalog) validate() error {
 	if err := c.validateErasures(); err != nil {
+		return err
+	}
+	if err := c.validateStage(); err != nil {
 		return err
 	}
 	taken := map[string]bool{}

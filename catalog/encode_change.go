@@ -23,6 +23,11 @@ const (
 	kindBeginErasure   = 17
 	kindCountErasure   = 18
 	kindEndErasure     = 19
+	kindBeginStage     = 20
+	kindStopStage      = 21
+	kindPromoteStage   = 22
+	kindRollBackStage  = 23
+	kindRolledBack     = 24
 )
 
 // changes are the empty changes, by kind.
@@ -46,6 +51,11 @@ var changes = [...]Change{
 	kindBeginErasure:   BeginErasure{},
 	kindCountErasure:   CountErasure{},
 	kindEndErasure:     EndErasure{},
+	kindBeginStage:     BeginStage{},
+	kindStopStage:      StopStage{},
+	kindPromoteStage:   PromoteStage{},
+	kindRollBackStage:  RollBackStage{},
+	kindRolledBack:     RolledBack{},
 }
 
 // EncodeChange gives the bytes of a change that Apply accepts.

@@ -10,6 +10,9 @@ import (
 const erasureVersion = 2
 
 func (c *Catalog) encodingVersion() byte {
+	if c.Stage != nil {
+		return stageVersion
+	}
 	if c.EraseKey != (EraseKey{}) {
 		return erasureVersion
 	}

@@ -179,7 +179,7 @@ func sealed(kind string, version byte, fields []byte) []byte {
 }
 
 func TestNewerVersionIsRefusedByName(t *testing.T) {
-	_, err := DecodeCatalog(sealed(catalogKind, erasureVersion+1, []byte("whatever comes")))
+	_, err := DecodeCatalog(sealed(catalogKind, stageVersion+1, []byte("whatever comes")))
 	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("catalog: %v", err)
 	}

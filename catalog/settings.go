@@ -50,6 +50,7 @@ const (
 	SettingMaxExecutionTime   = "max_execution_time"
 	SettingAuditBytes         = "audit_bytes"
 	SettingMaxIngestRate      = "max_ingest_rate"
+	SettingIndexVersion       = "index_version"
 )
 
 const day = int64(24 * time.Hour)
@@ -96,6 +97,8 @@ var Settings = []Setting{
 		"The files of a member's audit trail are at most about this large together; the oldest are removed."},
 	{SettingMaxIngestRate, UnitCount, 0, 0, 1_000_000_000,
 		"A project may send a member this many events a second over HTTP; what is more is answered with 429 and Retry-After; 0 is without bound."},
+	{SettingIndexVersion, UnitCount, defaultIndexVersion, 1, NewestIndexVersion,
+		"The version of the indexer, and so of the files that it writes; those of all versions are read. Members of a cluster change it by CALL arbor.stage."},
 }
 
 // Setting returns the value in force of the setting of that name, as text.
