@@ -341,7 +341,7 @@ func openAlone(ctx context.Context, o serveOptions, logger *slog.Logger) (*membe
 	if err != nil {
 		return nil, err
 	}
-	e, err := openEngine(ctx, o, metadata.Catalog(), logger)
+	e, err := openEngine(ctx, o, metadata.Catalog(), catalog.MemberKey{}, logger)
 	if err != nil {
 		return nil, errors.Join(err, metadata.Close())
 	}
@@ -355,8 +355,8 @@ func openAlone(ctx context.Context, o serveOptions, logger *slog.Logger) (*membe
 	return m, nil
 }
 
-func openEngine(ctx context.Context, o serveOptions, c *catalog.Catalog, logger *slog.Logger) (*engine.Engine, error) {
-	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: o.data, Logger: logger, Catalog: c, CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual, Replica: o.replica})
+func openEngine(ctx context.Context, o serveOptions, c *catalog.Catalog, who catalog.MemberKey, logger *slog.Logger) (*engine.Engine, error) {
+	e, err := engine.Open(ctx, engine.Options{FS: vfs.OS(), Dir: o.data, Logger: logger, Catalog: c, CreatedBy: version(), Functions: gateway.NewFunctions(), OpenDamagedLog: o.salvage, Manual: o.manual, Replica: o.replica, Member: who})
 	if errors.Is(err, appendlog.ErrCorrupt) {
 		err = fmt.Errorf("%w; put the file back from a copy, or start once with --salvage to go on with what can be read", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"arbor/catalog"
 	"arbor/cluster"
 	"arbor/cluster/consensus"
 	clustermember "arbor/cluster/member"
@@ -247,7 +248,7 @@ const catalogPause = time.Second
 // it waits until one of them leads.
 func (m *member) openEngine(ctx context.Context, o serveOptions) error {
 	return openCaughtUp(ctx, func() (err error) {
-		m.engine, err = openEngine(ctx, o, m.control.Catalog(), m.logger)
+		m.engine, err = openEngine(ctx, o, m.control.Catalog(), catalog.MemberKey(m.control.ID()), m.logger)
 		return err
 	}, func() error {
 		m.logger.Warn("there are events of a project that the catalog here does not have yet; waiting for a member that leads", "data", o.data)

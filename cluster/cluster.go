@@ -65,6 +65,9 @@ func New(metadata Catalogs, local Local) *Cluster {
 // NewOver is New for a member of several: events are where members say. Closing them
 // stays with the caller.
 func NewOver(metadata Catalogs, members *Members) *Cluster {
+	members.mu.Lock()
+	members.changes = metadata.Change
+	members.mu.Unlock()
 	metadata.Follow(members.setCatalog)
 	return &Cluster{metadata: metadata, local: members.o.Engine, members: members, erasing: make(chan struct{}, 1)}
 }

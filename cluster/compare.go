@@ -208,6 +208,9 @@ func (m *Members) keepComparing() {
 			return
 		case <-t.C:
 		}
+		if err := m.WatchStage(m.ctx); err != nil && m.ctx.Err() == nil {
+			m.o.Logger.Warn("a staged version of the indexer is not looked after", "error", err)
+		}
 		due := nextBuckets(m.compared(), next)
 		if len(due) == 0 {
 			continue

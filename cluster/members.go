@@ -87,6 +87,7 @@ type Members struct {
 
 	cuts      heldCuts
 	writing   writing
+	stage     stageWatch
 	comparing sync.WaitGroup
 	stop      context.CancelFunc // ends what compares; it is set once, by OpenMembers
 	ctx       context.Context
@@ -95,6 +96,8 @@ type Members struct {
 	mu      sync.Mutex
 	catalog *catalog.Catalog
 	news    chan struct{} // closed when the catalog changes
+	// changes changes the catalog of all members; nil before there is a cluster over this.
+	changes func(context.Context, catalog.Change) (*catalog.Catalog, error)
 }
 
 // OpenMembers opens a member's part. It speaks to nobody before Start.
@@ -106,7 +109,7 @@ func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 	var err error
 	m.driver, err = replication.Open(ctx, replication.Options{
 		Member: o.Member, Generation: o.Generation, Storage: knowing{o.Storage, m}, Ledger: o.Ledger, Scanner: m,
-		Prefer: o.Prefer, Synced: o.Synced, Broken: o.Broken, Lost: o.Lost, Faults: faults{}, Logger: o.Logger,
+		Prefer: m.avoidCanaries(o.Prefer), Synced: o.Synced, Broken: o.Broken, Lost: o.Lost, Faults: faults{}, Logger: o.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -150,11 +153,12 @@ const (
 	callCompare  = "events.compare"
 	callCut      = "events.cut"
 	callErase    = "events.erase"
+	callStage    = "events.stage"
 )
 
 // Calls are what this member answers to others.
 func (m *Members) Calls() map[string]peer.Call {
-	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut, callErase: m.answerErase}
+	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut, callErase: m.answerErase, callStage: m.answerStage}
 }
 
 // Streams are what this member answers to others in pieces.

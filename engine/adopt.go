@@ -137,7 +137,7 @@ func (e *Engine) install(ctx context.Context, s *shard, f *file) (err error) {
 	}
 	defer v.release()
 	// What was erased does not come back by a file of who has not erased it yet.
-	b := &build{engine: e, view: v, sources: []*file{f}, adopted: f, erasing: e.catalog.Load().Suppressed(s.key.Project, s.key.Bucket)}
+	b := &build{engine: e, view: v, sources: []*file{f}, adopted: []*file{f}, erasing: e.catalog.Load().Suppressed(s.key.Project, s.key.Bucket)}
 	var replaced []*file
 	dots := e.dotsOf(f)
 	for _, other := range v.files.files {

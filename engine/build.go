@@ -30,12 +30,18 @@ type build struct {
 	refs    []logRef
 	sources []*file
 	others  []*file
-	// adopted is that of the sources which came from another member; nil if none did.
-	adopted *file
+	// adopted are those of the sources which came from another member.
+	adopted []*file
+	// unread are files that the new one replaces without being made of them.
+	unread []*file
 	// replaces names the sources, and what they replaced that is not gone yet.
 	replaces []string
 	// erasing says which rows are left out; nil for none.
 	erasing *catalog.Suppression
+
+	// version is that of the file, and stage the one of which this member is a canary.
+	version uint32
+	stage   *catalog.Stage
 
 	rows     rowSource
 	logged   *logSource // the rows of refs
@@ -61,6 +67,7 @@ type build struct {
 // were, and nothing of the new file is left, or only what the next opening
 // removes.
 func (b *build) run(ctx context.Context) (*file, error) {
+	b.chooseVersion()
 	steps := []struct {
 		what string
 		do   func(context.Context) error
@@ -93,6 +100,7 @@ func (b *build) suspect(err error) error {
 	}
 	if errors.Is(err, ErrUnproven) {
 		b.engine.metrics.Unproven.Add(1)
+		b.noteStaged(err)
 		b.engine.alarms.raise(alarmUnproven, b.view.shard.key, b.newName(), err.Error())
 	}
 	return err
@@ -102,13 +110,16 @@ func (b *build) suspect(err error) error {
 func (b *build) open(ctx context.Context) (err error) {
 	b.name = nextFileName(b.view.files.files, b.engine.now())
 	b.name.sequence = max(b.name.sequence, b.engine.ledger.dropped(b.view.shard.key).sequence+1)
+	if b.stage != nil {
+		b.name.sequence = max(b.name.sequence, uint64(max(b.stage.Since, 0))) // whatever the clock says
+	}
 	if len(b.refs) > 0 {
 		if err := b.readLogged(ctx); err != nil {
 			return err
 		}
 	} else {
 		sources := b.sources
-		if b.engine.opts.Faults.overwrite() {
+		if b.faults().overwrite() {
 			sources = sources[len(sources)-1:]
 		}
 		if b.rows, err = newFileSource(sources); err != nil {
@@ -165,14 +176,14 @@ func (b *build) write(ctx context.Context) error {
 		return err
 	}
 	b.writer = nil
-	b.engine.opts.Faults.written(path.Join(dir, b.newName()))
+	b.faults().written(path.Join(dir, b.newName()))
 	return nil
 }
 
 // newWriter begins a file of about so many rows.
 func (b *build) newWriter(rows int) {
 	options := b.engine.opts.Files
-	options.Rows = rows
+	options.Rows, options.Version = rows, b.version
 	options.Memory = max(b.memory()/rowsShare, 1)
 	options.FS, options.Aside = b.engine.fs, path.Join(b.view.shard.dir, b.asideName())
 	b.writer = indexfile.NewBuilder(options)
@@ -205,7 +216,7 @@ func (b *build) meta() indexfile.Meta {
 		Shard: b.view.shard.key, Replaces: b.replaces,
 		Digest:     [3]uint64{b.want.Count, b.want.Hi, b.want.Lo},
 		Duplicates: b.finder.hidden, Groups: b.finder.groups, Cross: b.cross,
-		Tombstones: b.marks.encode(), LogCut: encodeCut(b.cut(), b.engine.opts.Faults.dots(&b.dots)), CreatedBy: b.engine.opts.CreatedBy,
+		Tombstones: b.marks.encode(), LogCut: encodeCut(b.cut(), b.faults().dots(&b.dots)), CreatedBy: b.engine.opts.CreatedBy,
 	}
 	for _, r := range b.refs {
 		name := appendlog.SegmentName(r.segment)
@@ -223,7 +234,7 @@ func (b *build) cut() (upTo cut) {
 			upTo = r.end()
 		}
 	}
-	for _, f := range b.sources {
+	for _, f := range slices.Concat(b.sources, b.unread) {
 		if upTo.before(f.cut) {
 			upTo = f.cut
 		}
@@ -262,7 +273,7 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 			}
 			b.finder.add(hash)
 		}
-		n, err := b.rows.write(r, b.writer, b.engine.opts.Faults)
+		n, err := b.rows.write(r, b.writer, b.faults())
 		if err != nil {
 			return err
 		}

@@ -39,8 +39,8 @@ func (b *build) countRows(ctx context.Context) error {
 		b.want = b.want.Add(f.digest())
 	}
 	compared := b.sources
-	if b.adopted != nil {
-		compared = append(slices.Clone(compared), b.adopted)
+	if len(b.adopted) > 0 {
+		compared = slices.Concat(compared, b.adopted)
 	}
 	windows, err := idWindows(compared, b.windowRows())
 	if err != nil {
@@ -73,21 +73,27 @@ func (b *build) collideWithOthers(ctx context.Context) error {
 				return err
 			}
 		}
-		if b.adopted == nil {
-			continue
+		for _, adopted := range b.adopted {
+			if err := b.collideWithAdopted(ctx, f, adopted); err != nil {
+				return err
+			}
 		}
-		windows, err := idWindows([]*file{f, b.adopted}, b.windowRows())
-		if err != nil {
+	}
+	return nil
+}
+
+func (b *build) collideWithAdopted(ctx context.Context, f, adopted *file) error {
+	windows, err := idWindows([]*file{f, adopted}, b.windowRows())
+	if err != nil {
+		return err
+	}
+	for _, w := range windows {
+		var ids []catalog.IngestID
+		if err := w.each(ctx, adopted, func(id catalog.IngestID) { ids = append(ids, id) }); err != nil {
 			return err
 		}
-		for _, w := range windows {
-			var ids []catalog.IngestID
-			if err := w.each(ctx, b.adopted, func(id catalog.IngestID) { ids = append(ids, id) }); err != nil {
-				return err
-			}
-			if err := b.collide(f, sortIDs(ids)); err != nil {
-				return err
-			}
+		if err := b.collide(f, sortIDs(ids)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -130,25 +136,28 @@ func formOf(e *event.Event) form { return form{fingerprintOf(e), e.Time} }
 // newForms gives the forms of the events that bear an id of the rows and that were
 // not looked for yet: those that were logged, or adopted.
 func (b *build) newForms(rows []located) (func(catalog.IngestID) []form, error) {
-	if b.adopted == nil {
+	if len(b.adopted) == 0 {
 		return b.loggedForms, nil
 	}
 	var ids []catalog.IngestID
 	for _, r := range rows {
 		ids = append(ids, r.id)
 	}
-	mine, err := b.adopted.locate(sortIDs(ids))
-	if err != nil {
-		return nil, err
-	}
+	ids = sortIDs(ids)
 	forms := map[catalog.IngestID][]form{}
-	c := b.adopted.cursor()
-	for _, r := range mine {
-		e, err := c.event(int(r.ordinal))
+	for _, f := range b.adopted {
+		mine, err := f.locate(ids)
 		if err != nil {
 			return nil, err
 		}
-		forms[r.id] = append(forms[r.id], formOf(e))
+		c := f.cursor()
+		for _, r := range mine {
+			e, err := c.event(int(r.ordinal))
+			if err != nil {
+				return nil, err
+			}
+			forms[r.id] = append(forms[r.id], formOf(e))
+		}
 	}
 	return func(id catalog.IngestID) []form { return forms[id] }, nil
 }

@@ -83,20 +83,28 @@ func (f *file) check(ctx context.Context) error {
 	if err := f.reader.Verify(ctx); err != nil {
 		return err
 	}
-	var d event.Digest
-	c := f.cursor()
-	for i := range f.rows() {
-		if i%pieceRows == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		e, err := c.event(i)
-		if err != nil {
-			return err
-		}
-		d.AddEvent(e)
+	d, err := f.readDigest(ctx)
+	if err != nil {
+		return err
 	}
-	if d = d.Add(f.marks.digest()); d != f.digest() {
+	if d != f.digest() {
 		return fmt.Errorf("%s holds %s and says that it holds %s: %w", f.reader.Path(), d, f.digest(), indexfile.ErrCorrupt)
 	}
 	return nil
+}
+
+// readDigest is the digest of what is in the file, whatever it says of itself.
+func (f *file) readDigest(ctx context.Context) (d event.Digest, err error) {
+	c := f.cursor()
+	for i := range f.rows() {
+		if i%pieceRows == 0 && ctx.Err() != nil {
+			return d, ctx.Err()
+		}
+		e, err := c.event(i)
+		if err != nil {
+			return d, err
+		}
+		d.AddEvent(e)
+	}
+	return d.Add(f.marks.digest()), nil
 }

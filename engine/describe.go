@@ -35,7 +35,7 @@ func describedTables() map[string]described {
 		"shards": {columns: shardColumns("files int", "indexed_events int", "logged_events int", "closed bool", "bytes int",
 			"logged_bytes int", "visible_events int", "state string"), shard: describeShard},
 		"files": {columns: shardColumns("file string", "bytes int", "events int", "min_time datetime", "max_time datetime",
-			"sources int", "state string", "duplicates int", "digest string", "created_at datetime", "created_by string"), shard: describeFiles},
+			"sources int", "state string", "duplicates int", "digest string", "created_at datetime", "created_by string", "version int"), shard: describeFiles},
 		"digests": {columns: shardColumns("records int", "digest string", "batches string"), shard: describeDigest},
 		"balance": {columns: shardColumns("accepted int", "visible int", "retry int", "conflict int", "deleted int", "quarantined int"),
 			shard: describeBalance},
@@ -132,7 +132,7 @@ func describeFiles(_ context.Context, d *describing, v *view) error {
 		}
 		d.row(v.shard.key, catalog.String(f.name.String()), catalog.Int(f.reader.Size()), integer(f.rows()), least, greatest,
 			integer(len(f.meta.Sources)+len(f.meta.Replaces)), catalog.String("indexed"), integer(len(duplicates)),
-			catalog.String(f.digest().String()), catalog.Int(f.name.madeAt()), catalog.String(f.meta.CreatedBy))
+			catalog.String(f.digest().String()), catalog.Int(f.name.madeAt()), catalog.String(f.meta.CreatedBy), catalog.Int(int64(f.reader.Version())))
 	}
 	return nil
 }

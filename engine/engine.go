@@ -101,6 +101,9 @@ type Options struct {
 	// Replica says that others may ask for what is here: an indexed file of events
 	// without names, from a time when the directory was used alone, counts as a batch.
 	Replica bool
+	// Member is who this is among replicas, which a staged version of the indexer is
+	// asked for; zero for a server that is alone.
+	Member catalog.MemberKey
 	// Files says how files are written; what is not zero makes old or odd ones, for
 	// tests.
 	Files indexfile.BuilderOptions
@@ -166,6 +169,7 @@ type Engine struct {
 	lock    io.Closer
 	catalog atomic.Pointer[catalog.Catalog]
 	alarms  alarms
+	trouble stageTrouble
 	jobs    jobs
 	trash   trash
 	ledger  ledger

@@ -22,6 +22,8 @@ type Faults struct {
 	PurgeLive bool
 	// Unproven uses new files without proving them, as if there were no gate.
 	Unproven bool
+	// Version has builds go wrong that make files of this version alone; 0 is all.
+	Version uint32
 }
 
 func (f *Faults) row(r *indexfile.Row) int {

@@ -213,6 +213,7 @@ func (f *fetch) files(slot catalog.Slot, rest *dot.Set) error {
 	if rest.IsEmpty() {
 		return nil
 	}
+	stage := f.engine.stage()
 	for _, s := range f.engine.shardsOf(slot.Project) {
 		if s.key.Bucket != slot.Bucket {
 			continue
@@ -222,6 +223,9 @@ func (f *fetch) files(slot catalog.Slot, rest *dot.Set) error {
 			continue // it is damaged: who has it whole is asked
 		}
 		for _, file := range v.files.files {
+			if isStaged(stage, file) {
+				continue // others have the batches, too, in files that are not on trial
+			}
 			dots := f.engine.dotsOf(file)
 			if wanted := dots.And(rest); !wanted.IsEmpty() {
 				f.offers = append(f.offers, offer{dot.File{Name: path.Join(s.key.String(), file.name.String()), Bytes: file.reader.Size(), Dots: dots}, wanted.Len()})

@@ -58,7 +58,7 @@ func (e *Engine) Tick(ctx context.Context) error {
 		e.purgeProjects(ctx, c),
 		e.retireSegments(ctx, c.SealAfterAge()),
 		e.trash.sweepLitter(ctx),
-		e.trash.empty(ctx, c.TrashRetention()),
+		e.emptyTrash(ctx, c),
 	)
 }
 
@@ -208,7 +208,7 @@ func (x *indexer) merge(ctx context.Context, s *shard, t task) error {
 			sources = append(sources, f)
 		}
 	}
-	if len(sources) < 2 {
+	if len(sources) < 2 || x.frozen(sources) {
 		return nil
 	}
 	return x.build(ctx, s, t.kind, nil, sources)

@@ -22,7 +22,7 @@ import (
 // data was lost. If anything differs the file is not used, the sources stay, and
 // an alarm is raised, see suspect.
 func (b *build) prove(ctx context.Context) error {
-	if b.engine.opts.Faults.unproven() {
+	if b.faults().unproven() {
 		return nil
 	}
 	err := b.reread(ctx)

@@ -65,7 +65,7 @@ func (b *build) readBatches(ctx context.Context, collect bool) error {
 		if !r.dot.IsZero() {
 			b.dots.Add(r.dot)
 		}
-		if err := b.logged.add(&batch, &b.want, b.engine.opts.Faults); err != nil {
+		if err := b.logged.add(&batch, &b.want, b.faults()); err != nil {
 			return err
 		}
 		for i := range batch.Deletes {

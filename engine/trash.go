@@ -118,6 +118,15 @@ func (t *trash) empty(ctx context.Context, retention time.Duration) error {
 	return errors.Join(errs...)
 }
 
+// emptyTrash empties the trash, but of a canary's: what a version on trial has replaced
+// stays until it is promoted or rolled back.
+func (e *Engine) emptyTrash(ctx context.Context, c *catalog.Catalog) error {
+	if c.StageOn(e.opts.Member) != nil {
+		return nil
+	}
+	return e.trash.empty(ctx, c.TrashRetention())
+}
+
 // trashedAt is when a thing came into the trash.
 func trashedAt(name string) (int64, bool) {
 	moment, _, ok := strings.Cut(name, ",")

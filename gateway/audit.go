@@ -212,7 +212,7 @@ func auditCallKind(s *sqlparser.Call) string {
 		return auditErasure
 	case "export":
 		return auditExport
-	case "set_setting":
+	case "set_setting", "stage", "promote", "rollback":
 		return auditSetting
 	}
 	return auditCall

@@ -139,6 +139,7 @@ var (
 func (*storageCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- balanceMetric
 	ch <- alarmsMetric
+	ch <- stageMetric
 }
 
 // scrapeTimeout bounds how long a scrape asks the storage.
@@ -148,6 +149,7 @@ const scrapeTimeout = 5 * time.Second
 func (s *storageCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	ch <- collectStage(s.g.Catalog())
 	if balance, err := s.g.cluster.Describe(ctx, "balance"); err == nil {
 		for key, n := range sumBalance(balance, s.g.Catalog()) {
 			ch <- prometheus.MustNewConstMetric(balanceMetric, prometheus.GaugeValue, float64(n), key.project, key.state)

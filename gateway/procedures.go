@@ -79,7 +79,7 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Create, replaceSchema, g.callReplaceTable},
 		{"backup", "", "copy all that is stored to the places that the server was given by --backup-to, and say what became of each",
 			sql.PrivilegeType_Super, backupSchema, g.callBackup},
-	}, g.clusterProcedures()...)
+	}, append(g.stageProcedures(), g.clusterProcedures()...)...)
 }
 
 // procedureRows are the rows of arbor.procedures.
@@ -280,6 +280,9 @@ func (g *Gateway) callRotateToken(ctx *sql.Context, project, kind string) (sql.R
 
 func (g *Gateway) callSetSetting(ctx *sql.Context, name, value string) (sql.RowIter, error) {
 	if err := requirePrivilege(ctx, "", sql.PrivilegeType_Super); err != nil {
+		return nil, err
+	}
+	if err := g.refuseUnstaged(name); err != nil {
 		return nil, err
 	}
 	_, err := g.change(ctx, catalog.SetSetting{Name: name, Value: value})

@@ -69,6 +69,7 @@ var catalogCodes = []struct {
 	{catalog.ErrPolicy, erWrongArguments, "HY000"},
 	{catalog.ErrSetting, erWrongArguments, "HY000"},
 	{catalog.ErrNoSetting, erWrongArguments, "HY000"},
+	{catalog.ErrStaged, erWrongArguments, "HY000"},
 	{catalog.ErrType, erWrongArguments, "HY000"},
 	{catalog.ErrLimit, erTooManyFields, "HY000"},
 	{catalog.ErrNoTruncation, erWrongArguments, "HY000"},

@@ -132,6 +132,7 @@ var systemTables = []systemTableDefinition{
 		systemColumn{"min_time", datetimeType, "the first time in it"},
 		systemColumn{"max_time", datetimeType, "the last time in it"},
 		systemColumn{"sources", stringType, "what it was made of"},
+		systemColumn{"version", countType, "the version of the indexer that made it"},
 		systemColumn{"state", textType, "live, trash (replaced, kept for a while) or quarantined (damaged); unreachable for a member that does not answer"},
 		systemColumn{"member", nameType, "whose it is; NULL for a server that is alone"},
 	)},
@@ -163,6 +164,7 @@ var systemTables = []systemTableDefinition{
 	)...)},
 	{name: "members", comment: "members of the cluster, removed ones included; none for a server that is alone", rows: memberRows, columns: memberColumns},
 	{name: "replicas", comment: "which members hold which buckets of events; none for a server that is alone", rows: replicaRows, columns: replicaColumns},
+	{name: "stage", comment: "the version of the indexer that some members run before the others; none where nothing is staged", rows: stageRows, columns: stageColumns},
 	{name: "deletes", comment: "DELETE statements, shard by shard, which CALL arbor.undo_delete takes back", columns: inShard(
 		systemColumn{"id", ingestIDType, "the statement's id"},
 		systemColumn{"targets", countType, "copies deleted in the shard"},
@@ -238,7 +240,7 @@ func (t *systemTable) PartitionRows(ctx *sql.Context, _ sql.Partition) (sql.RowI
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, moves...)
+		rows = append(append(rows, moves...), stageJob(t.gateway, t.definition.columns)...)
 	}
 	return sql.RowsToRowIter(rows...), nil
 }

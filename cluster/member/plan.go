@@ -3,6 +3,7 @@ package member
 import (
 	"slices"
 
+	"arbor/cluster"
 	"arbor/cluster/consensus"
 	"arbor/cluster/protocol"
 )
@@ -14,7 +15,7 @@ const (
 	maxChanges = 256
 	// automaticReplicas is how many copies there are where no setting says so, as
 	// far as there are members.
-	automaticReplicas = 3
+	automaticReplicas = cluster.DefaultReplicas
 )
 
 // wanted is who should hold each bucket: a pure function of what is agreed on.

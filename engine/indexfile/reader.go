@@ -54,6 +54,9 @@ func (r *Reader) Close() error {
 // Path is the file's name as it was opened.
 func (r *Reader) Path() string { return r.path }
 
+// Version is the version of the format that the file was written in.
+func (r *Reader) Version() uint32 { return r.version }
+
 // Rows is the number of rows.
 func (r *Reader) Rows() int { return r.footer.rows }
 

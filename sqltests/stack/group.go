@@ -117,7 +117,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	m.inForce = g.catalog
 	g.mu.Unlock()
 	var err error
-	m.Engine, err = engine.Open(context.Background(), engine.Options{FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions(), Faults: g.o.Faults})
+	m.Engine, err = engine.Open(context.Background(), engine.Options{FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions(), Faults: g.o.Faults, Member: catalog.MemberKey(m.ID)})
 	if err != nil {
 		t.Fatal(err)
 	}
