@@ -34,7 +34,10 @@ func installComparisons() {
 		shaped := analyzer.Rule{Id: shapedNumbersID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return shapedNumbers(ctx, n)
 		}}
-		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, rule, shaped, unions)
+		recursive := analyzer.Rule{Id: recursiveTypesID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
+			return recursiveTypes(ctx, n)
+		}}
+		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, recursive, rule, shaped, unions)
 		analyzer.AlwaysBeforeDefault = append(analyzer.AlwaysBeforeDefault, rule)
 	})
 }
@@ -101,6 +104,13 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 		if own, err := newBounded(ctx, e, boundedRules["regexp_like"]); err == nil {
 			return own
 		}
+	}
+	if texts := withTextValues(ctx, e); texts != nil {
+		e = texts
+		if short := shortened(ctx, e); short != nil {
+			return short
+		}
+		return e
 	}
 	return shortened(ctx, e)
 }

@@ -42,12 +42,13 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 		}
 	}
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
-	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments()} {
+	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind}} {
 		for _, k := range kinds {
 			all[k.name] = k.function()
 		}
 	}
 	maps.Copy(all, momentFunctions())
+	all[decimalFunction] = decimalCastFunction()
 	all["benchmark"] = sql.Function2{Name: "benchmark", Fn: newBenchmark}
 	all[readFunction] = sql.Function1{Name: readFunction, Fn: newAssignedRead}
 	all[assignFunction] = sql.Function2{Name: assignFunction, Fn: newAssignment}

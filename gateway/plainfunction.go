@@ -21,6 +21,8 @@ type plainKind struct {
 	nulls bool
 	// shown is a call's text for those of its arguments; nil means the name and them.
 	shown func(args []string) string
+	// collation is a text's, with how strong it is; nil means that of a computed value.
+	collation func(ctx *sql.Context, args []sql.Expression) (sql.CollationID, byte)
 }
 
 // function makes the kind's expressions.
@@ -105,6 +107,9 @@ func (p *plainFunction) WithChildren(_ *sql.Context, children ...sql.Expression)
 
 // CollationCoercibility is that of a computed value.
 func (p *plainFunction) CollationCoercibility(ctx *sql.Context) (sql.CollationID, byte) {
+	if p.kind.collation != nil {
+		return p.kind.collation(ctx, p.args)
+	}
 	if t, ok := p.Type(ctx).(sql.StringType); ok {
 		return t.Collation(), 4
 	}

@@ -315,7 +315,7 @@ var constantFunctions = map[string]bool{
 	"curdate": true, "current_date": true, "utc_date": true, "date": true, "date_add": true, "date_sub": true,
 	"adddate": true, "subdate": true, "timestamp": true, "timestampadd": true, "str_to_date": true, "last_day": true,
 	"makedate": true, "from_unixtime": true, "from_days": true, "concat": true, "lower": true, "upper": true, "abs": true,
-	offsetOnFunction: true, offsetBackFunction: true,
+	offsetOnFunction: true, offsetBackFunction: true, textFunction: true, decimalFunction: true,
 }
 
 // constant evaluates an expression that is the same for every row of the scan.

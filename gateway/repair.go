@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/dolthub/vitess/go/vt/sqlparser"
@@ -27,7 +28,8 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	liftGroups(s)
 	readAssigned(s)
 	var found stringsSeen
-	var arithmetic, aggregates, constants, intervals, negated bool
+	var counts rowCounts
+	var arithmetic, aggregates, constants, intervals, negated, decimals bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
@@ -47,11 +49,14 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			negated = negated || negatedPart(n) != nil
 		case *sqlparser.IntervalExpr, *sqlparser.TimestampFuncExpr:
 			intervals = true
+		case *sqlparser.ConvertExpr:
+			decimals = decimals || decimalCast(n)
 		case *sqlparser.SQLVal:
 			if inside {
 				found.add(n)
 			}
 		case *sqlparser.FuncExpr:
+			counts.add(n)
 			intervals = intervals || n.Name.EqualString("adddate") || n.Name.EqualString("subdate")
 			aggregates = aggregates || n.IsAggregate() || orderedNames[n.Name.Lowered()]
 		}
@@ -60,12 +65,16 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		}
 	}}
 	look.walk(reflect.ValueOf(s), false)
+	counts.rename()
 	if negated {
 		w := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return negatedPart(e) }}
 		w.walk(reflect.ValueOf(s), false)
 	}
 	if intervals {
 		writeOffsets(s)
+	}
+	if decimals {
+		writeDecimalCasts(s)
 	}
 	if found.confusable() {
 		found.keepApart(s)
@@ -114,6 +123,15 @@ func nameColumn(c *sqlparser.AliasedExpr) {
 // joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the library
 // takes the first expression only.
 func joinConcatenated(g *sqlparser.GroupConcatExpr) {
+	for _, o := range g.OrderBy { // by the number of one of them, which the library takes for a constant
+		if l, ok := o.Expr.(*sqlparser.SQLVal); ok && l.Type == sqlparser.IntVal {
+			if n, err := strconv.Atoi(string(l.Val)); err == nil && n >= 1 && n <= len(g.Exprs) {
+				if of, ok := g.Exprs[n-1].(*sqlparser.AliasedExpr); ok {
+					o.Expr = of.Expr
+				}
+			}
+		}
+	}
 	if len(g.Exprs) < 2 {
 		return
 	}
@@ -121,6 +139,41 @@ func joinConcatenated(g *sqlparser.GroupConcatExpr) {
 		Expr: &sqlparser.FuncExpr{Name: sqlparser.NewColIdent("concat"), Exprs: g.Exprs},
 	}}
 }
+
+// rowCounts are the counts of all rows in a statement. The library calls COUNT(*) by the
+// name that COUNT(1) has in a result, and refuses what comes behind a COUNT(1) and means
+// the same.
+type rowCounts struct {
+	stars int
+	ones  []*sqlparser.SQLVal
+}
+
+func (c *rowCounts) add(f *sqlparser.FuncExpr) {
+	if len(f.Exprs) != 1 || f.Distinct || f.Over != nil || !f.Qualifier.IsEmpty() || !f.Name.EqualString("count") {
+		return
+	}
+	switch of := f.Exprs[0].(type) {
+	case *sqlparser.StarExpr:
+		c.stars++
+	case *sqlparser.AliasedExpr:
+		if l, ok := of.Expr.(*sqlparser.SQLVal); ok && l.Type == sqlparser.IntVal {
+			c.ones = append(c.ones, l)
+		}
+	}
+}
+
+// rename has COUNT(1) count a constant by which it is nothing else's name.
+func (c *rowCounts) rename() {
+	if len(c.ones) == 0 || c.stars+len(c.ones) == 1 {
+		return
+	}
+	for _, l := range c.ones {
+		l.Val = []byte(rowCounted)
+	}
+}
+
+// rowCounted is a constant that nobody counts otherwise.
+const rowCounted = "9007199254740881"
 
 // nameEscape names the escape character of a LIKE whose pattern may have one.
 // Where none is named, the library makes comparisons of strings out of simple

@@ -60,6 +60,26 @@ func shapedNumbers(ctx *sql.Context, n sql.Node) (sql.Node, transform.TreeIdenti
 	return n, same && unchanged, err
 }
 
+// collatedBelow is the type that a text has in the rows below, if its collation is another
+// one there.
+func collatedBelow(f *expression.GetField, now sql.StringType, below sql.Schema) sql.Type {
+	var found sql.StringType
+	for _, c := range below {
+		if !strings.EqualFold(c.Name, f.Name()) || !strings.EqualFold(c.Source, f.Table()) {
+			continue
+		}
+		t, ok := c.Type.(sql.StringType)
+		if !ok || !types.IsTextOnly(t) || found != nil {
+			return nil
+		}
+		found = t
+	}
+	if found == nil || found.Collation() == now.Collation() {
+		return nil
+	}
+	return found
+}
+
 // sameTypes reports whether two sides have columns of the same types.
 func sameTypes(ctx *sql.Context, a, b sql.Node) bool {
 	as, bs := a.Schema(ctx), b.Schema(ctx)
@@ -85,6 +105,12 @@ func shapedExpression(ctx *sql.Context, e sql.Expression, below sql.Schema) (sql
 			return typedField(x, t), transform.NewTree, nil
 		}
 		return e, transform.SameTree, nil
+	case *plainFunction:
+		if x.kind == chosenKind {
+			if inner, ok := x.args[0].(*plainFunction); ok && inner.kind == chosenKind {
+				return inner, transform.NewTree, nil
+			}
+		}
 	case *shapedNumber:
 		if inner, ok := x.Child.(*shapedNumber); ok {
 			return &shapedNumber{inner.UnaryExpressionStub, x.typ, x.text}, transform.NewTree, nil
@@ -93,12 +119,18 @@ func shapedExpression(ctx *sql.Context, e sql.Expression, below sql.Schema) (sql
 	if s := shapeNumber(ctx, e); s != nil {
 		return s, transform.NewTree, nil
 	}
+	if c := chosenText(ctx, e); c != nil {
+		return c, transform.NewTree, nil
+	}
 	return e, transform.SameTree, nil
 }
 
 // shapedBelow is the type that a column of all digits has in the rows below, nil if it
 // has none of its own.
 func shapedBelow(ctx *sql.Context, f *expression.GetField, below sql.Schema) sql.Type {
+	if t, ok := f.Type(ctx).(sql.StringType); ok && types.IsTextOnly(t) {
+		return collatedBelow(f, t, below)
+	}
 	now, ok := f.Type(ctx).(sql.DecimalType)
 	if !ok || now.Scale() < types.DecimalTypeMaxScale {
 		return nil
