@@ -12,7 +12,7 @@ MIXED     ?= 1h
 BENCH     ?= .
 COUNT     ?= 5
 
-.PHONY: all build demo cluster demo-cluster test lint unit race fuzz torture bench clients rewrite deps clean ci
+.PHONY: all build demo cluster demo-cluster deploy-rehearsal test lint unit race fuzz torture bench clients rewrite deps clean ci
 
 all: build test
 
@@ -34,6 +34,12 @@ cluster: build
 # demo-cluster kills one of three members while events come in, and compares counts.
 demo-cluster: build
 	./bin/arbor cluster --demo
+
+# deploy-rehearsal takes three local members from the binary OLD to NEW, one after the other,
+# compares everything each time, and stages and promotes a version of the indexer. Without
+# OLD and NEW both are this tree's; EVENTS and DURING say how much and how long.
+deploy-rehearsal: build
+	OLD=$(OLD) NEW=$(NEW) EVENTS=$${EVENTS:-6000} DURING=$${DURING:-1m} runbooks/deploy.sh
 
 # test is what must pass: it installs what it needs and runs everything.
 test: deps lint build unit race fuzz

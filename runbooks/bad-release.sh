@@ -1,8 +1,44 @@
 #!/usr/bin/env bash
-# A release has harmed the data of a server, and nobody knows how much of it. The last
-# backup from before is restored beside, a replay brings it up to date, and what both have
-# is compared before clients are sent there.
+# A release harms what it indexes. If it was staged, one member alone ran it: the comparison
+# stops it, and a rollback takes what it made from the others. If it ran everywhere, nobody
+# knows how much of the data it harmed: the last backup from before is restored beside, a
+# replay brings it up to date, and what both have is compared before clients are sent there.
 . "$(dirname "$0")/local.sh"
+cluster a b
+shop a
+from=$(sql a "SELECT value FROM arbor.settings WHERE name = 'index_version'")
+to=$((3 - from))
+
+step "Its version of the indexer is staged on b."
+call a "CALL arbor.stage('$to', '$(id b)', '1h')"
+insert a 30 40
+want=$(sql a "$contents")
+until_says a "SELECT COUNT(DISTINCT member), COUNT(DISTINCT day, bucket, batches) - COUNT(DISTINCT day, bucket) FROM arbor.digests" "2	0"
+sql a "CALL arbor.close_days('shop')"
+until_says a "SELECT state, shards > 0 AND compared = shards FROM arbor.stage" "running	1"
+fails "is compared for another" sql a "CALL arbor.promote()"
+
+# What the release does: what it wrote is not what it was told to write.
+file=$(find b/shards -name "$(sql a "SELECT MIN(file) FROM arbor.files WHERE version = $to AND state = 'indexed'")")
+printf harm | dd of="$file" bs=1 seek=$(($(stat -c %s "$file") / 2)) conv=notrunc status=none
+sql a "CHECK TABLE shop.events" >/dev/null
+
+step "It is found, and the stage is stopped, with an alarm."
+until_says a "SELECT state FROM arbor.stage" stopped
+sql a "SELECT member, problem FROM arbor.stage"
+same "there is an alarm" 1 "$(sql a "SELECT COUNT(*) FROM arbor.alarms WHERE kind = 'stage'")"
+same "questions are answered by others" "$want" "$(sql b "$contents")"
+
+step "It is taken back. What b made is replaced."
+call b "CALL arbor.rollback()"
+same "nothing is staged" 0 "$(sql a "SELECT COUNT(*) FROM arbor.stage")"
+same "nothing made by it is left" 0 "$(sql a "SELECT COUNT(*) FROM arbor.files WHERE version = $to AND state = 'indexed'")"
+same "b has what there was" "$want" "$(sql b "$contents")"
+same "all have the same" "2	0" "$(sql a "SELECT COUNT(DISTINCT member), COUNT(DISTINCT day, bucket, digest) - COUNT(DISTINCT day, bucket) FROM arbor.digests")"
+same "all that is stored reads well" "0 1" "$(sql a "CALL arbor.check_project('shop')" | awk -F'\t' '$6 != 1 { bad++ } END { print bad + 0, (NR > 0) }')"
+for name in a b; do stop "$name"; done
+
+step "Another release was not staged, and ran everywhere."
 edge_key
 start live --edge-key edge.key --backup-to "file://$work/copies"
 sql live "CREATE DATABASE shop"
