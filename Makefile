@@ -83,6 +83,11 @@ bench:
 rewrite:
 	go test ./catalog ./cluster/... ./engine/... ./gateway/... ./sqltests/... -run 'Golden|Data|Logic' -args -rewrite
 
+# clients runs the clients and writes the tables of what came of it: docs/clients.md and docs/bi.md.
+clients: deps
+	go test ./sqltests/clients -run MySQLClients -count 1 -args -rewrite
+	go test ./sqltests -run ToolsAsMariaDB -count 1 -args -rewrite
+
 ci: test
 	@test -z "$$(git status --porcelain)" || { git status --short; exit 1; }
 

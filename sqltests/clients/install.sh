@@ -15,6 +15,8 @@ want() {
   done
 }
 need mariadb mariadb-client
+need mariadb-tzinfo-to-sql mariadb-client
+need mariadb-install-db mariadb-server-core
 need curl curl
 need openssl openssl
 need node nodejs

@@ -84,8 +84,8 @@ func TestMySQLClients(t *testing.T) {
 		return
 	}
 	var table strings.Builder
-	table.WriteString("# Clients\n\nThe tests make this table: each row is a script of `sqltests/clients` that `make test` runs against a server. A version is that\n" +
-		"of the day when the table was made. The SDKs that send events are in [http.md](http.md#the-sdks); go-sql-driver/mysql is used by the tests themselves.\n\n" +
+	table.WriteString("# Clients\n\nThe tests make this table: each row is a script of `sqltests/clients` that `make test` runs against a server, and `make clients` writes it. A version is that\n" +
+		"of the day when the table was made. The SDKs that send events are in [http.md](http.md#the-sdks), and what BI tools write is in [bi.md](bi.md); go-sql-driver/mysql is used by the tests themselves.\n\n" +
 		"| client | version | what was exercised | result |\n|---|---|---|---|\n")
 	for i, c := range mysqlClients {
 		fmt.Fprintf(&table, "| %s | %s | %s | works |\n", c.name, versions[i], c.exercised)
@@ -107,6 +107,6 @@ func TestMySQLClients(t *testing.T) {
 	// Another day's version is no other result.
 	version := regexp.MustCompile(`(?m)^(\| [^|]* \|) [^|]* \|`)
 	if version.ReplaceAllString(string(committed), "$1") != version.ReplaceAllString(table.String(), "$1") {
-		t.Errorf("docs/clients.md is not what the tests make; go test ./sqltests/clients -run MySQLClients -args -rewrite makes it anew")
+		t.Errorf("docs/clients.md is not what the tests make; make clients makes it anew")
 	}
 }
