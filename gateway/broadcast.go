@@ -19,9 +19,9 @@ import (
 
 // Limits of a table that is broadcast; a larger one is joined by the SQL library.
 const (
-	maxBroadcastRows  = 1 << 17
-	maxBroadcastBytes = 64 << 20 // as rowBytes estimates them
-	maxBroadcastKeys  = 8        // parts of a key
+	maxBroadcastRows  = 1 << 20
+	maxBroadcastBytes = 512 << 20 // as rowBytes estimates them
+	maxBroadcastKeys  = 8         // parts of a key
 	// maxBroadcastList is how many keys a condition lists, by which files and blocks
 	// are left out; where there are more they are looked up for each value.
 	maxBroadcastList = 1 << 6
@@ -67,6 +67,14 @@ func (g *Gateway) showTables(ctx *sql.Context, s *shownScan, of *groupSource) er
 // join is looked at from each node above it.
 type broadcasts map[sql.Node]*broadcast
 
+// gateway is that of the table at the bottom.
+func (s *groupSource) gateway() *Gateway {
+	for s.inner != nil {
+		s = s.inner.source
+	}
+	return s.table.gateway
+}
+
 // broadcastOf runs a node; nil where that is not possible, or gives too much.
 func (s *groupSource) broadcastOf(n sql.Node) *broadcast {
 	if s.run == nil || s.run.rows == nil {
@@ -78,7 +86,7 @@ func (s *groupSource) broadcastOf(n sql.Node) *broadcast {
 			return b
 		}
 	}
-	b, err := readBroadcast(s.ctx, n, s.run)
+	b, err := readBroadcast(s.ctx, n, s.run, s.gateway().maxBroadcast)
 	if err != nil {
 		if s.ctx.Err() != nil {
 			s.err = err
@@ -94,8 +102,9 @@ func (s *groupSource) broadcastOf(n sql.Node) *broadcast {
 	return b
 }
 
-// readBroadcast reads a node's rows, which count as the statement's to its end.
-func readBroadcast(ctx *sql.Context, n sql.Node, run *runner) (*broadcast, error) {
+// readBroadcast reads a node's rows, if they are no more than most. They count as the
+// statement's to its end.
+func readBroadcast(ctx *sql.Context, n sql.Node, run *runner, most int) (*broadcast, error) {
 	iter, err := run.rows(ctx, n)
 	if err != nil {
 		return nil, err
@@ -114,7 +123,7 @@ func readBroadcast(ctx *sql.Context, n sql.Node, run *runner) (*broadcast, error
 			h.release()
 			return nil, closedAfter(ctx, iter, err)
 		}
-		if len(b.rows) == maxBroadcastRows || h.bytes > maxBroadcastBytes {
+		if len(b.rows) == most || h.bytes > maxBroadcastBytes {
 			h.release()
 			b.rows, b.large = nil, true
 			return b, iter.Close(ctx)
@@ -153,8 +162,10 @@ func standing(ctx *sql.Context, n sql.Node) (alone sql.Node, probes []probe, ok 
 				probes = append(probes, probe{of: keys[i], column: name[strings.LastIndexByte(name, '.')+1:]})
 			}
 			return x.TableNode, transform.NewTree, nil
-		case *plan.JoinNode, *plan.Project:
-			ok = ok && len(probes) == 0 // what they do to columns is not followed
+		case *plan.CachedResults: // the rows are read once
+			return x.Child, transform.NewTree, nil
+		case *plan.JoinNode, *plan.Project, *plan.Distinct, *plan.GroupBy, *plan.Having, *plan.Sort, *plan.TopN, *plan.Limit, *plan.Offset:
+			ok = ok && len(probes) == 0 // what they do to rows is not followed
 		case *plan.ResolvedTable, *plan.TableAlias, *plan.Filter, *plan.SubqueryAlias, *plan.ValueDerivedTable, *plan.EmptyTable:
 		default:
 			ok = false

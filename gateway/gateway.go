@@ -45,17 +45,17 @@ type Gateway struct {
 	shapes     mutableShapes
 	increments increments
 	contended  chan struct{}
-	// maxDeleted is MaxDeleted, and less in tests.
-	maxDeleted  int
-	stockGroups bool
-	edgeKey     []byte
-	oldEdgeKeys [][]byte
-	keeper      Keeper
-	exports     Exports
-	exportPart  int64
-	audit       AuditTrail
-	rates       ingestRates
-	restores    restores
+	// maxDeleted is MaxDeleted, and maxBroadcast maxBroadcastRows; less in tests.
+	maxDeleted, maxBroadcast int
+	stockGroups              bool
+	edgeKey                  []byte
+	oldEdgeKeys              [][]byte
+	keeper                   Keeper
+	exports                  Exports
+	exportPart               int64
+	audit                    AuditTrail
+	rates                    ingestRates
+	restores                 restores
 	// onFallback is told why a pushed group is left to the SQL library, in tests.
 	onFallback func(why error)
 }
@@ -105,7 +105,7 @@ func New(o Options) *Gateway {
 	if o.MaxInflightBytes == 0 {
 		o.MaxInflightBytes = DefaultMaxInflightBytes
 	}
-	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports, exportPart: cmp.Or(o.ExportPart, DefaultExportPart)}
+	g := &Gateway{cluster: o.Cluster, logger: o.Logger, now: o.Now, stamper: NewStamper(o.Now), maxDeleted: MaxDeleted, maxBroadcast: maxBroadcastRows, stockGroups: o.StockGroups, edgeKey: o.EdgeKey, oldEdgeKeys: o.OldEdgeKeys, keeper: o.Keeper, exports: o.Exports, exportPart: cmp.Or(o.ExportPart, DefaultExportPart)}
 	g.audit = o.Audit
 	g.stampAfterTruncations()
 	g.bodies.max = o.MaxInflightBytes

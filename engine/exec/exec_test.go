@@ -467,7 +467,7 @@ func TestValidate(t *testing.T) {
 		{"depth at the limit", Fragment{Columns: column, Filter: nested(MaxExprDepth)}, true},
 		{"depth past it", Fragment{Columns: column, Filter: nested(MaxExprDepth + 1)}, false},
 		{"a function at the limit", Fragment{Computed: []Computed{{Function: strings.Repeat("f", MaxFunctionBytes), Type: catalog.TypeInt}}}, true},
-		{"a function past it", Fragment{Computed: []Computed{{Function: strings.Repeat("f", MaxFunctionBytes+1), Type: catalog.TypeInt}}}, false},
+		{"functions past it", Fragment{Computed: []Computed{{Function: strings.Repeat("f", MaxFunctionBytes), Type: catalog.TypeInt}, {Function: "f", Type: catalog.TypeInt}}}, false},
 		{"constants at the limit", Fragment{Columns: column, Filter: &Expr{Op: OpIn, Values: many(MaxExprValues)}}, true},
 		{"constants past it", Fragment{Columns: column, Filter: &Expr{Op: OpIn, Values: many(MaxExprValues + 1)}}, false},
 		{"expressions past the limit", Fragment{Columns: column, Filter: &Expr{Op: OpAnd, Args: slices.Repeat([]*Expr{{Op: OpIsNull}}, MaxExprNodes)}}, false},

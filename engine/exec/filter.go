@@ -134,7 +134,7 @@ func compile(x *Expr, p *Plan) node {
 	switch x.Op {
 	case OpAnd, OpOr:
 		n := &junction{and: x.Op == OpAnd}
-		for _, a := range x.Args {
+		for _, a := range p.cheapFirst(x.Args) {
 			n.args = append(n.args, compile(a, p))
 		}
 		return n
@@ -145,6 +145,28 @@ func compile(x *Expr, p *Plan) node {
 	n := compileLeaf(x, t, x.Column >= len(p.Fragment.Columns))
 	n.shared = p.said[x]
 	return n
+}
+
+// cheapFirst are conditions in the order in which they are asked: those that a
+// function is called for with several columns, which is for each row, come last.
+func (p *Plan) cheapFirst(conditions []*Expr) []*Expr {
+	var costly func(x *Expr) bool
+	costly = func(x *Expr) bool {
+		if len(x.Args) > 0 {
+			return slices.ContainsFunc(x.Args, costly)
+		}
+		k := x.Column - len(p.Fragment.Columns)
+		return k >= 0 && len(p.Fragment.Computed[k].Args) > 1
+	}
+	out := make([]*Expr, 0, len(conditions))
+	for _, last := range []bool{false, true} {
+		for _, x := range conditions {
+			if costly(x) == last {
+				out = append(out, x)
+			}
+		}
+	}
+	return out
 }
 
 // junction is AND or OR. By De Morgan, OR is AND with true and false exchanged.
@@ -181,10 +203,14 @@ func (n *junction) eval(f *Filter, r *Rows, yes, no Bitmap) error {
 	return nil
 }
 
-// evalYes works out the rows for which it is true alone.
+// evalYes works out the rows for which it is true alone. Of an AND, what is said of
+// rows for which an earlier part is not true makes no difference.
 func (n *junction) evalYes(f *Filter, r *Rows, yes Bitmap) error {
 	y := f.take(r.n)
 	defer f.give(y)
+	if n.and {
+		defer func(outer Bitmap) { r.among = outer }(r.among)
+	}
 	for i, a := range n.args {
 		if i == 0 {
 			if err := a.eval(f, r, yes, nil); err != nil {
@@ -192,8 +218,14 @@ func (n *junction) evalYes(f *Filter, r *Rows, yes Bitmap) error {
 			}
 			continue
 		}
-		if n.and && yes.Empty() {
-			return nil
+		if n.and {
+			if yes.Empty() {
+				return nil
+			}
+			if i == 1 && r.among != nil {
+				yes.And(r.among) // the rest makes no difference
+			}
+			r.among = yes
 		}
 		clear(y)
 		if err := a.eval(f, r, y, nil); err != nil {

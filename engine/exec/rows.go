@@ -24,6 +24,9 @@ type Rows struct {
 	numbers []translation
 	periods []periodMemo
 	tuples  []tupleMemo
+	// among are the rows of which functions of several columns, or of values that no
+	// dictionary holds, are asked; nil are all. Of others they say NULL.
+	among Bitmap
 }
 
 // tupleMemo is a computed column's values by the numbers of several arguments.
@@ -247,6 +250,10 @@ func (r *Rows) tupleIDs(k, lo int, out []uint32) error {
 		}
 	}
 	for i := range out {
+		if r.among != nil && !r.among.Has(lo+i) {
+			out[i] = nullID
+			continue
+		}
 		n := numbers[0][i]
 		for j := range m.tables {
 			n, _ = m.tables[j].number(n, numbers[j+1][i])
@@ -274,6 +281,10 @@ func (r *Rows) tupleIDs(k, lo int, out []uint32) error {
 func (r *Rows) rowIDs(k, lo int, out []uint32) error {
 	c := &r.plan.Fragment.Computed[k]
 	for i := range out {
+		if r.among != nil && !r.among.Has(lo+i) {
+			out[i] = nullID
+			continue
+		}
 		id, err := r.evaluated(k, lo+i, c.Args)
 		if err != nil {
 			return err

@@ -26,8 +26,9 @@ const (
 	MaxExprNodes  = 4096
 	MaxExprValues = 1 << 16 // of one expression
 	MaxValueBytes = 1 << 20 // of one constant
-	// MaxFunctionBytes is how long the text of a function is, which may hold a small table.
-	MaxFunctionBytes = 16 << 20
+	// MaxFunctionBytes is how long the texts of all functions are together, which may
+	// hold small tables.
+	MaxFunctionBytes = 64 << 20
 	MaxNumberBytes   = 400 // of a number given as text, so that its exact value stays small
 	MaxExponent      = 400 // of a number given as text
 )
@@ -69,7 +70,11 @@ func (f *Fragment) Validate() error {
 	if len(f.Computed) > MaxComputed {
 		return fmt.Errorf("%w: %d computed columns, at most %d", ErrFragment, len(f.Computed), MaxComputed)
 	}
+	functions := 0
 	for i := range f.Computed {
+		if functions += len(f.Computed[i].Function); functions > MaxFunctionBytes {
+			return fmt.Errorf("%w: functions of %d bytes, at most %d", ErrFragment, functions, MaxFunctionBytes)
+		}
 		if err := f.validateComputed(&f.Computed[i]); err != nil {
 			return fmt.Errorf("computed column %d: %w", i, err)
 		}
@@ -91,7 +96,7 @@ func (f *Fragment) validateComputed(c *Computed) error {
 	if c.Type > catalog.TypeDecimal {
 		return fmt.Errorf("%w: type %d", ErrFragment, c.Type)
 	}
-	if len(c.Function) > MaxFunctionBytes || len(c.Args) > MaxAggregateArgs || c.Period < 0 {
+	if len(c.Args) > MaxAggregateArgs || c.Period < 0 {
 		return fmt.Errorf("%w: function of %d bytes with %d arguments and period %d", ErrFragment, len(c.Function), len(c.Args), c.Period)
 	}
 	for _, a := range c.Args {
