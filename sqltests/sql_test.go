@@ -38,6 +38,11 @@ type member struct {
 	index func(closeDays bool) error
 	// reopen restarts the member; nil where there is nothing to restart.
 	reopen func() *gateway.Gateway
+	// move goes on with the moves of a cluster that does not stand still; nil where
+	// nothing moves.
+	move func()
+	// skips says which statements are left out; nil where all are run.
+	skips func(statement string) bool
 }
 
 // shape is a way in which events are stored.
@@ -76,22 +81,9 @@ func openSlots(t *testing.T) *member { return openGroup(t, 5) }
 
 func openGroup(t *testing.T, slots uint16) *member {
 	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 2, Slots: slots, Far: true})
-	first := g.Members[0]
-	return &member{
-		gateway: first.Gateway,
-		index: func(closeDays bool) error {
-			return first.Cluster.Index(context.Background(), 0, closeDays)
-		},
-		reopen: func() *gateway.Gateway {
-			for _, m := range g.Members {
-				m.Close(t)
-			}
-			for _, m := range g.Members {
-				m.Open(t)
-			}
-			return first.Gateway
-		},
-	}
+	m := memberOf(t, g, 3)
+	m.index = func(closeDays bool) error { return g.Members[0].Cluster.Index(context.Background(), 0, closeDays) }
+	return m
 }
 
 // sometimes indexes now and then.
@@ -151,7 +143,7 @@ func TestSQL(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no testdata: %v", err)
 	}
-	for _, s := range shapes {
+	for _, s := range slices.Concat(shapes, clusterShapes) {
 		t.Run(s.name, func(t *testing.T) {
 			for _, file := range files {
 				name := strings.TrimSuffix(filepath.Base(file), ".test")
@@ -273,6 +265,12 @@ func (r *runner) session(t *testing.T, name, user string) *session {
 // Errors are shown as the client gets them.
 func (r *runner) run(t *testing.T, d *datadriven.TestData) string {
 	t.Helper()
+	if r.member.skips != nil && r.member.skips(strings.TrimSpace(d.Input)) {
+		return d.Expected
+	}
+	if r.member.move != nil {
+		r.member.move()
+	}
 	out := r.command(t, d)
 	r.count++
 	if err := r.shape.after(r.member, r.count); err != nil {
