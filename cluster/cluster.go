@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -227,16 +228,36 @@ func (c *Cluster) Index(ctx context.Context, project catalog.ProjectID, closeDay
 	return c.local.Index(ctx, project, closeDays)
 }
 
-// Check re-reads all that a project has and compares it with its checksums.
+// Check re-reads all that a project has and compares it with its checksums. Where there
+// are several members what is damaged, or missing on one of them, is repaired: its row is
+// well then, and its problem says what was.
 func (c *Cluster) Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
 	if err := c.begin(); err != nil {
 		return nil, err
 	}
 	defer c.calls.Done()
 	if c.members != nil {
-		return c.members.check(ctx, project)
+		return c.members.check(ctx, checked{project: project})
 	}
 	return c.local.Check(ctx, project)
+}
+
+// CheckDay is Check of one day.
+func (c *Cluster) CheckDay(ctx context.Context, project catalog.ProjectID, day catalog.Day) (*exec.Table, error) {
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.calls.Done()
+	if c.members != nil {
+		return c.members.check(ctx, checked{project, &day})
+	}
+	t, err := c.local.Check(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(t.Columns, func(c exec.TableColumn) bool { return c.Name == "day" })
+	t.Rows = slices.DeleteFunc(t.Rows, func(row []catalog.Value) bool { return row[at].Text != day.String() })
+	return t, nil
 }
 
 // Close lets no more calls in and waits for those under way. The engine and the

@@ -29,6 +29,8 @@ type Divergence struct {
 	Shard   catalog.ShardKey
 	Members [2]protocol.MemberID
 	Content [2]event.Content
+	// Why it stays, though each of the two would have taken in what it lacks.
+	Why error
 }
 
 // String names the shard, the members, and what each of them has.
@@ -36,8 +38,12 @@ func (d Divergence) String() string {
 	what := func(c *event.Content) string {
 		return fmt.Sprintf("%s, of which it hides %d, shows %d as deleted and keeps %d aside", c.Records, c.Hidden.Count, c.Deleted, c.Quarantined)
 	}
-	return fmt.Sprintf("shard %s: members %s and %s have the same batches and other content: the first has %s; the second has %s",
+	text := fmt.Sprintf("shard %s: members %s and %s have the same batches and other content: the first has %s; the second has %s",
 		d.Shard, d.Members[0], d.Members[1], what(&d.Content[0]), what(&d.Content[1]))
+	if d.Why != nil {
+		text += "; it stays so: " + d.Why.Error()
+	}
+	return text
 }
 
 // Comparison is what came of comparing replicas.
@@ -48,14 +54,20 @@ type Comparison struct {
 	Compared, Apart int
 	// Silent are members that did not answer.
 	Silent []protocol.MemberID
-	// Divergences are in order of buckets; each is an alarm, too.
-	Divergences []Divergence
+	// Divergences are in order of buckets; each is an alarm, too. United are those that
+	// are none any more, since each of the two took in what it lacked.
+	Divergences, United []Divergence
 }
 
 // Compare compares what this member holds of some buckets with their other replicas,
 // but for replicas whose id is less than its own: those ask this one. So each two
 // replicas of a bucket are compared by one of them, whoever else is away.
 func (m *Members) Compare(ctx context.Context, which func(protocol.Bucket) bool) (Comparison, error) {
+	return m.compare(ctx, which, m.repairDivergence)
+}
+
+// compare is Compare, with what is done about a divergence.
+func (m *Members) compare(ctx context.Context, which func(protocol.Bucket) bool, unite func(context.Context, *Divergence) error) (Comparison, error) {
 	var whole Comparison
 	for _, b := range m.compared() {
 		if !which(b.bucket) {
@@ -64,6 +76,18 @@ func (m *Members) Compare(ctx context.Context, which func(protocol.Bucket) bool)
 		if err := m.compareBucket(ctx, b, &whole); err != nil {
 			return whole, fmt.Errorf("compare the replicas of bucket %d: %w", b.bucket, err)
 		}
+	}
+	found := whole.Divergences
+	whole.Divergences = nil
+	for _, d := range found {
+		if d.Why = unite(ctx, &d); ctx.Err() != nil {
+			return whole, ctx.Err()
+		}
+		if d.Why == nil {
+			whole.United = append(whole.United, d)
+			continue
+		}
+		whole.Divergences = append(whole.Divergences, d)
 	}
 	for _, d := range whole.Divergences {
 		m.o.Engine.RaiseShardAlarm(alarmDivergence, d.Shard, fmt.Sprint(d.Members), d.String())
@@ -160,7 +184,7 @@ func (m *Members) hold(own, theirs []event.Holding, other protocol.MemberID, who
 		}
 		whole.Compared++
 		if !h.Agrees(their) {
-			whole.Divergences = append(whole.Divergences, Divergence{h.Shard, [2]protocol.MemberID{m.o.Member, other}, [2]event.Content{h.Content, their.Content}})
+			whole.Divergences = append(whole.Divergences, Divergence{Shard: h.Shard, Members: [2]protocol.MemberID{m.o.Member, other}, Content: [2]event.Content{h.Content, their.Content}})
 		}
 	}
 }
@@ -202,6 +226,19 @@ func (m *Members) keepComparing() {
 	t := time.NewTicker(cmp.Or(m.o.CompareEvery, DefaultCompareEvery))
 	defer t.Stop()
 	next := protocol.Bucket(0)
+	tried, differing := repairs{}, map[string]*repairRest{}
+	patient := func(ctx context.Context, d *Divergence) error {
+		// Both copy all of the shard, which is not done each time that they are compared.
+		key := d.Shard.String() + fmt.Sprint(d.Members)
+		if last := differing[key]; last != nil && time.Now().Before(last.until) {
+			return last.why
+		}
+		err := m.repairDivergence(ctx, d)
+		if differing[key] = nil; err != nil {
+			differing[key] = &repairRest{until: time.Now().Add(lastRepairRest), why: err}
+		}
+		return err
+	}
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -211,12 +248,13 @@ func (m *Members) keepComparing() {
 		if err := m.WatchStage(m.ctx); err != nil && m.ctx.Err() == nil {
 			m.o.Logger.Warn("a staged version of the indexer is not looked after", "error", err)
 		}
+		m.repairDue(tried)
 		due := nextBuckets(m.compared(), next)
 		if len(due) == 0 {
 			continue
 		}
 		next = due[len(due)-1] + 1
-		if _, err := m.Compare(m.ctx, func(b protocol.Bucket) bool { return slices.Contains(due, b) }); err != nil && m.ctx.Err() == nil {
+		if _, err := m.compare(m.ctx, func(b protocol.Bucket) bool { return slices.Contains(due, b) }, patient); err != nil && m.ctx.Err() == nil {
 			m.o.Logger.Warn("replicas are not compared", "error", err)
 		}
 	}
@@ -235,29 +273,48 @@ func nextBuckets(all []replicated, from protocol.Bucket) (due []protocol.Bucket)
 	return due
 }
 
-// checkHere checks what this member has, by itself and beside the other replicas.
-func (m *Members) checkHere(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
-	t, err := m.o.Engine.Check(ctx, project)
+// checked says what a check is of: a project, or all for 0, and one day of it, or all.
+type checked struct {
+	project catalog.ProjectID
+	day     *catalog.Day
+}
+
+func (c *checked) has(k catalog.ShardKey) bool {
+	return (c.project == 0 || k.Project == c.project) && (c.day == nil || k.Day == *c.day)
+}
+
+// checkHere checks what this member has, by itself and beside the other replicas, and
+// repairs what can be repaired.
+func (m *Members) checkHere(ctx context.Context, of checked) (*exec.Table, error) {
+	t, err := m.o.Engine.CheckShards(ctx, of.has)
 	if err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
-	c := m.catalog
-	m.mu.Unlock()
+	repaired, err := m.RepairDamaged(ctx, of.has)
+	if err != nil {
+		return nil, err
+	}
+	noteRepairs(t, repaired)
+	return t, m.compareInto(ctx, t, of.project, of.has)
+}
+
+// compareInto compares a project's buckets with their other replicas, and adds rows to a
+// check about the shards that which accepts.
+func (m *Members) compareInto(ctx context.Context, t *exec.Table, project catalog.ProjectID, which func(catalog.ShardKey) bool) error {
 	var buckets []protocol.Bucket
-	if p, ok := c.ProjectByID(project); ok {
+	if p, ok := m.catalogNow().ProjectByID(project); ok {
 		buckets = bucketsOf(p, any16)
 	}
 	found, err := m.Compare(ctx, func(b protocol.Bucket) bool { return project == 0 || slices.Contains(buckets, b) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, d := range found.Divergences {
-		if project == 0 || d.Shard.Project == project {
+	for _, d := range slices.Concat(found.Divergences, found.United) {
+		if which(d.Shard) {
 			t.Rows = append(t.Rows, divergenceRow(t.Columns, d))
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // divergenceRow is a row of a check.
@@ -278,9 +335,12 @@ func divergenceRow(columns []exec.TableColumn, d Divergence) []catalog.Value {
 		case "events":
 			row[i] = catalog.Int(int64(d.Content[0].Records.Count))
 		case "ok":
-			row[i] = catalog.Bool(false)
+			row[i] = catalog.Bool(d.Why == nil)
 		case "problem":
 			row[i] = catalog.String(d.String())
+			if d.Why == nil {
+				row[i] = catalog.String(d.String() + "; each has taken in what it lacked")
+			}
 		}
 	}
 	return row

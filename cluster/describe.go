@@ -235,17 +235,21 @@ func (m *Members) answerIndex(ctx context.Context, _ protocol.MemberID, request 
 
 // check has every member check what it has. A member that does not answer is a row
 // that is not well.
-func (m *Members) check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
-	type checked struct {
+func (m *Members) check(ctx context.Context, of checked) (*exec.Table, error) {
+	type answer struct {
 		table *exec.Table
 		err   error
 	}
-	done := make(chan checked, 1)
+	done := make(chan answer, 1)
 	go func() {
-		t, err := m.checkHere(ctx, project)
-		done <- checked{t, err}
+		t, err := m.checkHere(ctx, of)
+		done <- answer{t, err}
 	}()
-	others := m.askEach(ctx, 0, callCheck, binary.AppendUvarint(nil, uint64(project)))
+	request := binary.AppendUvarint(nil, uint64(of.project))
+	if of.day != nil {
+		request = binary.AppendVarint(request, int64(*of.day))
+	}
+	others := m.askEach(ctx, 0, callCheck, request)
 	own := <-done
 	if own.err != nil {
 		return nil, own.err
@@ -271,10 +275,19 @@ func (m *Members) check(ctx context.Context, project catalog.ProjectID) (*exec.T
 
 func (m *Members) answerCheck(ctx context.Context, _ protocol.MemberID, request []byte) ([]byte, error) {
 	project, n := binary.Uvarint(request)
-	if n != len(request) || project > 1<<32-1 {
+	if n <= 0 || project > 1<<32-1 {
 		return nil, errPlan
 	}
-	t, err := m.checkHere(ctx, catalog.ProjectID(project))
+	of := checked{project: catalog.ProjectID(project)}
+	if rest := request[n:]; len(rest) > 0 {
+		at, w := binary.Varint(rest)
+		day := catalog.Day(at)
+		if w != len(rest) || int64(day) != at {
+			return nil, errPlan
+		}
+		of.day = &day
+	}
+	t, err := m.checkHere(ctx, of)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"arbor/cluster/peer"
 	"arbor/cluster/protocol"
 	"arbor/cluster/replication"
+	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/exec"
 )
@@ -31,6 +32,17 @@ type Engine interface {
 
 	// CutFiles takes hold of all that was acknowledged of some slots, as files.
 	CutFiles(ctx context.Context, which func(catalog.Slot) bool) (*event.FileCut, error)
+
+	// CheckShards is Check for some shards. Damaged are those that cannot be read whole.
+	CheckShards(ctx context.Context, which func(catalog.ShardKey) bool) (*exec.Table, error)
+	Damaged() []event.DamagedShard
+
+	// Offer gives the files of a shard that have some of the wanted batches. Repair makes
+	// a damaged shard whole of what sources offer, and Unite takes in what another replica
+	// has under the names of the same batches; neither takes anything out.
+	Offer(ctx context.Context, k catalog.ShardKey, want dot.Set) ([]dot.File, error)
+	Repair(ctx context.Context, k catalog.ShardKey, sources []dot.Source) (event.Repaired, error)
+	Unite(ctx context.Context, k catalog.ShardKey, source dot.Source) (united bool, err error)
 
 	// RaiseShardAlarm adds a row to the table of alarms, once for a subject.
 	RaiseShardAlarm(kind string, shard catalog.ShardKey, subject, message string)
@@ -154,11 +166,14 @@ const (
 	callCut      = "events.cut"
 	callErase    = "events.erase"
 	callStage    = "events.stage"
+	callOffer    = "events.offer"
+	callUnite    = "events.unite"
 )
 
 // Calls are what this member answers to others.
 func (m *Members) Calls() map[string]peer.Call {
-	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut, callErase: m.answerErase, callStage: m.answerStage}
+	return map[string]peer.Call{callDescribe: m.answerDescribe, callIndex: m.answerIndex, callCheck: m.answerCheck, callCompare: m.answerCompare, callCut: m.answerCut, callErase: m.answerErase, callStage: m.answerStage,
+		callOffer: m.answerOffer, callUnite: m.answerUnite}
 }
 
 // Streams are what this member answers to others in pieces.

@@ -105,7 +105,8 @@ func (r *Replicas) Append(ctx context.Context, bucket protocol.Bucket, batches [
 		return outcomes, nil
 	}
 	stored, err := r.engine.AppendNamed(ctx, sound)
-	if isFull(err) {
+	// A damaged shard is repaired, and the same batches come again.
+	if isFull(err) || errors.Is(err, dot.ErrUnreadable) {
 		return nil, fmt.Errorf("%w: %w", protocol.ErrFull, err)
 	}
 	if err != nil {
@@ -208,7 +209,7 @@ func (r *Replicas) Adopt(ctx context.Context, bucket protocol.Bucket, file proto
 	switch {
 	case err == nil:
 		return dots, nil
-	case errors.Is(err, dot.ErrNotAdopted):
+	case errors.Is(err, dot.ErrNotAdopted), errors.Is(err, dot.ErrUnreadable):
 		return dot.Set{}, fmt.Errorf("%w: %w", protocol.ErrNotAdopted, err)
 	case isFull(err):
 		return dot.Set{}, fmt.Errorf("%w: %w", protocol.ErrFull, err)

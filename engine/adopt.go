@@ -24,8 +24,8 @@ const adoptSuffix = ".adopt.tmp"
 // ordered as this shard needs it. It gives the dots that are held by it now.
 //
 // An error that wraps dot.ErrNotAdopted means that the file could not be had or is
-// not what was offered; one that wraps syscall.ENOSPC that there is no room. In
-// either case nothing was changed. Any other is damage found here.
+// not what was offered, dot.ErrUnreadable that the shard is damaged, and syscall.ENOSPC
+// that there is no room. In either case nothing was changed.
 func (e *Engine) Adopt(ctx context.Context, file dot.File, read func(ctx context.Context, take func(piece []byte) error) error) (dot.Set, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -33,6 +33,9 @@ func (e *Engine) Adopt(ctx context.Context, file dot.File, read func(ctx context
 	}
 	defer leave()
 	dots, err := e.adopt(ctx, file, read)
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", dot.ErrUnreadable, err)
+	}
 	if err != nil {
 		return dot.Set{}, fmt.Errorf("adopt %s: %w", file.Name, err)
 	}
@@ -138,16 +141,7 @@ func (e *Engine) install(ctx context.Context, s *shard, f *file) (err error) {
 	defer v.release()
 	// What was erased does not come back by a file of who has not erased it yet.
 	b := &build{engine: e, view: v, sources: []*file{f}, adopted: []*file{f}, erasing: e.catalog.Load().Suppressed(s.key.Project, s.key.Bucket)}
-	var replaced []*file
-	dots := e.dotsOf(f)
-	for _, other := range v.files.files {
-		theirs := e.dotsOf(other)
-		if shared := theirs.And(&dots); shared.IsEmpty() {
-			b.others = append(b.others, other)
-			continue
-		}
-		replaced = append(replaced, other)
-	}
+	replaced := b.among(v.files.files, f)
 	b.sources = append(slices.Clone(replaced), f)
 	b.replaces = s.replacedBy(replaced)
 	b.job = e.jobs.start("adopt", s.key, 0)
@@ -166,4 +160,19 @@ func (e *Engine) install(ctx context.Context, s *shard, f *file) (err error) {
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
 	}
 	return nil
+}
+
+// among says which files share batches with an adopted one; the others stay beside what
+// is built.
+func (b *build) among(files []*file, adopted *file) (sharing []*file) {
+	dots := b.engine.dotsOf(adopted)
+	for _, other := range files {
+		theirs := b.engine.dotsOf(other)
+		if shared := theirs.And(&dots); shared.IsEmpty() {
+			b.others = append(b.others, other)
+			continue
+		}
+		sharing = append(sharing, other)
+	}
+	return sharing
 }

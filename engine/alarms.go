@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,6 +66,17 @@ func (a *alarms) once(kind string, shard catalog.ShardKey, subject, message stri
 	a.mu.Unlock()
 	if !already {
 		a.raise(kind, shard, "", message)
+	}
+}
+
+// settle takes back the alarms of some kinds about a shard: what they say is no more. They
+// stay counted, and in the log.
+func (a *alarms) settle(shard catalog.ShardKey, kinds ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = slices.DeleteFunc(a.list, func(x alarm) bool { return x.shard == shard && slices.Contains(kinds, x.kind) })
+	for _, kind := range kinds {
+		maps.DeleteFunc(a.raised, func(key string, _ bool) bool { return strings.HasPrefix(key, kind+" "+shard.String()+" ") })
 	}
 }
 

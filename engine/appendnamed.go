@@ -19,7 +19,8 @@ import (
 // file, is compared with what is there and not stored again. ctx bounds the waiting
 // for others who store the same dots, and not that for the disk: what became of the
 // records is always known. After an error that wraps syscall.ENOSPC, and not
-// appendlog.ErrBroken, nothing was stored, and the same call may succeed later.
+// appendlog.ErrBroken, nothing was stored, and the same call may succeed later; it may,
+// too, after one that wraps dot.ErrUnreadable, of which some may be stored.
 //
 // What was erased is taken out of the records first: a name stands for what is left.
 func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outcome, error) {
@@ -93,6 +94,9 @@ func (a *namedAppend) round(ctx context.Context, indexes []int) (left []int, err
 	}
 	for _, i := range held {
 		same, err := a.engine.holdsSame(ctx, &a.named[i], a.headers[i].Shard)
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", dot.ErrUnreadable, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("compare %v with what is held: %w", a.named[i].Dot, err)
 		}

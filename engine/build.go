@@ -36,6 +36,13 @@ type build struct {
 	unread []*file
 	// replaces names the sources, and what they replaced that is not gone yet.
 	replaces []string
+	// upTo is up to where the shard's log is in what is built, beyond what the sources
+	// say; zero for nothing.
+	upTo cut
+	// strict has a build fail that finds different events under one ingest id, of which
+	// conflict is one.
+	strict   bool
+	conflict catalog.IngestID
 	// erasing says which rows are left out; nil for none.
 	erasing *catalog.Suppression
 
@@ -108,7 +115,7 @@ func (b *build) suspect(err error) error {
 
 // open reads the logged batches, or opens the files, to give their rows in order.
 func (b *build) open(ctx context.Context) (err error) {
-	b.name = nextFileName(b.view.files.files, b.engine.now())
+	b.name = nextFileName(b.view.shard.files(), b.engine.now())
 	b.name.sequence = max(b.name.sequence, b.engine.ledger.dropped(b.view.shard.key).sequence+1)
 	if b.stage != nil {
 		b.name.sequence = max(b.name.sequence, uint64(max(b.stage.Since, 0))) // whatever the clock says
@@ -228,7 +235,8 @@ func (b *build) meta() indexfile.Meta {
 }
 
 // cut is up to where the file and its elders hold the shard's log.
-func (b *build) cut() (upTo cut) {
+func (b *build) cut() cut {
+	upTo := b.upTo
 	for _, r := range b.refs {
 		if upTo.before(r.end()) {
 			upTo = r.end()

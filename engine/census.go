@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"arbor/catalog"
@@ -22,6 +23,9 @@ func (b *build) census(ctx context.Context) error {
 	}
 	if err := b.collideWithOthers(ctx); err != nil {
 		return err
+	}
+	if !b.conflict.IsZero() {
+		return fmt.Errorf("%w: %s", ErrConflict, b.conflict)
 	}
 	b.want = b.want.Sub(b.marks.compact())
 	b.job.total.Store(2 * int64(b.want.Count))
@@ -225,6 +229,10 @@ func (b *build) resolve(twice []catalog.IngestID) error {
 
 // damage quarantines an id, for as long as the file and its heirs live.
 func (b *build) damage(id catalog.IngestID) {
+	if b.strict && !slices.Contains(b.view.files.marks.damaged, id) {
+		b.conflict = id
+		return
+	}
 	if b.marks.addDamaged(id) > 0 {
 		b.engine.alarmCollision(b.view.shard.key, id)
 	}

@@ -15,15 +15,22 @@ import (
 // logged batch with its checksums. There is one row a file, one for what a shard
 // has logged, and one for a damaged shard, each with what is wrong, if anything.
 func (e *Engine) Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error) {
+	return e.CheckShards(ctx, func(k catalog.ShardKey) bool { return project == 0 || k.Project == project })
+}
+
+// CheckShards is Check for some shards.
+func (e *Engine) CheckShards(ctx context.Context, which func(catalog.ShardKey) bool) (*exec.Table, error) {
 	leave, err := e.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
 	t := &exec.Table{Columns: tableColumns("name string", "kind string", "project int", "day string", "bucket int", "events int", "ok bool", "problem string")}
-	shards := e.allShards()
-	if project != 0 {
-		shards = e.shardsOf(project)
+	var shards []*shard
+	for _, s := range e.allShards() {
+		if which(s.key) {
+			shards = append(shards, s)
+		}
 	}
 	j := e.jobs.start("check", catalog.ShardKey{}, int64(len(shards)))
 	for _, s := range shards {
@@ -46,7 +53,7 @@ func (e *Engine) checkShard(ctx context.Context, s *shard, t *exec.Table) error 
 	}
 	defer v.release()
 	for _, f := range v.files.files {
-		err := f.check(ctx)
+		err := v.check(ctx, f)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -93,7 +93,7 @@ func (e *Engine) scrubShard(ctx context.Context, s *shard, rate int64) (read int
 	}
 	defer v.release()
 	for _, f := range v.files.files {
-		if err := f.check(ctx); err != nil {
+		if err := v.check(ctx, f); err != nil {
 			return read, v.blame(err)
 		}
 		read += f.reader.Size()

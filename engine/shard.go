@@ -86,11 +86,16 @@ func (s *shard) view(e *Engine) (*view, error) {
 	if s.broken != nil {
 		return nil, s.broken
 	}
+	return s.viewNow(e), nil
+}
+
+// viewNow is view, whether the shard is damaged or not. The caller has the lock.
+func (s *shard) viewNow(e *Engine) *view {
 	v := &view{engine: e, shard: s, contents: s.now}
 	v.logs = s.now.logs[:len(s.now.logs):len(s.now.logs)]
 	v.files.acquire()
 	v.pinned = e.pins.pin(v.logs)
-	return v, nil
+	return v
 }
 
 // fail makes the shard's queries fail from now on. It reports whether that is new.

@@ -125,11 +125,7 @@ func (e *Engine) Staged(ctx context.Context) (event.Staged, error) {
 func (s *shard) viewAnyway(e *Engine) *view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &view{engine: e, shard: s, contents: s.now}
-	v.logs = s.now.logs[:len(s.now.logs):len(s.now.logs)]
-	v.files.acquire()
-	v.pinned = e.pins.pin(v.logs)
-	return v
+	return s.viewNow(e)
 }
 
 // mend says that what was damaged is there no more.

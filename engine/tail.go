@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"unsafe"
 
 	"arbor/catalog"
@@ -134,6 +135,9 @@ func (t *tail) read(ctx context.Context, v *view, number int) error {
 // read decodes a logged batch. Its strings hold until buffer is used again.
 func (v *view) read(r logRef, buffer *[]byte, into *event.Batch) error {
 	b, err := v.engine.log.ReadAt(r.position(), (*buffer)[:0])
+	if isNotExist(err) { // the view holds the segment, so somebody else removed it
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -236,15 +236,21 @@ func (a *adminStatement) run(ctx *sql.Context, p *catalog.Project, name string) 
 	if err != nil {
 		return nil, err
 	}
-	places := columnPlaces(checked)
+	places, corrupt := columnPlaces(checked), false
 	var rows []sql.Row
 	for _, values := range checked.Rows {
-		if !values[places["ok"]].Bool() {
-			rows = append(rows, sql.Row{name, a.op, "error", values[places["name"]].Text + ": " + values[places["problem"]].Text})
+		problem := values[places["problem"]]
+		if problem == catalog.Null {
+			continue
 		}
+		kind := "warning" // it was repaired
+		if !values[places["ok"]].Bool() {
+			kind, corrupt = "error", true
+		}
+		rows = append(rows, sql.Row{name, a.op, kind, values[places["name"]].Text + ": " + problem.Text})
 	}
-	if len(rows) > 0 {
+	if corrupt {
 		return append(rows, sql.Row{name, a.op, "error", "Corrupt"}), nil
 	}
-	return []sql.Row{{name, a.op, "status", "OK"}}, nil
+	return append(rows, sql.Row{name, a.op, "status", "OK"}), nil
 }

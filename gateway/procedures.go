@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 
 	"arbor/catalog"
+	"arbor/engine/exec"
 )
 
 // procedure is a form of something that CALL arbor.… does. Forms of one name
@@ -67,6 +69,10 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, true) }},
 		{"check_project", "project", "read all that the project has stored again, and compare it with its checksums and digests",
 			sql.PrivilegeType_Select, checkSchema, g.callCheck},
+		{"repair", "project", "check the project's events, and have each member get what it lost or lacks from other replicas; the answer is what was found, none if all is well",
+			sql.PrivilegeType_Insert, checkSchema, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callRepair(ctx, project, "") }},
+		{"repair", "project, day", "the same for one day",
+			sql.PrivilegeType_Insert, checkSchema, g.callRepair},
 		{"erase_user", "project, distinct_id", "remove all events of a user that were taken in until now, for good, keep them from coming back, and certify it",
 			sql.PrivilegeType_Drop, erasureSchema, g.callEraseUser},
 		{"export", "project, name", "write the project's events, each once, as Parquet files in a new directory of that name",
@@ -307,4 +313,27 @@ func (g *Gateway) callCheck(ctx *sql.Context, project string) (sql.RowIter, erro
 		return nil, err
 	}
 	return tableAnswer(checked, checkSchema)
+}
+
+// callRepair checks, which repairs, and gives the rows that say what was wrong.
+func (g *Gateway) callRepair(ctx *sql.Context, project, day string) (sql.RowIter, error) {
+	p, err := g.projectFor(ctx, project, sql.PrivilegeType_Insert)
+	if err != nil {
+		return nil, err
+	}
+	check := func() (*exec.Table, error) { return g.cluster.Check(ctx, p.ID) }
+	if strings.TrimSpace(day) != "" {
+		of, err := parseDay(day, 0)
+		if err != nil {
+			return nil, err
+		}
+		check = func() (*exec.Table, error) { return g.cluster.CheckDay(ctx, p.ID, of) }
+	}
+	found, err := check()
+	if err != nil {
+		return nil, err
+	}
+	problem := columnPlaces(found)["problem"]
+	found.Rows = slices.DeleteFunc(found.Rows, func(row []catalog.Value) bool { return row[problem] == catalog.Null })
+	return tableAnswer(found, checkSchema)
 }

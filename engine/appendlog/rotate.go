@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"path"
 	"slices"
 )
@@ -170,7 +171,8 @@ func (l *Log) retire(ctx context.Context, id uint64, trashDir string) error {
 	if err := fs.MkdirAll(trashDir); err != nil {
 		return err
 	}
-	if err := fs.Rename(l.path(id), path.Join(trashDir, SegmentName(id))); err != nil {
+	// One that somebody has removed is gone as it should be: nobody needs it any more.
+	if err := fs.Rename(l.path(id), path.Join(trashDir, SegmentName(id))); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return err
 	}
 	if err := errors.Join(l.forget(s), s.close()); err != nil {

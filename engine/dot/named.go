@@ -1,6 +1,7 @@
 package dot
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,6 +99,9 @@ type Fetched struct {
 
 // Errors of an engine that replicas decide by.
 var (
+	// ErrUnreadable: what is here of the shard is damaged, so that nothing can be held
+	// against it or built of it before it is repaired. Nothing was harmed by asking.
+	ErrUnreadable = errors.New("what is held of the shard cannot be read")
 	// ErrNotAdopted: a file that was offered could not be had whole, or is not what was
 	// offered. Nothing of it is there, and nothing was harmed.
 	ErrNotAdopted = errors.New("file was not adopted")
@@ -112,4 +116,15 @@ type File struct {
 	Name  string
 	Bytes int64
 	Dots  Set
+}
+
+// Source is a replica of a shard, of whom a damaged one gets back what it lost.
+type Source struct {
+	// Name is the member's.
+	Name string
+	// Offer gives the files that have some of the wanted batches, all of them if asked
+	// until nothing is wanted any more.
+	Offer func(ctx context.Context, want Set) ([]File, error)
+	// Read hands over the bytes of an offered file.
+	Read func(ctx context.Context, file File, take func(piece []byte) error) error
 }

@@ -30,6 +30,7 @@ func compareAll(t *testing.T, g *stack.Group) (whole cluster.Comparison) {
 		whole.Apart += c.Apart
 		whole.Silent = append(whole.Silent, c.Silent...)
 		whole.Divergences = append(whole.Divergences, c.Divergences...)
+		whole.United = append(whole.United, c.United...)
 	}
 	return whole
 }

@@ -1,0 +1,245 @@
+package members
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"arbor/catalog"
+	"arbor/engine/dot"
+	"arbor/engine/event"
+	"arbor/sqltests/stack"
+)
+
+// filesOf are a member's indexed files.
+func filesOf(t *testing.T, m *stack.GroupMember) (names []string) {
+	t.Helper()
+	var walk func(dir string)
+	walk = func(dir string) {
+		all, err := m.FS.List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range all {
+			if sub, ok := strings.CutSuffix(name, "/"); ok {
+				walk(dir + "/" + sub)
+			} else if strings.HasSuffix(name, ".idx") {
+				names = append(names, dir+"/"+name)
+			}
+		}
+	}
+	walk("data/shards")
+	return names
+}
+
+// rot changes each so many bytes of a file in place, below whoever has it open.
+func rot(t *testing.T, m *stack.GroupMember, name string, every int) {
+	t.Helper()
+	f, err := m.FS.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := f.Map()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := every; at < len(b); at += every {
+		b[at] ^= 0x40
+	}
+}
+
+// sameEverywhere: all members hold the same so many events.
+func sameEverywhere(t *testing.T, g *stack.Group, events uint64) {
+	t.Helper()
+	for c := compareAll(t, g); c.Apart > 0 || c.Compared == 0; c = compareAll(t, g) {
+		if len(c.Divergences) > 0 || len(c.Silent) > 0 {
+			t.Fatalf("%+v", c)
+		}
+	}
+	for _, m := range g.Members {
+		if d := m.Engine.Damaged(); len(d) > 0 {
+			t.Fatalf("member %s: damaged are %v", m.ID, d)
+		}
+		contents, err := m.Engine.Digests(t.Context(), func(catalog.Slot) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := event.Digest{}
+		for _, c := range contents {
+			records = records.Add(c.Records)
+		}
+		if records.Count != events {
+			t.Errorf("member %s holds %d events, want %d", m.ID, records.Count, events)
+		}
+	}
+}
+
+// TestDamageIsRepaired harms indexed files of one member of three, takes a file away from
+// another one, and has CHECK TABLE and CALL arbor.repair make it good: the same events
+// everywhere, no alarm, and jobs that say what was done.
+func TestDamageIsRepaired(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 4})
+	first, second, third := g.Members[0], g.Members[1], g.Members[2]
+	token := first.Project(t, "shop")
+	first.Stack.Import(t, token, events(0, 400))
+	sameEverywhere(t, g, 400)
+	if err := second.Engine.Index(t.Context(), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	first.Stack.Import(t, token, events(400, 500))
+	sameEverywhere(t, g, 500)
+	for _, name := range filesOf(t, second)[:3] {
+		rot(t, second, name, 301)
+	}
+	if err := third.Engine.Index(t.Context(), 0, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := third.FS.Remove(filesOf(t, third)[0]); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(first.Rows(t, "CHECK TABLE shop.events"), "\n")
+	if strings.Count(text, "came again from member") != 4 || !strings.HasSuffix(text, "status\tOK") || strings.Contains(text, "\terror\t") {
+		t.Errorf("check: %s", text)
+	}
+	sameEverywhere(t, g, 500)
+	if got := first.One(t, "SELECT COUNT(*), COUNT(DISTINCT insert_id) FROM shop.events"); got != "500\t500" {
+		t.Error(got)
+	}
+	if got := first.Rows(t, "SELECT message FROM arbor.alarms"); len(got) > 0 {
+		t.Errorf("alarms: %q", got)
+	}
+	if got := first.One(t, "SELECT COUNT(*), SUM(progress = 1), SUM(message LIKE '%was damaged, and came again from member%') FROM arbor.jobs WHERE kind = 'repair' AND state = 'done'"); got != "4\t4\t4" {
+		t.Errorf("jobs: %s", got)
+	}
+	if got := first.Rows(t, "CALL arbor.repair('shop')"); len(got) > 0 {
+		t.Errorf("all is well, and yet: %q", got)
+	}
+
+	// One day of a project, and another one.
+	rot(t, second, filesOf(t, second)[0], 99)
+	if got := first.Rows(t, "CALL arbor.repair('shop', '2026-01-14')"); len(got) > 0 {
+		t.Errorf("another day: %q", got)
+	}
+	if got := first.Rows(t, "CALL arbor.repair('shop', '2026-01-13')"); len(got) != 1 || !strings.Contains(got[0], "came again from member") {
+		t.Errorf("the day: %q", got)
+	}
+	sameEverywhere(t, g, 500)
+
+	// What is on nobody else stays damaged, and says so.
+	first.Close(t)
+	third.Close(t)
+	rot(t, second, filesOf(t, second)[0], 99)
+	if got := second.Rows(t, "CALL arbor.repair('shop')"); !strings.Contains(strings.Join(got, "\n"), "cannot be repaired") {
+		t.Errorf("nobody else is there: %q", got)
+	}
+	if got := second.Rows(t, "SELECT message FROM arbor.alarms WHERE kind = 'unrepaired'"); len(got) != 1 {
+		t.Errorf("alarms: %q", got)
+	}
+	first.Open(t)
+	third.Open(t)
+	// Connections are tried again after a while.
+	for late := time.Now().Add(5 * time.Minute); ; {
+		got := second.Rows(t, "CALL arbor.repair('shop')")
+		if len(got) == 1 && strings.Contains(got[0], "came again from member") {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatalf("they are back: %q", got)
+		}
+	}
+	sameEverywhere(t, g, 500)
+	if got := second.Rows(t, "SELECT message FROM arbor.alarms"); len(got) > 0 {
+		t.Errorf("alarms: %q", got)
+	}
+	for _, m := range g.Members {
+		if err := m.Broken.Load(); err != nil {
+			t.Errorf("member %s gave up its disk: %v", m.ID, *err)
+		}
+	}
+}
+
+// TestDamageIsRepairedByItself: nobody asks, and a member that finds out about its damage
+// gets what it lost.
+func TestDamageIsRepairedByItself(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 4, CompareEvery: time.Millisecond})
+	first, second := g.Members[0], g.Members[1]
+	token := first.Project(t, "shop")
+	first.Stack.Import(t, token, events(0, 300))
+	sameEverywhere(t, g, 300)
+	for _, m := range g.Members {
+		if err := m.Engine.Index(t.Context(), 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range filesOf(t, second) {
+		rot(t, second, name, 211)
+	}
+	if err := second.Engine.Scrub(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for late := time.Now().Add(5 * time.Minute); len(second.Engine.Damaged()) > 0; <-look.C {
+		if time.Now().After(late) {
+			t.Fatalf("damaged still: %v", second.Engine.Damaged())
+		}
+	}
+	sameEverywhere(t, g, 300)
+}
+
+// TestReplicasAreUnited: of replicas that have other events under one name each gets what
+// it lacks, and none is an alarm.
+func TestReplicasAreUnited(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 4})
+	first := g.Members[0]
+	token := first.Project(t, "shop")
+	first.Stack.Import(t, token, events(0, 200))
+	sameEverywhere(t, g, 200)
+	shard := first.Catalog().Projects[0].Shard(1768300000_000000, "u1", "")
+	for i, m := range g.Members {
+		var all []event.Event
+		for n := range 3 {
+			if n != i { // each member lacks another one of three
+				at := shard.Day.Start()
+				all = append(all, event.Event{ID: catalog.IngestID{Time: uint64(at) * 1000, Edge: 99, Index: uint32(n)}, Name: "planted", Time: at, DistinctID: "u1",
+					Properties: []event.Property{{Name: "n", Value: catalog.Int(int64(n))}}})
+			}
+		}
+		record, err := event.AppendBatch(nil, &event.Batch{Shard: shard, Events: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes, err := m.Engine.AppendNamed(t.Context(), []dot.Named{{Dot: dot.Dot{Stream: dot.Stream{1, 2, 3}, Seq: 1}, Record: record}})
+		if err != nil || !slices.Equal(outcomes, []dot.Outcome{dot.Stored}) {
+			t.Fatal(outcomes, err)
+		}
+	}
+	united := 0
+	for range 3 { // what the third has of the second goes on to the first
+		c := compareAll(t, g)
+		if len(c.Divergences) > 0 {
+			t.Fatalf("%+v", c)
+		}
+		united += len(c.United)
+	}
+	if united < 2 {
+		t.Errorf("%d pairs were united", united)
+	}
+	sameEverywhere(t, g, 203)
+	for i, m := range g.Members {
+		if got := m.One(t, "SELECT COUNT(*) FROM shop.events WHERE event = 'planted'"); got != "3" {
+			t.Errorf("member %d: %s of 3", i, got)
+		}
+	}
+	if got := first.Rows(t, "SELECT message FROM arbor.alarms"); len(got) > 0 {
+		t.Errorf("alarms: %q", got)
+	}
+	if c := compareAll(t, g); len(c.Divergences)+len(c.United) > 0 {
+		t.Errorf("%+v", c)
+	}
+}
