@@ -26,7 +26,7 @@ var clusterShapes = []shape{
 
 // namesAway are what statements have that ask of every member. Where one is away they
 // say so, which is tested elsewhere.
-var namesAway = regexp.MustCompile(`(?i)arbor\.(digests|alarms|files|jobs|loss)|^(OPTIMIZE|CHECK) TABLE|CALL arbor\.(index|check|close)`)
+var namesAway = regexp.MustCompile(`(?i)arbor\.(digests|alarms|files|jobs|loss)|^(OPTIMIZE|CHECK) TABLE|CALL arbor\.(index|check|close|repair)`)
 
 // openOne opens a cluster of one member.
 func openOne(t *testing.T) *member {
