@@ -68,6 +68,9 @@ func (r repairs) tried(k catalog.ShardKey, now time.Time, err error) {
 // member's to hold. It says what became of each. Only the end of the context is an error.
 func (m *Members) RepairDamaged(ctx context.Context, which func(catalog.ShardKey) bool) (all []Repair, err error) {
 	logged := false
+	if m.stageHere() != nil {
+		return nil, nil // what a staged version harmed is to be seen, and rolled back
+	}
 	for _, d := range m.o.Engine.Damaged() {
 		if !which(d.Key) {
 			continue
