@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -26,7 +27,8 @@ type replayOptions struct {
 	oldTokens                   []string
 	rate                        float64
 	connections                 int
-	quiet                       bool
+	quiet, diff                 bool
+	user, password              string
 }
 
 func newReplay() *cobra.Command {
@@ -42,10 +44,17 @@ interrupted, and run beside ingestion.
   arbor replay --store s3://copies --edge-key edge.key --project shop --into shop_check
 
 Times are UTC and those at which requests came in. --into sends a project's
-events to another one, to compare them there before anything is changed.
+events to another one, to compare them there before anything is changed; with
+--diff each day of both is compared, event by event, and what differs is shown.
 With --state an interrupted replay goes on after the last whole segment.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runReplay(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := runReplay(cmd.Context(), o); err != nil || !o.diff {
+				return err
+			}
+			server := &restoreServer{url: o.server, user: o.user, password: o.password, client: http.DefaultClient}
+			return diffProjects(cmd.Context(), server, o.project, o.into, cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "dir", "", "siphon's `directory`")
@@ -56,6 +65,9 @@ With --state an interrupted replay goes on after the last whole segment.`,
 	f.StringVar(&o.to, "to", "", "`time` to end before")
 	f.StringVar(&o.project, "project", "", "only this project's events")
 	f.StringVar(&o.into, "into", "", "`project` that they go to instead")
+	f.BoolVar(&o.diff, "diff", false, "compare --project with --into, day by day, when all is sent")
+	f.StringVar(&o.user, "user", "root", "SQL `user` with SUPER, for --diff")
+	f.StringVar(&o.password, "password", "", "the SQL user's `password`")
 	f.StringArrayVar(&o.oldTokens, "old-token", nil, "`TOKEN=PROJECT` for a token in the copies that has been rotated since; repeat it for several")
 	f.StringVar(&o.state, "state", "", "`file` that remembers which segments are done")
 	f.Float64Var(&o.rate, "rate", 0, "requests a second at most; 0 is as fast as they go")
@@ -65,6 +77,9 @@ With --state an interrupted replay goes on after the last whole segment.`,
 }
 
 func runReplay(ctx context.Context, o replayOptions) error {
+	if o.diff && (o.project == "" || o.into == "" || o.project == o.into) {
+		return errors.New("--diff compares two projects: name them by --project and --into")
+	}
 	r, err := o.options()
 	if err != nil {
 		return err

@@ -241,6 +241,12 @@ func (r *intoRestore) diff(ctx context.Context, p *projectPlan, d *dayPlan) erro
 	if err != nil {
 		return err
 	}
+	d.compare(there, here)
+	return nil
+}
+
+// compare counts what only one of two lists of the day has, and what both have.
+func (d *dayPlan) compare(there, here storedDay) {
 	d.missing, d.more, d.both, d.other, d.deleted = 0, 0, 0, 0, 0
 	for _, e := range there {
 		switch found := here.find(e.id); {
@@ -262,7 +268,6 @@ func (r *intoRestore) diff(ctx context.Context, p *projectPlan, d *dayPlan) erro
 			d.more++
 		}
 	}
-	return nil
 }
 
 // show prints the comparison.
