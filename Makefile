@@ -75,6 +75,8 @@ torture:
 	go test ./sqltests/members -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/faults -timeout 24h -count 1 -v -args -rounds=$(FAULTS)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)
+	go test . -run Stopped -timeout 2h -count 1 -args -stopall
+	go test ./sqltests/whole -run KilledAnywhere -timeout 2h -count 1 -v -args -killevery=15ms
 	go test ./sqltests/load -run MixedLoad -timeout 3h -count 1 -v -args -duration=$(MIXED) -events=0
 
 bench:

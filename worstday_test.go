@@ -35,31 +35,41 @@ type dayServer struct {
 // openDay opens a member and serves it, until the test ends.
 func openDay(t *testing.T, fs vfs.FS, stores []*backup.Store, faults *engine.Faults) *dayServer {
 	t.Helper()
-	quiet := slog.New(slog.DiscardHandler)
-	metadata, err := cluster.OpenMetadata(fs, "data/catalog", quiet)
+	s, end, err := startDay(t.Context(), fs, stores, faults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.Open(t.Context(), engine.Options{FS: fs, Dir: "data", Logger: quiet, Catalog: metadata.Catalog(), Manual: true, Functions: gateway.NewFunctions(), Faults: faults})
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// startDay is openDay for who ends it by end.
+func startDay(ctx context.Context, fs vfs.FS, stores []*backup.Store, faults *engine.Faults) (s *dayServer, end func() error, err error) {
+	quiet := slog.New(slog.DiscardHandler)
+	metadata, err := cluster.OpenMetadata(fs, "data/catalog", quiet)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
+	}
+	e, err := engine.Open(ctx, engine.Options{FS: fs, Dir: "data", Logger: quiet, Catalog: metadata.Catalog(), Manual: true, Functions: gateway.NewFunctions(), Faults: faults})
+	if err != nil {
+		return nil, nil, errors.Join(err, metadata.Close())
 	}
 	m := &member{metadata: metadata, engine: e, cluster: cluster.New(metadata, e), logger: quiet}
 	g := gateway.New(gateway.Options{Cluster: m.cluster, Logger: quiet, EdgeKey: worstDayKey, Keeper: newKeeper(m, stores, "", quiet)})
 	server := httptest.NewServer(g.HTTPHandler())
-	t.Cleanup(func() {
+	end = func() error {
 		server.Close()
-		for _, end := range []func() error{g.Close, m.Close} {
-			if err := end(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+		return errors.Join(g.Close(), m.Close())
+	}
 	u, err := url.Parse(server.URL)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, errors.Join(err, end())
 	}
-	return &dayServer{m, u}
+	return &dayServer{m, u}, end, nil
 }
 
 // post sends a request that must succeed and returns the answer.
