@@ -86,7 +86,7 @@ func groupTable(rng *rand.Rand, rows int) ([]Column, [][]catalog.Value) {
 }
 
 // batchOf makes a batch of rows; texts and, if coded, numbers are dictionaries.
-func batchOf(t *testing.T, columns []Column, rows [][]catalog.Value, coded bool) *Batch {
+func batchOf(t testing.TB, columns []Column, rows [][]catalog.Value, coded bool) *Batch {
 	t.Helper()
 	b := &Batch{Rows: len(rows)}
 	for c := range columns {
@@ -105,7 +105,7 @@ func batchOf(t *testing.T, columns []Column, rows [][]catalog.Value, coded bool)
 
 // codedArray is an array as a dictionary of its values, with codes of a type that the
 // number of rows chooses.
-func codedArray(t *testing.T, typ catalog.Type, a arrow.Array) arrow.Array {
+func codedArray(t testing.TB, typ catalog.Type, a arrow.Array) arrow.Array {
 	t.Helper()
 	v, err := VectorOf(a, typ)
 	if err != nil {

@@ -92,7 +92,7 @@ func everyAggregate(columns []Column) *Fragment {
 	return f
 }
 
-func grouperOf(t *testing.T, f *Fragment, table [][]catalog.Value) *Grouper {
+func grouperOf(t testing.TB, f *Fragment, table [][]catalog.Value) *Grouper {
 	t.Helper()
 	plan, err := NewPlan(f, Options{})
 	if err != nil {
