@@ -1,12 +1,16 @@
 package members
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"arbor/catalog"
+	"arbor/cluster"
+	"arbor/cluster/peer"
+	"arbor/cluster/protocol"
 	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/sqltests/stack"
@@ -242,4 +246,43 @@ func TestReplicasAreUnited(t *testing.T) {
 	if c := compareAll(t, g); len(c.Divergences)+len(c.United) > 0 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// older is the lines of members of which one runs an arbor that knows nothing of repairs.
+type older struct {
+	cluster.Peers
+	member protocol.MemberID
+}
+
+// Call is refused by the older member as it refuses whatever it does not know.
+func (o older) Call(ctx context.Context, to protocol.MemberID, call string, request []byte) ([]byte, error) {
+	if to == o.member && (call == "events.offer" || call == "events.unite") {
+		return nil, peer.ErrNoMethod
+	}
+	return o.Peers.Call(ctx, to, call, request)
+}
+
+// TestRepairBesideAnOlderMember: one that cannot give what is lost is passed over, and the
+// next one is asked.
+func TestRepairBesideAnOlderMember(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 2, CompareEvery: time.Hour,
+		Lines: func(_ protocol.MemberID, p cluster.Peers) cluster.Peers {
+			return older{p, protocol.MemberID{0: 1, 15: 1}}
+		}})
+	second := g.Members[1]
+	token := second.Project(t, "shop")
+	second.Stack.Import(t, token, events(0, 200))
+	sameEverywhere(t, g, 200)
+	if err := second.Engine.Index(t.Context(), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range filesOf(t, second) {
+		rot(t, second, name, 301)
+	}
+	third := "came again from member " + g.Members[2].ID.String()
+	if got := second.Rows(t, "CALL arbor.repair('shop')"); len(got) != 2 || !strings.Contains(got[0], third) || !strings.Contains(got[1], third) {
+		t.Errorf("repaired: %q", got)
+	}
+	sameEverywhere(t, g, 200)
 }
