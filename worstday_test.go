@@ -33,7 +33,7 @@ type dayServer struct {
 }
 
 // openDay opens a member and serves it, until the test ends.
-func openDay(t *testing.T, fs vfs.FS, stores []*backup.Store, faults *engine.Faults) *dayServer {
+func openDay(t testing.TB, fs vfs.FS, stores []*backup.Store, faults *engine.Faults) *dayServer {
 	t.Helper()
 	s, end, err := startDay(t.Context(), fs, stores, faults)
 	if err != nil {
@@ -73,7 +73,7 @@ func startDay(ctx context.Context, fs vfs.FS, stores []*backup.Store, faults *en
 }
 
 // post sends a request that must succeed and returns the answer.
-func post(t *testing.T, to, user, body string) string {
+func post(t testing.TB, to, user, body string) string {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, to, strings.NewReader(body))
 	if err != nil {
