@@ -60,7 +60,7 @@ const buildTag = "gateway/build_with_make_or_add__tags_gms_pure_go"
 
 // testsMayAlso are what the tests of a room may import besides.
 var testsMayAlso = map[string][]string{
-	"":                 {"sqltests/stack"},
+	"":                 {"sqltests/stack", "sqltests/bench/dataset"},
 	"sqltests/oracle":  {"cluster"},
 	"engine":           {"sqltests/oracle", "sqltests/bench/dataset"},
 	"engine/indexfile": {"sqltests/bench/dataset"},
