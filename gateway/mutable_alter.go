@@ -172,7 +172,7 @@ func (t *mutableTable) RewriteInserter(ctx *sql.Context, _, schema sql.PrimaryKe
 	if err := draft.Keep(t.id); err != nil {
 		return nil, err
 	}
-	before, _, err := t.now(ctx)
+	before, shape, err := t.now(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +185,9 @@ func (t *mutableTable) RewriteInserter(ctx *sql.Context, _, schema sql.PrimaryKe
 	}
 	e := t.editor(ctx)
 	e.mark = mark
+	if e.err == nil {
+		e.clocks = e.clocks.changed(e.shape, shape)
+	}
 	return rewriteEditor{e}, nil
 }
 
@@ -271,7 +274,7 @@ func (t *mutableTable) CreateIndex(ctx *sql.Context, def sql.IndexDef) error {
 			return err
 		}
 	}
-	e := t.editor(ctx)
+	e := t.editor(ctx) // whose rows are as they are stored
 	for key, value := range now.Seek([]byte{rowPrefix}) {
 		row, err := shape.readRow(value, nil)
 		if err != nil {

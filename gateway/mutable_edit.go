@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
@@ -18,13 +19,17 @@ type mutableEditor struct {
 	shape *mutableShape
 	mark  int
 	err   error
+	// clocks are those by which the session sees rows; none for rows as they are stored.
+	clocks clocks
 }
 
 var _ sql.TableEditor = (*mutableEditor)(nil)
 
 func (t *mutableTable) editor(ctx *sql.Context) *mutableEditor {
 	e := &mutableEditor{table: t, draft: t.gateway.tablesOf(ctx)}
-	_, e.shape, e.err = t.now(ctx)
+	if _, e.shape, e.err = t.now(ctx); e.err == nil {
+		e.clocks = e.shape.clocksOf(ctx)
+	}
 	return e
 }
 
@@ -56,6 +61,10 @@ func (e *mutableEditor) Close(*sql.Context) error { return nil }
 func (e *mutableEditor) Insert(ctx *sql.Context, row sql.Row) error {
 	if e.err != nil {
 		return e.err
+	}
+	row, err := e.clocks.store(row, e.columnName)
+	if err != nil {
+		return err
 	}
 	key, err := e.shape.rowKey(ctx, row)
 	if err != nil {
@@ -97,7 +106,7 @@ func (e *mutableEditor) Delete(ctx *sql.Context, row sql.Row) error {
 	if e.err != nil {
 		return e.err
 	}
-	key, ok, err := e.find(ctx, row)
+	row, key, ok, err := e.existing(ctx, row)
 	if err != nil {
 		return err
 	}
@@ -124,13 +133,18 @@ func (e *mutableEditor) Update(ctx *sql.Context, old, row sql.Row) error {
 	if e.err != nil {
 		return e.err
 	}
-	oldKey, ok, err := e.find(ctx, old)
+	seenOld, seenRow := old, row
+	old, oldKey, ok, err := e.existing(ctx, old)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return sql.ErrDeleteRowNotFound.New()
 	}
+	if row, err = e.clocks.store(row, e.columnName); err != nil {
+		return err
+	}
+	e.clocks.kept(old, row, seenOld, seenRow)
 	key := oldKey
 	if len(e.shape.key) > 0 {
 		if key, err = e.shape.rowKey(ctx, row); err != nil {
@@ -184,6 +198,26 @@ func (e *mutableEditor) Update(ctx *sql.Context, old, row sql.Row) error {
 		}
 	}
 	return nil
+}
+
+func (e *mutableEditor) columnName(i int) string { return e.shape.Columns[i].Name }
+
+// existing is the stored row that the session sees as row, with its key.
+func (e *mutableEditor) existing(ctx *sql.Context, row sql.Row) (stored sql.Row, key []byte, ok bool, err error) {
+	for _, stored = range e.clocks.seen(row) {
+		if key, ok, err = e.find(ctx, stored); err != nil || ok {
+			break
+		}
+	}
+	if err != nil || !ok || len(e.clocks.columns) == 0 {
+		return stored, key, ok, err
+	}
+	value, ok := e.draft.Get(e.table.id, key)
+	if !ok {
+		return nil, nil, false, errMutableRow
+	}
+	stored, err = e.shape.readRow(value, nil)
+	return stored, key, true, err
 }
 
 // find is the key of a row's entry.
@@ -259,6 +293,9 @@ func (e *mutableEditor) duplicate(ctx *sql.Context, index string, places []int, 
 	if err != nil {
 		return err
 	}
+	e.clocks.show(existing)
+	row = row.Copy()
+	e.clocks.show(row)
 	var texts []string
 	for _, i := range places {
 		text, _, err := types.Text.Convert(ctx, row[i])
@@ -267,6 +304,9 @@ func (e *mutableEditor) duplicate(ctx *sql.Context, index string, places []int, 
 		}
 		if at, ok := row[i].(fmt.Stringer); ok && !types.IsText(e.shape.types[i]) {
 			text = at.String()
+		}
+		if at, ok := row[i].(time.Time); ok {
+			text = at.Format(momentLayout(e.shape.types[i], momentDigits(e.shape.types[i])))
 		}
 		texts = append(texts, fmt.Sprint(text))
 	}

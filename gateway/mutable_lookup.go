@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -162,14 +163,14 @@ func (t *mutableTable) lookupRows(ctx *sql.Context, p *lookupPartition) (sql.Row
 	if !ok || !isRanges {
 		return nil, sql.ErrInvalidType.New(p.lookup.Index)
 	}
-	r := &lookedUpRows{table: t, now: now, index: x}
+	r := &lookedUpRows{table: t, now: now, index: x, clocks: t.shape.clocksOf(ctx)}
 	var columns []sql.Expression
 	for _, i := range x.places() {
 		c := t.full.Schema[i]
 		columns = append(columns, expression.NewGetFieldWithTable(i, 0, c.Type, t.project.Name, t.name, c.Name, c.Nullable))
 	}
 	for _, one := range ranges {
-		prefix, exact, err := x.prefix(ctx, one)
+		prefix, exact, err := x.prefix(ctx, one, r.clocks)
 		if err != nil {
 			return nil, err
 		}
@@ -184,8 +185,9 @@ func (t *mutableTable) lookupRows(ctx *sql.Context, p *lookupPartition) (sql.Row
 	return r, nil
 }
 
-// prefix is what the keys of a range begin with; exact says that no others do.
-func (x *mutableIndex) prefix(ctx *sql.Context, one sql.MySQLRange) (prefix []byte, exact bool, err error) {
+// prefix is what the keys of a range begin with, as they are stored; exact says that no
+// others do.
+func (x *mutableIndex) prefix(ctx *sql.Context, one sql.MySQLRange, clocks clocks) (prefix []byte, exact bool, err error) {
 	prefix = []byte{rowPrefix}
 	if x.form != nil {
 		prefix = x.form.head()
@@ -207,6 +209,13 @@ func (x *mutableIndex) prefix(ctx *sql.Context, one sql.MySQLRange) (prefix []by
 			if err != nil || inRange != sql.InRange || converted == nil {
 				return prefix, false, nil // the filter finds out
 			}
+			if at, isTime := converted.(time.Time); isTime && slices.Contains(clocks.columns, places[n]) {
+				stored := moments(at, clocks.place)
+				if at.Year() < 1 || len(stored) > 1 {
+					return prefix, false, nil
+				}
+				converted = stored[0]
+			}
 			v = converted
 		default:
 			return prefix, n == len(one)-1 && c.Type() == sql.RangeType_All, nil
@@ -226,6 +235,7 @@ type lookedUpRows struct {
 	prefixes [][]byte
 	filter   sql.Expression
 	entries  *tables.Cursor
+	clocks   clocks
 	count    int
 }
 
@@ -267,6 +277,7 @@ func (r *lookedUpRows) Next(ctx *sql.Context) (sql.Row, error) {
 		if err != nil {
 			return nil, err
 		}
+		r.clocks.show(row)
 		if r.filter != nil {
 			keep, err := sql.EvaluateCondition(ctx, r.filter, row)
 			if err != nil {

@@ -136,14 +136,15 @@ func (t *mutableTable) PartitionRows(ctx *sql.Context, p sql.Partition) (sql.Row
 	if l, ok := p.(*lookupPartition); ok {
 		return t.lookupRows(ctx, l)
 	}
-	now, _, err := t.now(ctx)
+	now, shape, err := t.now(ctx)
 	if err != nil {
 		return nil, err
 	}
+	clocks := t.shape.clocksOf(ctx)
 	if t.frozen != nil {
-		now = t.frozen
+		now, clocks = t.frozen, clocks.changed(t.shape, shape)
 	}
-	return &mutableRows{table: t, wanted: t.wanted(), entries: now.Cursor([]byte{rowPrefix})}, nil
+	return &mutableRows{table: t, wanted: t.wanted(), entries: now.Cursor([]byte{rowPrefix}), clocks: clocks}, nil
 }
 
 // wanted says which places are read, nil for all.
@@ -175,6 +176,7 @@ type mutableRows struct {
 	table   *mutableTable
 	wanted  []bool
 	entries *tables.Cursor
+	clocks  clocks
 	count   int
 }
 
@@ -191,6 +193,7 @@ func (r *mutableRows) Next(ctx *sql.Context) (sql.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.clocks.show(row)
 	return r.table.projectRow(row), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression/function"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/sqltypes"
 )
 
 // unixTimestamp is UNIX_TIMESTAMP of a moment. The SQL library's own looks for the
@@ -23,7 +24,7 @@ func newUnixTimestamp(ctx *sql.Context, args ...sql.Expression) (sql.Expression,
 	if err != nil {
 		return nil, err
 	}
-	if u, ok := e.(*function.UnixTimestamp); ok && u.Date != nil && types.IsDatetimeType(u.Date.Type(ctx)) {
+	if u, ok := e.(*function.UnixTimestamp); ok && u.Date != nil && (types.IsDatetimeType(u.Date.Type(ctx)) || u.Date.Type(ctx).Type() == sqltypes.Timestamp) {
 		return &unixTimestamp{u}, nil
 	}
 	return e, nil
@@ -40,8 +41,9 @@ func (u *unixTimestamp) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	offset, ok := zoneOffset(zone)
-	if !ok || u.Date.Type(ctx).Equals(types.Timestamp) {
+	offset, fixed := zoneOffset(zone)
+	stamp := u.Date.Type(ctx).Type() == sqltypes.Timestamp // which the library takes for one in UTC
+	if !fixed && !stamp {
 		return u.UnixTimestamp.Eval(ctx, row)
 	}
 	v, err := u.Date.Eval(ctx, row)
@@ -51,6 +53,9 @@ func (u *unixTimestamp) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	t, ok := v.(time.Time)
 	if !ok {
 		return u.UnixTimestamp.Eval(ctx, row)
+	}
+	if place, known := zoneNamed(zone); !fixed && known {
+		offset = t.Sub(momentIn(t, place))
 	}
 	result := u.Type(ctx)
 	micros := t.Add(-offset).UnixMicro()
