@@ -69,6 +69,7 @@ type GroupMember struct {
 
 	group   *Group
 	node    *peer.Node
+	port    net.Listener     // bound, and not yet the node's
 	inForce *catalog.Catalog // guarded by the group's lock
 	told    func(*catalog.Catalog)
 }
@@ -90,6 +91,11 @@ func NewGroup(t testing.TB, o GroupOptions) *Group {
 		if _, err := g.placement.Begin(protocol.Begin{Bucket: protocol.Bucket(b), New: replicas}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// All can be reached before the first one asks the others: whom it does not reach it
+	// leaves alone for a while.
+	for _, m := range g.Members {
+		m.bind(t)
 	}
 	for _, m := range g.Members {
 		m.Open(t)
@@ -164,24 +170,33 @@ func (m *GroupMember) listen(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if m.port == nil {
+		m.bind(t)
 	}
-	m.node, err = peer.Serve(peer.Options{Identity: identity, Listener: l, Logger: m.log, Receive: m.Parts.Receive, Calls: m.Parts.Calls(), Streams: m.Parts.Streams(),
+	m.node, err = peer.Serve(peer.Options{Identity: identity, Listener: m.port, Logger: m.log, Receive: m.Parts.Receive, Calls: m.Parts.Calls(), Streams: m.Parts.Streams(),
 		Addresses: func(id protocol.MemberID) []string { g.mu.Lock(); defer g.mu.Unlock(); return g.addresses[id] },
 		Allow:     func(protocol.MemberID) bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.mu.Lock()
-	g.addresses[m.ID] = []string{l.Addr().String()}
-	g.mu.Unlock()
+	m.port = nil // the node's
 	var peers cluster.Peers = m.node
 	if g.o.Lines != nil {
 		peers = g.o.Lines(m.ID, peers)
 	}
 	m.Parts.Start(peers)
+}
+
+// bind takes a port, and tells the others of it.
+func (m *GroupMember) bind(t testing.TB) {
+	t.Helper()
+	var err error
+	if m.port, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	m.group.mu.Lock()
+	defer m.group.mu.Unlock()
+	m.group.addresses[m.ID] = []string{m.port.Addr().String()}
 }
 
 // IDs are all members'.
