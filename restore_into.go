@@ -193,8 +193,15 @@ func (r *intoRestore) plan(ctx context.Context) error {
 			if p.into = r.o.into; p.into == "" {
 				p.into = from.Name + restoredSuffix
 			}
-			if p.into == from.Name {
+		}
+		if p.into == from.Name {
+			switch has, err := r.server.has(ctx, p.into); {
+			case err != nil:
+				return err
+			case has && !r.o.inPlace:
 				return fmt.Errorf("--into %s is the project itself: --in-place adds to it what is missing", p.into)
+			case !has && r.o.inPlace:
+				return fmt.Errorf("the server has no project %s: --into %s makes it again", p.into, p.into)
 			}
 		}
 		sums, damaged, err := r.part.days(from.ID)

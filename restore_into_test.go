@@ -167,6 +167,13 @@ func TestRestoreBeside(t *testing.T) {
 		if err != nil || strings.Count(said, "\n") != 5 {
 			t.Errorf("a dry run of what is there says %s, %v", said, err)
 		}
+		// A project that was dropped is made again, under its own name.
+		if _, _, err := restoreInto(t, to, stores, made.ID, "", intoOptions{projects: []string{"shop"}, into: "shop"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := to.stored("shop", "TRUE"); !slices.Equal(got, all) {
+			t.Errorf("%d events came back of %d into a project that was not there", len(got), len(all))
+		}
 		to.csv("CREATE DATABASE taken")
 		if _, _, err := restoreInto(t, to, stores, made.ID, "", intoOptions{projects: []string{"shop"}, into: "taken"}); err == nil || !strings.Contains(err.Error(), "takes events by itself") {
 			t.Errorf("into a project that takes events: %v", err)
@@ -182,6 +189,9 @@ func TestRestoreInPlace(t *testing.T) {
 	made := backedUp(t, s, stores)
 	want := s.target(t).stored("shop", "TRUE")
 	intoTargets(t, func(t *testing.T, to restoreTarget) {
+		if _, _, err := restoreInto(t, to, stores, made.ID, "", intoOptions{projects: []string{"shop"}, inPlace: true, yes: true}); err == nil || !strings.Contains(err.Error(), "--into shop makes it again") {
+			t.Errorf("in place of a project that is not there: %v", err)
+		}
 		// A cluster with another number of user buckets, which has one of the days.
 		to.csv("CREATE DATABASE shop")
 		token := strings.Fields(to.csv("SELECT token FROM arbor.projects WHERE name = 'shop'"))[1]

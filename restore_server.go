@@ -107,16 +107,30 @@ func restoreMessage(text []byte) string {
 	return string(bytes.TrimSpace(text))
 }
 
-// daySums are what each day of a project comes to, deletes and undos included. There are
-// none if there is no such project.
-func (s *restoreServer) daySums(ctx context.Context, project string) (map[catalog.Day]event.Digest, error) {
-	quoted := "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(project) + "'"
-	statement := "SELECT d.day, d.digest FROM arbor.digests d JOIN arbor.projects p ON d.project_id = p.id WHERE p.dropped_at IS NULL AND p.name = " + quoted
-	var rows [][]string
-	err := s.do(ctx, http.MethodPost, "/query", url.Values{"format": {"csv"}}, []byte(statement), func(r io.Reader) (err error) {
+// has reports whether the server has the project.
+func (s *restoreServer) has(ctx context.Context, project string) (bool, error) {
+	rows, err := s.query(ctx, "SELECT name FROM arbor.projects WHERE dropped_at IS NULL AND name = "+sqlText(project))
+	return len(rows) > 1, err
+}
+
+// query gives the rows of an answer, behind one of names.
+func (s *restoreServer) query(ctx context.Context, statement string) (rows [][]string, err error) {
+	err = s.do(ctx, http.MethodPost, "/query", url.Values{"format": {"csv"}}, []byte(statement), func(r io.Reader) (err error) {
 		rows, err = csv.NewReader(r).ReadAll()
 		return err
 	})
+	return rows, err
+}
+
+// sqlText is a text as SQL has it.
+func sqlText(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
+}
+
+// daySums are what each day of a project comes to, deletes and undos included. There are
+// none if there is no such project.
+func (s *restoreServer) daySums(ctx context.Context, project string) (map[catalog.Day]event.Digest, error) {
+	rows, err := s.query(ctx, "SELECT d.day, d.digest FROM arbor.digests d JOIN arbor.projects p ON d.project_id = p.id WHERE p.dropped_at IS NULL AND p.name = "+sqlText(project))
 	if err != nil {
 		return nil, err
 	}
