@@ -29,7 +29,7 @@ need sysbench sysbench
 need php php-cli
 need java openjdk-17-jdk-headless
 need isql unixodbc
-want php-mysql python3-pymysql python3-mysqldb python3-sqlalchemy libdbd-mysql-perl ruby-mysql2 libmariadb-java odbc-mariadb
+want php-mysql php-mbstring php-xml adminer phpmyadmin dbconfig-no-thanks python3-pymysql python3-mysqldb python3-sqlalchemy libdbd-mysql-perl ruby-mysql2 libmariadb-java odbc-mariadb
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=()
   [ "$(id -u)" = 0 ] || as_root=(sudo)

@@ -46,6 +46,8 @@ var mysqlClients = []client{
 	{"npm sequelize", "node node/sql-sequelize.js", canonical + "; model, description of a table"},
 	{"npm typeorm", "node node/sql-typeorm.js", canonical + "; entities, paging"},
 	{"npm kysely", "node node/sql-kysely.js", canonical + "; introspection"},
+	{"Adminer", "node node/webadmin.js adminer", "in Chromium: log-in, databases, tables, structure, rows, a statement, a row changed, an error"},
+	{"phpMyAdmin", "node node/webadmin.js phpmyadmin", "in Chromium: log-in, databases, tables, structure, rows, a statement, a row changed, an error"},
 	{"npm drizzle-orm", "node node/sql-drizzle.js", canonical + "; generated statements"},
 }
 
