@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 200, "how many histories TestHistories lives through")
+	histories = flag.Int("histories", 140, "how many histories TestHistories lives through")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first history; the others count on from it")
 	length    = flag.Int("length", 25, "how many operations a history has")
 	onlyOps   = flag.String("ops", "", "run only these operations of a history, by number, as 0,3,7")
