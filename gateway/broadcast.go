@@ -30,6 +30,7 @@ const (
 // broadcast is a small table of a statement.
 type broadcast struct {
 	rows []sql.Row
+	held *holding
 	// large says that there are more rows than are broadcast.
 	large bool
 }
@@ -102,6 +103,21 @@ func (s *groupSource) broadcastOf(n sql.Node) *broadcast {
 	return b
 }
 
+// forgetBroadcasts gives back what small tables hold, where the SQL library runs the
+// node after all.
+func forgetBroadcasts(ctx *sql.Context) {
+	a, ok := ctx.Value(allowanceKey{}).(*allowance)
+	if !ok {
+		return
+	}
+	for _, b := range a.broadcasts {
+		if b != nil && !b.large {
+			b.held.release()
+		}
+	}
+	a.broadcasts = nil
+}
+
 // readBroadcast reads a node's rows, if they are no more than most. They count as the
 // statement's to its end.
 func readBroadcast(ctx *sql.Context, n sql.Node, run *runner, most int) (*broadcast, error) {
@@ -109,8 +125,8 @@ func readBroadcast(ctx *sql.Context, n sql.Node, run *runner, most int) (*broadc
 	if err != nil {
 		return nil, err
 	}
-	b := &broadcast{}
 	h := newHolding(ctx)
+	b := &broadcast{held: h}
 	for {
 		row, err := iter.Next(ctx)
 		if err == io.EOF {
@@ -206,8 +222,8 @@ func fields(ctx *sql.Context, n sql.Node) bool {
 	return true
 }
 
-// refersTo reports whether the columns of an expression are those of a row, by place
-// and name.
+// refersTo reports whether the columns of an expression are those of a row, by place,
+// name and table.
 func refersTo(ctx *sql.Context, e sql.Expression, row sql.Schema) bool {
 	ok := true
 	sql.Inspect(ctx, e, func(_ *sql.Context, e sql.Expression) bool {
@@ -216,7 +232,8 @@ func refersTo(ctx *sql.Context, e sql.Expression, row sql.Schema) bool {
 		case sql.ExpressionWithNodes:
 			ok = false
 		case *expression.GetField:
-			ok = ok && e.Index() >= 0 && e.Index() < len(row) && strings.EqualFold(row[e.Index()].Name, e.Name())
+			ok = ok && e.Index() >= 0 && e.Index() < len(row) && strings.EqualFold(row[e.Index()].Name, e.Name()) &&
+				(e.Table() == "" || row[e.Index()].Source == "" || strings.EqualFold(row[e.Index()].Source, e.Table()))
 		}
 		return ok
 	})

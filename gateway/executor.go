@@ -95,6 +95,10 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		}
 		return x.main.Build(ctx, pushed, row)
 	}
+	switch n.(type) {
+	case *plan.GroupBy, *plan.Distinct:
+		forgetBroadcasts(ctx)
+	}
 	switch n := n.(type) {
 	case *plan.GroupBy:
 		return x.groupBy(ctx, n, row)
