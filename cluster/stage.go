@@ -118,17 +118,14 @@ func (m *Members) WatchStage(ctx context.Context) error {
 	m.stage.turn.Lock()
 	defer m.stage.turn.Unlock()
 	m.stage.begin(stage.Since)
+	do := m.compareStage
 	switch stage.State {
 	case catalog.StageRunning:
-		return m.compareStage(ctx, stage)
 	case catalog.StageRollingBack:
-		return m.rollBack(ctx, stage)
+		do = m.rollBack
+	default:
+		return nil
 	}
-	return nil
-}
-
-// compareStage holds staged files against other replicas.
-func (m *Members) compareStage(ctx context.Context, stage *catalog.Stage) error {
 	engine, err := m.stager()
 	if err != nil {
 		return err
@@ -137,6 +134,11 @@ func (m *Members) compareStage(ctx context.Context, stage *catalog.Stage) error 
 	if err != nil {
 		return err
 	}
+	return do(ctx, stage, engine, staged)
+}
+
+// compareStage holds staged files against other replicas.
+func (m *Members) compareStage(ctx context.Context, stage *catalog.Stage, engine Stager, staged event.Staged) error {
 	if staged.Trouble != "" {
 		return m.stopStage(ctx, stage, catalog.ShardKey{}, "a file could not be made: "+staged.Trouble)
 	}
@@ -233,15 +235,7 @@ func (m *Members) stopStage(ctx context.Context, stage *catalog.Stage, k catalog
 }
 
 // rollBack replaces all staged files by what other replicas have.
-func (m *Members) rollBack(ctx context.Context, stage *catalog.Stage) error {
-	engine, err := m.stager()
-	if err != nil {
-		return err
-	}
-	staged, err := engine.Staged(ctx)
-	if err != nil {
-		return err
-	}
+func (m *Members) rollBack(ctx context.Context, stage *catalog.Stage, engine Stager, staged event.Staged) error {
 	others := m.otherReplicas()
 	var errs []error
 	for i := range staged.Shards {
@@ -253,7 +247,7 @@ func (m *Members) rollBack(ctx context.Context, stage *catalog.Stage) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	_, err = m.change(ctx, catalog.RolledBack{Since: stage.Since, Member: catalog.MemberKey(m.o.Member)})
+	_, err := m.change(ctx, catalog.RolledBack{Since: stage.Since, Member: catalog.MemberKey(m.o.Member)})
 	if errors.Is(err, catalog.ErrNotStaged) {
 		return nil
 	}
