@@ -98,10 +98,12 @@ func TestMembersForgetAUser(t *testing.T) {
 	token := first.Project(t, "shop")
 	first.Stack.Import(t, token, linesOf(forgotten, 0, 60))
 	first.Stack.Import(t, token, events(0, 60))
+	allHave(t, g, 120)
 	if err := second.Engine.Index(t.Context(), 0, false); err != nil {
 		t.Fatal(err)
 	}
 	first.Stack.Import(t, token, linesOf(forgotten, 30, 90)) // half of them are duplicates
+	allHave(t, g, 180)
 	if err := third.Engine.Index(t.Context(), 0, true); err != nil {
 		t.Fatal(err)
 	}
