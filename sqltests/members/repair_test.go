@@ -54,9 +54,35 @@ func rot(t *testing.T, m *stack.GroupMember, name string, every int) {
 	}
 }
 
-// sameEverywhere: all members hold the same so many events.
+// held are how many events a member has, of which a query sees some.
+func held(t *testing.T, m *stack.GroupMember) uint64 {
+	t.Helper()
+	contents, err := m.Engine.Digests(t.Context(), func(catalog.Slot) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := event.Digest{}
+	for _, c := range contents {
+		records = records.Add(c.Records)
+	}
+	return records.Count
+}
+
+// sameEverywhere waits until all members hold the same so many events, and none of them
+// damaged: a member may come late to what two others acknowledged, and has nothing to
+// compare of a shard until then.
 func sameEverywhere(t *testing.T, g *stack.Group, events uint64) {
 	t.Helper()
+	late := time.Now().Add(reached)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for _, m := range g.Members {
+		for ; held(t, m) != events; <-look.C {
+			if time.Now().After(late) {
+				t.Fatalf("member %s holds %d events, want %d", m.ID, held(t, m), events)
+			}
+		}
+	}
 	for c := compareAll(t, g); c.Apart > 0 || c.Compared == 0; c = compareAll(t, g) {
 		if len(c.Divergences) > 0 || len(c.Silent) > 0 {
 			t.Fatalf("%+v", c)
@@ -66,16 +92,8 @@ func sameEverywhere(t *testing.T, g *stack.Group, events uint64) {
 		if d := m.Engine.Damaged(); len(d) > 0 {
 			t.Fatalf("member %s: damaged are %v", m.ID, d)
 		}
-		contents, err := m.Engine.Digests(t.Context(), func(catalog.Slot) bool { return true })
-		if err != nil {
-			t.Fatal(err)
-		}
-		records := event.Digest{}
-		for _, c := range contents {
-			records = records.Add(c.Records)
-		}
-		if records.Count != events {
-			t.Errorf("member %s holds %d events, want %d", m.ID, records.Count, events)
+		if n := held(t, m); n != events {
+			t.Errorf("member %s holds %d events, want %d", m.ID, n, events)
 		}
 	}
 }
