@@ -50,6 +50,7 @@ const (
 	codeLockWait            = 1205
 	codeIncompleteRollback  = 1196
 	codeTooManyStatements   = 1461
+	codeUnpreparable        = 1295
 	codeTooManySavepoints   = 1105
 	codeUnknownThread       = 1094
 	codeNotOwner            = 1095
@@ -88,7 +89,7 @@ var kinds = []struct {
 	{sql.ErrInvalidSyntax, mysql.ERParseError, stateSyntax, nil},
 	{sql.ErrUnsupportedSyntax, codeNotSupported, stateSyntax, nil},
 	{sql.ErrUnsupportedFeature, codeNotSupported, stateSyntax, nil},
-	{sql.ErrUnsupportedPreparedStatement, 1295, stateGeneral, nil},
+	{sql.ErrUnsupportedPreparedStatement, codeUnpreparable, stateGeneral, nil},
 	{sql.ErrUnknownPreparedStatement, 1243, stateGeneral, nil},
 
 	{sql.ErrTableNotFound, mysql.ERNoSuchTable, stateNoTable, reword("table not found: ", "Table '", "' doesn't exist")},

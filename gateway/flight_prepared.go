@@ -135,12 +135,22 @@ func (s *flightServer) ClosePreparedStatement(ctx context.Context, r flightsql.A
 	return nil
 }
 
-// GetFlightInfoPreparedStatement gives a ticket for a statement with its values.
+// GetFlightInfoPreparedStatement gives a ticket for a statement with its values, and the
+// columns of one without: values may give them other types, and tables may have changed
+// since it was prepared.
 func (s *flightServer) GetFlightInfoPreparedStatement(ctx context.Context, q flightsql.PreparedStatementQuery, d *flight.FlightDescriptor) (*flight.FlightInfo, error) {
-	if _, err := s.prepared.find(ctx, q.GetPreparedStatementHandle()); err != nil {
+	p, err := s.prepared.find(ctx, q.GetPreparedStatementHandle())
+	if err != nil {
 		return nil, err
 	}
-	return commandTicket(d, nil)
+	if p.params > 0 {
+		return commandTicket(d, nil)
+	}
+	shape, err := s.announced(ctx, p.text)
+	if err != nil {
+		return nil, err
+	}
+	return commandTicket(d, shape)
 }
 
 // GetSchemaPreparedStatement plans the statement again.

@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/flight"
 	"github.com/apache/arrow/go/v15/arrow/flight/flightsql"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/go-sql-driver/mysql"
 
 	"arbor/engine/exec"
 )
@@ -21,13 +23,34 @@ func flightInfo(ticket []byte, d *flight.FlightDescriptor, schema *arrow.Schema)
 	return info
 }
 
-// GetFlightInfoStatement gives a ticket for a statement, which is the statement itself.
-func (s *flightServer) GetFlightInfoStatement(_ context.Context, q flightsql.StatementQuery, d *flight.FlightDescriptor) (*flight.FlightInfo, error) {
+// GetFlightInfoStatement gives a ticket for a statement, which is the statement itself,
+// and the columns that it will have.
+func (s *flightServer) GetFlightInfoStatement(ctx context.Context, q flightsql.StatementQuery, d *flight.FlightDescriptor) (*flight.FlightInfo, error) {
 	if err := checkFlightStatement(q.GetQuery(), q.GetTransactionId()); err != nil {
 		return nil, err
 	}
+	shape, err := s.announced(ctx, q.GetQuery())
+	if err != nil {
+		return nil, err
+	}
 	ticket, err := flightsql.CreateStatementQueryTicket([]byte(q.GetQuery()))
-	return flightInfo(ticket, d, nil), err
+	return flightInfo(ticket, d, shape), err
+}
+
+// announced is the schema that a statement's answer will have, nil where it is not known
+// before: clients hold the answer to what was announced.
+func (s *flightServer) announced(ctx context.Context, text string) (*arrow.Schema, error) {
+	p, err := s.plan(ctx, text)
+	var fault *mysql.MySQLError
+	switch {
+	case errors.As(err, &fault) && fault.Number == codeUnpreparable:
+		return nil, nil // it is told when the statement runs
+	case err != nil:
+		return nil, err
+	case p.columns == nil || !p.sure:
+		return nil, nil
+	}
+	return p.shape, nil
 }
 
 // checkFlightStatement refuses what cannot be a statement.
@@ -167,7 +190,7 @@ func (s *flightServer) run(ctx context.Context, text string, values []any) (*arr
 
 // flightPlan takes the columns of a statement that is prepared.
 type flightPlan struct {
-	planned bool
+	sure    bool       // that the columns will be these
 	columns sql.Schema // nil for a statement without rows
 	shape   *arrow.Schema
 }
@@ -180,7 +203,9 @@ func (p *flightPlan) batch(*sql.Context, *exec.Batch) error { return errClientGo
 func (p *flightPlan) row(*sql.Context, sql.Schema, sql.Row) error { return errClientGone }
 
 // prepared takes the columns.
-func (p *flightPlan) prepared(columns sql.Schema) { p.planned, p.columns = true, columns }
+func (p *flightPlan) prepared(columns sql.Schema, sure bool) {
+	p.columns, p.sure = columns, sure
+}
 
 // plan prepares a statement without executing it.
 func (s *flightServer) plan(ctx context.Context, text string) (*flightPlan, error) {

@@ -266,12 +266,36 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 	k.keep(c, prepare.StatementID, stmt)
 	rows := !answersOK(sctx, node)
 	if t, ok := wireOf(c).taker.(planTaker); ok {
-		t.prepared(columnsGiven(sctx, node, rows))
+		if node, err = h.planned(sctx, stmt, node, prepare); err != nil {
+			return nil, h.clientError(err)
+		}
+		t.prepared(columnsGiven(sctx, node, rows), !recurses(stmt))
 	}
 	if !rows {
 		return nil, nil
 	}
 	return resultFields(sctx, node.Schema(sctx)), nil
+}
+
+// planned is what a prepared SELECT without placeholders will execute: its columns may have
+// other types than before it is planned.
+func (h *handler) planned(ctx *sql.Context, stmt sqlparser.Statement, n sql.Node, p *mysql.PrepareData) (sql.Node, error) {
+	if _, ok := stmt.(sqlparser.SelectStatement); !ok || p.ParamsCount > 0 {
+		return n, nil
+	}
+	return h.engine.Analyzer.Analyze(ctx, n, nil, &sql.QueryFlags{})
+}
+
+// recurses reports whether a statement has a recursive common table expression, whose
+// columns have their types only when it runs, if it is in a subquery.
+func recurses(stmt sqlparser.Statement) (found bool) {
+	_ = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		if w, ok := n.(*sqlparser.With); ok && w != nil {
+			found = found || w.Recursive
+		}
+		return !found, nil
+	}, stmt)
+	return found
 }
 
 // preparedBytes is how long the texts of the prepared statements are that exist.

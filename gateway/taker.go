@@ -32,9 +32,9 @@ type resultTaker interface {
 }
 
 // planTaker is a resultTaker that is also told of the columns that statements which are
-// prepared will give, nil where they give none.
+// prepared will give, nil where they give none, and whether they are sure to.
 type planTaker interface {
-	prepared(columns sql.Schema)
+	prepared(columns sql.Schema, sure bool)
 }
 
 // columnsGiven are a planned statement's columns, nil if it gives no rows.

@@ -2,6 +2,7 @@ package sqltests
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -34,14 +36,22 @@ import (
 // flightOf serves a member's Flight SQL and gives a client of it.
 func flightOf(t testing.TB, s *stack.Stack) (*flightsql.Client, string) {
 	t.Helper()
+	return flightAt(t, s.Gateway, nil, insecure.NewCredentials())
+}
+
+// flightAt serves a gateway's Flight SQL, encrypted or not, and gives a client of it.
+func flightAt(t testing.TB, g *gateway.Gateway, encrypted *tls.Config, c credentials.TransportCredentials) (*flightsql.Client, string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Gateway.ServeFlight(ctx, gateway.FlightOptions{Listener: l, Grace: time.Minute}) }()
-	client, err := flightsql.NewClient(l.Addr().String(), nil, nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	go func() {
+		done <- g.ServeFlight(ctx, gateway.FlightOptions{Listener: l, TLS: encrypted, Grace: time.Minute})
+	}()
+	client, err := flightsql.NewClient(l.Addr().String(), nil, nil, grpc.WithTransportCredentials(c))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 var rewrite = flag.Bool("rewrite", false, "write docs/clients.md anew")
 
 // client is a client of MySQL, and the script that writes and reads with it. A
-// script is given the server's host and port and a project's name, prints the
-// client's version on its first line, and fails where something is not as it
+// script is given the server's host and port and a project's name, and FLIGHT_PORT in
+// its environment, prints the client's version on its first line, and fails where something is not as it
 // must be.
 type client struct {
 	name, run, exercised string
@@ -48,6 +48,7 @@ var mysqlClients = []client{
 	{"npm kysely", "node node/sql-kysely.js", canonical + "; introspection"},
 	{"Adminer", "node node/webadmin.js adminer", "in Chromium: log-in, databases, tables, structure, rows, a statement, a row changed, an error"},
 	{"phpMyAdmin", "node node/webadmin.js phpmyadmin", "in Chromium: log-in, databases, tables, structure, rows, a statement, a row changed, an error"},
+	{"arrow-flight of Rust, by npm @lakehouse-rs/flight-sql-client", "node node/flight.js", "over Arrow Flight SQL: rows with the types that were announced, tables, refusals"},
 	{"npm drizzle-orm", "node node/sql-drizzle.js", canonical + "; generated statements"},
 }
 
@@ -57,8 +58,9 @@ func TestMySQLClients(t *testing.T) {
 	if err := installNode(); err != nil {
 		t.Fatal(err)
 	}
-	s := server.Start(t)
-	s.Exec(t, "CREATE USER old IDENTIFIED WITH mysql_native_password BY 'old'", "GRANT ALL ON *.* TO old")
+	flight := server.FreeAddress(t)
+	s := server.Start(t, "--flight", flight)
+	s.Exec(t, "CREATE USER old IDENTIFIED WITH mysql_native_password BY 'old'", "GRANT ALL ON *.* TO old", "CREATE USER reader IDENTIFIED BY 'pw'", "GRANT SELECT ON *.* TO reader")
 	host, port, _ := strings.Cut(s.MySQL, ":")
 	versions := make([]string, len(mysqlClients))
 	t.Run("clients", func(t *testing.T) {
@@ -72,6 +74,7 @@ func TestMySQLClients(t *testing.T) {
 					args = append([]string{"bash", "-x"}, args...)
 				}
 				cmd := exec.Command(args[0], args[1:]...)
+				cmd.Env = append(os.Environ(), "FLIGHT_PORT="+server.Port(flight))
 				var complaint strings.Builder
 				cmd.Stderr = &complaint
 				out, err := cmd.Output()

@@ -81,7 +81,7 @@ func Root() (string, error) {
 // directory, and returns when it is ready. It ends with the test.
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Data: filepath.Join(t.TempDir(), "data"), MySQL: freeAddress(t), HTTP: freeAddress(t), flags: flags}
+	s := &Server{Data: filepath.Join(t.TempDir(), "data"), MySQL: FreeAddress(t), HTTP: FreeAddress(t), flags: flags}
 	s.Run(t)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
@@ -90,7 +90,7 @@ func Start(t testing.TB, flags ...string) *Server {
 // StartOver is Start over a data directory that exists already.
 func StartOver(t testing.TB, data string, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Data: data, MySQL: freeAddress(t), HTTP: freeAddress(t), flags: flags}
+	s := &Server{Data: data, MySQL: FreeAddress(t), HTTP: FreeAddress(t), flags: flags}
 	s.Run(t)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
@@ -193,7 +193,8 @@ func Port(address string) string {
 	return port
 }
 
-func freeAddress(t testing.TB) string {
+// FreeAddress is an address on the loopback that nothing listens on.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
