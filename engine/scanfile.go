@@ -20,7 +20,11 @@ func (w *worker) scanFile(ctx context.Context, p *part) error {
 		if err != nil {
 			return err
 		}
-		if passes {
+		if passes && w.sorter != nil && w.sorter.byTimeRuns() {
+			if err := w.sorter.timeRuns(ctx, p, f, lo, hi); err != nil {
+				return err
+			}
+		} else if passes {
 			if err := w.scanRows(ctx, p, f, lo, hi); err != nil {
 				return err
 			}

@@ -243,8 +243,12 @@ func (c *column) slotTexts(lo, hi int) (*textBuilder, error) {
 	}
 	var parts []*chunk
 	size := 0
+	chunk := c.chunk
+	if hi-lo <= fewTexts {
+		chunk = c.fewOf
+	}
 	for n := c.chunks.find(lo); n < c.chunks.len() && c.chunks.first(n) < hi; n++ {
-		part, err := c.chunk(n)
+		part, err := chunk(n)
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,8 @@ import (
 //
 // Arrays that were made of a column go on using its memory after it gave way.
 type Kept struct {
-	limit int64
+	limit  int64
+	chunks keptChunks
 
 	mu      sync.Mutex // guards what follows
 	used    int64
@@ -27,13 +28,18 @@ type Kept struct {
 const keptFrom = 4
 
 // NewKept makes room for that many bytes.
-func NewKept(limit int64) *Kept { return &Kept{limit: limit} }
+func NewKept(limit int64) *Kept {
+	return &Kept{limit: limit, chunks: keptChunks{limit: limit / keptChunkShare}}
+}
 
 // Bytes is how much is kept.
 func (k *Kept) Bytes() int64 {
+	k.chunks.mu.RLock()
+	used := k.chunks.used
+	k.chunks.mu.RUnlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.used
+	return k.used + used
 }
 
 // keptCodes are a column's codes, decoded.
@@ -86,6 +92,7 @@ func (k *Kept) removeAt(i int) {
 
 // forget lets go of what a reader keeps; it is closed.
 func (k *Kept) forget(r *Reader) {
+	k.chunks.forget(r)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := len(k.columns) - 1; i >= 0; i-- {

@@ -29,6 +29,7 @@ type Reader struct {
 	columns  []columnSlot // by number
 
 	times      lazy[times]
+	timeRuns   lazy[TimeRuns]
 	ingest     lazy[ingestIDs]
 	inserts    lazy[insertIDs]
 	users      lazy[users]
@@ -377,7 +378,7 @@ func (r *Reader) FindUser(distinctID string) (k int, found bool, err error) {
 	if n < 0 {
 		return 0, false, nil
 	}
-	c, err := r.column(columnDistinctID).chunk(n)
+	c, err := r.column(columnDistinctID).fewOf(n)
 	if err != nil {
 		return 0, false, err
 	}
