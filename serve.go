@@ -162,6 +162,11 @@ func serve(ctx context.Context, o serveOptions) (err error) {
 		"projects", len(g.Catalog().Projects), "opened_in", time.Since(start).Round(time.Millisecond)}, member.says(who)...)...)
 
 	leaveAfter(ctx, shutdownBound, logger)
+	if member.control == nil { // one of a cluster waits for a majority first, in resumeErasures
+		if err := member.cluster.HideErasedRows(ctx); err != nil {
+			return errors.Join(err, g.Close(), member.Close())
+		}
+	}
 	err = serveGateway(ctx, g, member, o, ports, tlsConfig)
 	if errors.Is(err, gateway.ErrStillRunning) {
 		return err // a statement that is left behind may still read the files

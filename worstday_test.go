@@ -192,6 +192,10 @@ func TestErasedStayErased(t *testing.T) {
 		send("ann", n)
 		send("bob", n)
 	}
+	post(t, s.url.String()+"/engage", "", fmt.Sprintf(`[{"$token":%[1]q,"$distinct_id":"ann","$set":{"n":1}},{"$token":%[1]q,"$distinct_id":"bob","$set":{"n":1}}]`, project.Token))
+	profiles := func(s *dayServer) string {
+		return post(t, s.url.String()+"/query?format=csv", "root", "SELECT GROUP_CONCAT(distinct_id ORDER BY distinct_id SEPARATOR '+') AS p FROM shop.people")
+	}
 	before := run()
 	post(t, s.url.String()+"/query", "root", "CALL arbor.erase_user('shop', 'ann')")
 	want := s.contents(t)
@@ -214,17 +218,26 @@ func TestErasedStayErased(t *testing.T) {
 			if n := len(again.contents(t)); n != 6 {
 				t.Errorf("%d events came back without suppression", n)
 			}
+			if got := profiles(again); got != "p\nann+bob\n" {
+				t.Errorf("profiles came back as %q without suppression", got)
+			}
 			continue
+		}
+		if err := again.cluster.HideErasedRows(t.Context()); err != nil { // as a server does before anybody is let in
+			t.Fatal(err)
 		}
 		for range 2 { // hidden at once, and then gone
 			if got := again.contents(t); erased != 1 || strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("%d users were erased, and what came back is %q, want %q", erased, got, want)
 			}
+			if got := profiles(again); got != "p\nbob\n" {
+				t.Errorf("profiles came back as %q", got)
+			}
 			if err := again.cluster.ResumeErasures(t.Context(), time.Now); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if e := again.cluster.Catalog().Erasures; len(e) != 1 || e[0].State != catalog.ErasureDone || e[0].Removed[0] != 3 {
+		if e := again.cluster.Catalog().Erasures; len(e) != 1 || e[0].State != catalog.ErasureDone || e[0].Removed[0] != 3 || e[0].Rows != 1 {
 			t.Errorf("erasures %+v", e)
 		}
 	}

@@ -43,7 +43,7 @@ func (c *Catalog) Encode() []byte {
 // DecodeCatalog reads what Encode wrote. The catalog does not alias b.
 func DecodeCatalog(b []byte) (*Catalog, error) {
 	c := &Catalog{}
-	if err := decode(catalogKind, stageVersion, b, (*Catalog).code, c); err != nil {
+	if err := decode(catalogKind, newestVersion, b, (*Catalog).code, c); err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	if err := c.validate(); err != nil {

@@ -23,7 +23,15 @@ func (c *Catalog) code(k *coder) {
 	if k.version >= erasureVersion {
 		c.codeErasures(k)
 	}
-	if k.version >= stageVersion {
+	switch {
+	case k.version >= rowsVersion:
+		staged := c.Stage != nil
+		k.bool("staged", &staged)
+		if staged {
+			c.codeStage(k)
+		}
+		c.codeErasedRows(k)
+	case k.version == stageVersion:
 		c.codeStage(k)
 	}
 }

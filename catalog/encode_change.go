@@ -28,6 +28,8 @@ const (
 	kindPromoteStage   = 22
 	kindRollBackStage  = 23
 	kindRolledBack     = 24
+
+	kindCountErasedRows = 25
 )
 
 // changes are the empty changes, by kind.
@@ -56,6 +58,8 @@ var changes = [...]Change{
 	kindPromoteStage:   PromoteStage{},
 	kindRollBackStage:  RollBackStage{},
 	kindRolledBack:     RolledBack{},
+
+	kindCountErasedRows: CountErasedRows{},
 }
 
 // EncodeChange gives the bytes of a change that Apply accepts.

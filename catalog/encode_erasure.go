@@ -9,7 +9,17 @@ import (
 // catalog that never had any is written in the version before, which every arbor reads.
 const erasureVersion = 2
 
+// rowsVersion is the first version that says how many rows erasures removed. A catalog
+// without any is written in the version before.
+const rowsVersion = 4
+
+// newestVersion is the newest version of a catalog's encoding that is read.
+const newestVersion = rowsVersion
+
 func (c *Catalog) encodingVersion() byte {
+	if slices.ContainsFunc(c.Erasures, func(e Erasure) bool { return e.Rows > 0 }) {
+		return rowsVersion
+	}
 	if c.Stage != nil {
 		return stageVersion
 	}
@@ -23,6 +33,28 @@ func (c *Catalog) codeErasures(k *coder) {
 	k.bytes("erase key", c.EraseKey[:])
 	list(k, "erasures", &c.Erasures, MaxErasures, (*Erasure).code)
 	list(k, "erased", &c.Erased, maxErasedShards, (*ErasedShard).code)
+}
+
+// codeErasedRows codes the rows of erasures that removed some, by the places of these.
+func (c *Catalog) codeErasedRows(k *coder) {
+	type rows struct{ erasure, n uint64 }
+	var all []rows
+	for i := range c.Erasures {
+		if n := c.Erasures[i].Rows; n > 0 {
+			all = append(all, rows{uint64(i), n})
+		}
+	}
+	list(k, "erased rows", &all, MaxErasures, func(r *rows, k *coder) {
+		unsigned(k, "erasure", &r.erasure)
+		unsigned(k, "rows", &r.n)
+	})
+	for _, r := range all {
+		if r.erasure >= uint64(len(c.Erasures)) {
+			k.fail("erased rows are of erasure %d of %d", r.erasure, len(c.Erasures))
+			return
+		}
+		c.Erasures[r.erasure].Rows = r.n
+	}
 }
 
 // bytes codes as many bytes as there are in v.
@@ -77,9 +109,10 @@ func (c *Catalog) validateErasures() error {
 	return nil
 }
 
-func (BeginErasure) kind() uint8 { return kindBeginErasure }
-func (CountErasure) kind() uint8 { return kindCountErasure }
-func (EndErasure) kind() uint8   { return kindEndErasure }
+func (BeginErasure) kind() uint8    { return kindBeginErasure }
+func (CountErasure) kind() uint8    { return kindCountErasure }
+func (EndErasure) kind() uint8      { return kindEndErasure }
+func (CountErasedRows) kind() uint8 { return kindCountErasedRows }
 
 func (c BeginErasure) code(k *coder) Change {
 	unsigned(k, "project id", &c.Project)
@@ -101,5 +134,11 @@ func (c CountErasure) code(k *coder) Change {
 func (c EndErasure) code(k *coder) Change {
 	k.ingestID("erasure id", &c.ID)
 	signed(k, "at", &c.At)
+	return c
+}
+
+func (c CountErasedRows) code(k *coder) Change {
+	k.ingestID("erasure id", &c.ID)
+	unsigned(k, "rows", &c.Rows)
 	return c
 }

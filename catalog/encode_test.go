@@ -179,8 +179,8 @@ func sealed(kind string, version byte, fields []byte) []byte {
 }
 
 func TestNewerVersionIsRefusedByName(t *testing.T) {
-	_, err := DecodeCatalog(sealed(catalogKind, stageVersion+1, []byte("whatever comes")))
-	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "version 3") {
+	_, err := DecodeCatalog(sealed(catalogKind, newestVersion+1, []byte("whatever comes")))
+	if !errors.Is(err, ErrVersion) || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), fmt.Sprintf("version %d", newestVersion+1)) {
 		t.Errorf("catalog: %v", err)
 	}
 	_, err = DecodeChange(sealed(changeKind, 200, nil))

@@ -75,6 +75,8 @@ type Erasure struct {
 	// Before is what the shards that had events of the user held, and Removed what
 	// of that was removed. The rest is what they held after it.
 	Before, Removed RecordSum
+	// Rows is how many rows of mutable tables were removed.
+	Rows uint64
 }
 
 // ErasedShard counts the events that erasures removed from a shard.
@@ -258,6 +260,23 @@ func (c CountErasure) apply(n *next) error {
 	erasures := slices.Clone(n.Erasures)
 	e := &erasures[i]
 	e.State, e.Before, e.Removed = ErasureCounted, c.Before, c.Removed
+	n.setErasures(erasures)
+	return nil
+}
+
+// CountErasedRows puts on record how many rows of mutable tables an erasure removed.
+type CountErasedRows struct {
+	ID   IngestID
+	Rows uint64
+}
+
+func (c CountErasedRows) apply(n *next) error {
+	i := n.erasure(c.ID)
+	if i < 0 || n.Erasures[i].State == ErasureDone {
+		return fmt.Errorf("count rows of erasure %s: %w", c.ID, ErrNoErasure)
+	}
+	erasures := slices.Clone(n.Erasures)
+	erasures[i].Rows = c.Rows
 	n.setErasures(erasures)
 	return nil
 }

@@ -19,6 +19,7 @@ func erasures() []Change {
 	return []Change{
 		beginErasure(10, "ann"),
 		CountErasure{ID: IngestID{Time: 10}, Before: RecordSum{5, 6, 7}, Removed: RecordSum{2, 3, 4}, Shards: []ErasedShard{{k, 2}}},
+		CountErasedRows{ID: IngestID{Time: 10}, Rows: 7},
 		EndErasure{ID: IngestID{Time: 10}, At: 99},
 		beginErasure(20, "bob"),
 		CountErasure{ID: IngestID{Time: 20}, Before: RecordSum{5, 6, 7}, Removed: RecordSum{1, 1, 1}, Shards: []ErasedShard{{ShardKey{Project: 1, Day: 18_999, Bucket: 3}, 1}, {k, 4}}},
@@ -49,8 +50,22 @@ func TestErasuresAreKept(t *testing.T) {
 			}
 		}
 	}
-	if v := c.Encode()[len(catalogKind)]; v != erasureVersion {
+	if v := c.Encode()[len(catalogKind)]; v != rowsVersion {
+		t.Errorf("with erased rows a catalog is of version %d", v)
+	}
+	bare := *c
+	bare.Erasures = []Erasure{c.Erasures[1]}
+	if v := bare.Encode()[len(catalogKind)]; v != erasureVersion {
 		t.Errorf("with erasures a catalog is of version %d", v)
+	}
+	staged := *c
+	staged.Stage = &Stage{From: 1, To: 2, Members: []MemberKey{{1}}}
+	d, err := DecodeCatalog(staged.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&staged, d, same); diff != "" {
+		t.Errorf("with a stage (-want +got):\n%s", diff)
 	}
 	for user, want := range map[string][2]uint64{"ann": {10, 0}, "bob": {20, 20}, "cid": {0, 0}} {
 		if got := [2]uint64{upTo(c.Suppressed(1, 3), user).Time, upTo(c.Erasing(1, 3), user).Time}; got != want {
@@ -101,6 +116,7 @@ func TestErasuresThatCannotBe(t *testing.T) {
 		"counted twice":   {CountErasure{ID: IngestID{Time: 20}}, ErrNoErasure},
 		"never begun":     {CountErasure{ID: IngestID{Time: 30}}, ErrNoErasure},
 		"ended twice":     {EndErasure{ID: IngestID{Time: 10}}, ErrNoErasure},
+		"rows too late":   {CountErasedRows{ID: IngestID{Time: 10}, Rows: 1}, ErrNoErasure},
 	} {
 		if _, err := c.Apply(of.change); !errors.Is(err, of.want) {
 			t.Errorf("%s: %v, want %v", name, err, of.want)

@@ -24,4 +24,7 @@ type Catalogs interface {
 	// ChangeTables makes a change of the tables durable, as Change does. An error
 	// that is one of package tables' says that it was not made.
 	ChangeTables(ctx context.Context, change tables.Change) (*tables.State, error)
+	// PurgeTables waits until the tables on this member are as wanted, and leaves
+	// nothing on its disk of what they were before. It may be repeated.
+	PurgeTables(ctx context.Context, wanted func(*tables.State) bool) error
 }

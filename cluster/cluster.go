@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"arbor/catalog"
@@ -48,6 +49,8 @@ type Cluster struct {
 
 	// erasing is held by whoever erases.
 	erasing chan struct{}
+	// rows knows what rows of mutable tables say of whom; nil until ReadRows.
+	rows atomic.Pointer[RowReader]
 
 	// mu guards closed; calls counts those under way and is only added to while
 	// closed is not set.
@@ -67,7 +70,7 @@ func New(metadata Catalogs, local Local) *Cluster {
 // stays with the caller.
 func NewOver(metadata Catalogs, members *Members) *Cluster {
 	members.mu.Lock()
-	members.changes = metadata.Change
+	members.changes, members.purgeTables = metadata.Change, metadata.PurgeTables
 	members.mu.Unlock()
 	metadata.Follow(members.setCatalog)
 	return &Cluster{metadata: metadata, local: members.o.Engine, members: members, erasing: make(chan struct{}, 1)}
@@ -123,6 +126,9 @@ func (c *Cluster) PurgeDropped(ctx context.Context, now time.Time) (purged int, 
 func (c *Cluster) forgetTables(ctx context.Context) error {
 	current := c.Catalog()
 	for _, project := range c.Tables().Projects() {
+		if project == ownProject {
+			continue
+		}
 		if _, ok := current.ProjectByID(catalog.ProjectID(project)); ok {
 			continue
 		}

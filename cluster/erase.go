@@ -22,7 +22,7 @@ type Eraser interface {
 }
 
 // EraseUser removes a user's events with an ingest id at or below the change's, for
-// good, and gives the catalog that says so. Once the change is durable, no query shows
+// good, and the user's rows of mutable tables, and gives the catalog that says so. Once the change is durable, no query shows
 // them and none comes in again, whatever happens to the rest: what an error or a crash
 // keeps from being done, the same call or ResumeErasures does. An erasure of the user
 // that is under way already is gone on with in its place.
@@ -80,6 +80,12 @@ func (c *Cluster) erase(ctx context.Context, id catalog.IngestID, now func() tim
 	if !ok {
 		return nil, fmt.Errorf("erasure %s: %w", id, catalog.ErrNoErasure)
 	}
+	rows := uint64(0)
+	if e.State != catalog.ErasureDone {
+		if rows, err = c.eraseRows(ctx, id); err != nil {
+			return nil, err
+		}
+	}
 	if e.State == catalog.ErasureBegun {
 		counted, err := eraser.CountErasure(ctx, id)
 		if err != nil {
@@ -92,6 +98,16 @@ func (c *Cluster) erase(ctx context.Context, id catalog.IngestID, now func() tim
 	if e.State != catalog.ErasureDone {
 		if err := eraser.Erase(ctx, id); err != nil {
 			return nil, err
+		}
+		if c.members == nil {
+			if err := c.metadata.PurgeTables(ctx, rowsErased(id)); err != nil {
+				return nil, err
+			}
+		}
+		if rows > 0 {
+			if _, err := c.eraseStep(ctx, id, catalog.CountErasedRows{ID: id, Rows: rows}, catalog.ErasureDone); err != nil {
+				return nil, err
+			}
 		}
 		return c.eraseStep(ctx, id, catalog.EndErasure{ID: id, At: now().UnixMicro()}, catalog.ErasureDone)
 	}

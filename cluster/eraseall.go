@@ -75,7 +75,7 @@ func (m *Members) eraseOnAll(ctx context.Context, a eraseAsk) error {
 	asked := map[protocol.MemberID]bool{}
 	for {
 		var group errgroup.Group
-		for _, id := range m.o.Present() {
+		for _, id := range m.o.Keeping() {
 			if asked[id] {
 				continue
 			}
@@ -91,7 +91,7 @@ func (m *Members) eraseOnAll(ctx context.Context, a eraseAsk) error {
 			return err
 		}
 		more := false
-		for _, id := range m.o.Present() {
+		for _, id := range m.o.Keeping() {
 			more = more || !asked[id]
 		}
 		if !more {
@@ -126,10 +126,19 @@ func (m *Members) answerErase(ctx context.Context, _ protocol.MemberID, request 
 	if !ok {
 		return nil, ErrNotErasable
 	}
-	if a.Erase {
-		return nil, local.Erase(ctx, a.ID)
+	if !a.Erase {
+		return nil, m.writing.wait(ctx)
 	}
-	return nil, m.writing.wait(ctx)
+	if err := local.Erase(ctx, a.ID); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	purge := m.purgeTables
+	m.mu.Unlock()
+	if purge == nil {
+		return nil, errNotStarted
+	}
+	return nil, purge(ctx, rowsErased(a.ID))
 }
 
 // countErased answers the plan of an erasure.

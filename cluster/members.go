@@ -12,6 +12,7 @@ import (
 	"arbor/cluster/peer"
 	"arbor/cluster/protocol"
 	"arbor/cluster/replication"
+	"arbor/cluster/tables"
 	"arbor/engine/dot"
 	"arbor/engine/event"
 	"arbor/engine/exec"
@@ -69,6 +70,9 @@ type MembersOptions struct {
 	// Present are the members that store events and were not removed, this one
 	// included: those whom Describe, Index and Check ask.
 	Present func() []protocol.MemberID
+	// Keeping are those and the members that store no events: all who have the mutable
+	// tables. It is Present if nil.
+	Keeping func() []protocol.MemberID
 	// CompareEvery is how often some buckets are compared with their other replicas; 0
 	// stands for DefaultCompareEvery.
 	CompareEvery time.Duration
@@ -110,12 +114,17 @@ type Members struct {
 	news    chan struct{} // closed when the catalog changes
 	// changes changes the catalog of all members; nil before there is a cluster over this.
 	changes func(context.Context, catalog.Change) (*catalog.Catalog, error)
+	// purgeTables is Catalogs.PurgeTables of this member; nil as changes is.
+	purgeTables func(ctx context.Context, wanted func(*tables.State) bool) error
 }
 
 // OpenMembers opens a member's part. It speaks to nobody before Start.
 func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Keeping == nil {
+		o.Keeping = o.Present
 	}
 	m := &Members{o: o, catalog: &catalog.Catalog{}, news: make(chan struct{})}
 	var err error

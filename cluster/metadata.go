@@ -201,6 +201,27 @@ func (m *Metadata) ChangeTables(ctx context.Context, change tables.Change) (*tab
 	return m.tables.change(ctx, change)
 }
 
+// PurgeTables leaves nothing on disk of what the tables were before, if they are as
+// wanted now.
+func (m *Metadata) PurgeTables(ctx context.Context, wanted func(*tables.State) bool) error {
+	select {
+	case <-m.changingTables:
+		defer func() { m.changingTables <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	switch {
+	case m.closed:
+		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	case !wanted(m.Tables()):
+		return errors.New("purge tables: they are not yet what they should be")
+	}
+	if err := m.tables.purge(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("purge tables: %w", storageError(err))
+	}
+	return nil
+}
+
 func encodeFrame(kind byte, version uint64, body []byte) []byte {
 	frame := make([]byte, 0, frameHeader+len(body))
 	frame = append(frame, kind)

@@ -65,13 +65,16 @@ func retireBefore(ctx context.Context, fs vfs.FS, log *appendlog.Log, trash stri
 	return emptyTrash(fs, trash)
 }
 
-// emptyTrash keeps the newest segments of the trash; names sort by age.
-func emptyTrash(fs vfs.FS, trash string) error {
+// emptyTrash keeps the newest segments of the trash.
+func emptyTrash(fs vfs.FS, trash string) error { return keepInTrash(fs, trash, trashSegments) }
+
+// keepInTrash keeps so many of the newest; names sort by age.
+func keepInTrash(fs vfs.FS, trash string, kept int) error {
 	names, err := fs.List(trash)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil
 	}
-	for len(names) > trashSegments && err == nil {
+	for len(names) > kept && err == nil {
 		err = fs.Remove(path.Join(trash, names[0]))
 		names = names[1:]
 	}

@@ -134,6 +134,22 @@ func (l *tableLog) snapshot(ctx context.Context, s *tables.State) error {
 	return retireBefore(ctx, l.fs, l.log, path.Join(l.dir, "trash"), first)
 }
 
+// purge writes all tables, and removes what was written before for good.
+func (l *tableLog) purge(ctx context.Context) error {
+	l.since = 0
+	if err := l.snapshot(ctx, l.inForce.Load()); err != nil {
+		return err
+	}
+	trash := path.Join(l.dir, "trash")
+	if _, err := l.fs.Stat(trash); err != nil {
+		return nil // nothing was ever retired
+	}
+	if err := keepInTrash(l.fs, trash, 0); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(trash)
+}
+
 func (l *tableLog) close() error { return l.log.Close() }
 
 // tableReplay makes the tables anew from the log's frames.

@@ -207,3 +207,43 @@ func (w *httpWorld) distinct(project string) int {
 	}
 	return len(ids)
 }
+
+// An update of a profile that comes again with the stamp that it had does not bring back
+// one that was erased since, and one that is newer does.
+func TestReplayBringsNoErasedProfileBack(t *testing.T) {
+	const key = "0123456789abcdef"
+	w := newHTTPWorld(t, Options{EdgeKey: []byte(key)})
+	shop, check := w.project(t, "shop").ID, w.project(t, "check").ID
+	erased := catalog.BeginErasure{Project: shop, ID: catalog.IngestID{Time: uint64(testNow.UnixNano()) - 1000}, Key: catalog.EraseKey{1}}
+	p, _ := w.gateway.Catalog().ProjectByID(shop)
+	erased.Bucket = p.Shard(0, "ann", "").Bucket
+	erased.User = erased.Key.HashUser(shop, "ann")
+	if _, err := w.gateway.cluster.Change(t.Context(), erased); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, into string
+		after      int64 // the erasure's id, in nanoseconds
+		project    catalog.ProjectID
+		want       bool
+	}{
+		{"before", "", -1, shop, false},
+		{"before, into another project", "check", -1, check, false},
+		{"at the same moment", "", 0, shop, true}, // the edge number makes it later
+		{"after", "check", 1, check, true},
+	} {
+		r := edgeRequest("/engage", `[{"$token":"token-shop","$distinct_id":"ann","$set":{"a":1}},{"$token":"token-shop","$distinct_id":"bob","$set":{"a":1}}]`)
+		stampAs(r, key, "0000beef", int64(erased.ID.Time)+c.after, "", c.into)
+		if a := w.do(r); a.Code != 200 || a.Header().Get(edgeAcceptedHeader) != "1" {
+			t.Fatalf("%s: answer %d %s", c.name, a.Code, a.Body)
+		}
+		people, _ := w.gateway.cluster.Tables().Table(uint32(c.project), "people")
+		users := ""
+		for _, row := range people.Seek([]byte{rowPrefix}) {
+			users += string(row)
+		}
+		if strings.Contains(users, "ann") != c.want || !strings.Contains(users, "bob") {
+			t.Errorf("%s: the profiles are %q", c.name, users)
+		}
+	}
+}

@@ -27,6 +27,7 @@ var erasureColumns = []systemColumn{
 	{"digest_removed", nameType, "its digest"},
 	{"records_after", countType, "what they held then"},
 	{"digest_after", nameType, "its digest, which each new file was proven to add up to"},
+	{"rows_removed", countType, "rows of mutable tables that were removed; NULL before the end"},
 }
 
 var erasureSchema = answerSchema(erasureColumns[1:]...)
@@ -47,9 +48,9 @@ func erasureRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 
 // certificate says what an erasure did. What it did not count yet is NULL.
 func certificate(e *catalog.Erasure) sql.Row {
-	row := sql.Row{e.ID.String(), hex.EncodeToString(e.User[:]), e.State.String(), e.ID.At(), nil, nil, nil, nil, nil, nil, nil}
+	row := sql.Row{e.ID.String(), hex.EncodeToString(e.User[:]), e.State.String(), e.ID.At(), nil, nil, nil, nil, nil, nil, nil, nil}
 	if e.State == catalog.ErasureDone {
-		row[4] = moment(e.DoneAt)
+		row[4], row[len(row)-1] = moment(e.DoneAt), int64(e.Rows)
 	}
 	if e.State == catalog.ErasureBegun {
 		return row

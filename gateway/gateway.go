@@ -114,6 +114,7 @@ func New(o Options) *Gateway {
 	g.storeTimeout = cmp.Or(o.StoreTimeout, DefaultStoreTimeout)
 	g.metrics = newMetrics(g)
 	g.metrics.registry.MustRegister(o.Collectors...)
+	g.cluster.ReadRows(rowReader{g})
 	return g
 }
 

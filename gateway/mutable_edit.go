@@ -113,6 +113,11 @@ func (e *mutableEditor) Delete(ctx *sql.Context, row sql.Row) error {
 	if !ok {
 		return sql.ErrDeleteRowNotFound.New()
 	}
+	return e.remove(ctx, key, row)
+}
+
+// remove removes a stored row and its entries in indexes.
+func (e *mutableEditor) remove(ctx *sql.Context, key []byte, row sql.Row) error {
 	entries, err := e.entries(ctx, row, key)
 	if err != nil {
 		return err

@@ -61,8 +61,12 @@ func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request, to profi
 	var done Ingested
 	done.Rejected = failed
 	fallback := first(c.parameters, "token", "$token", "api_key")
-	byProject := map[catalog.ProjectID][]track.Profile{}
-	projects := map[catalog.ProjectID]*catalog.Project{}
+	type target struct{ into, from *catalog.Project }
+	byProject := map[target][]track.Profile{}
+	id := edge.id
+	if id.IsZero() {
+		id = g.stamper.Stamp()
+	}
 	unknown := 0
 	for _, p := range all {
 		if p.Token == "" {
@@ -74,9 +78,9 @@ func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request, to profi
 			done.Rejected = append(done.Rejected, RecordError{Index: p.Index, Field: "$token", Message: fmt.Sprintf("'$token' is missing or opens no project: %q", clip(p.Token))})
 			continue
 		}
-		if project = edge.divert(project); project != nil {
-			byProject[project.ID] = append(byProject[project.ID], p)
-			projects[project.ID] = project
+		if into := edge.divert(project); into != nil {
+			at := target{into, project}
+			byProject[at] = append(byProject[at], p)
 		}
 	}
 	if unknown > 0 && unknown == len(all) {
@@ -84,8 +88,11 @@ func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request, to profi
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.storeTimeout)
 	defer cancel()
-	for id, profiles := range byProject {
-		if err := g.updateProfiles(ctx, projects[id], to, profiles); err != nil {
+	for at, profiles := range byProject {
+		erased := func(p *track.Profile) bool {
+			return to == peopleTable && g.suppressedProfile([]*catalog.Project{at.into, at.from}, id, p.ID)
+		}
+		if err := g.updateProfiles(ctx, at.into, to, profiles, erased); err != nil {
 			return err
 		}
 		done.Stored += len(profiles)
@@ -99,19 +106,57 @@ func (g *Gateway) serveProfiles(w http.ResponseWriter, r *http.Request, to profi
 // cannot hold profiles.
 var ErrProfileTable = errors.New("project's table cannot hold profiles")
 
-// updateProfiles makes updates of a project's profiles durable, all of them together.
-func (g *Gateway) updateProfiles(ctx context.Context, project *catalog.Project, to profileTable, profiles []track.Profile) error {
-	return g.changeTables(ctx, func(sctx *sql.Context, draft *tables.Draft) error {
-		e, err := g.profileEditor(draft, project, to)
-		if err != nil {
+// updateProfiles makes updates of a project's profiles durable, all of them together, but
+// for those of users who were erased since they came in.
+//
+// An erasure gives the table its definition anew when it has removed the user's rows, so
+// that this transaction is refused if it began before; and one that begins later sees the
+// erasure. For the same reason the table is made by a transaction of its own.
+func (g *Gateway) updateProfiles(ctx context.Context, project *catalog.Project, to profileTable, profiles []track.Profile, erased func(*track.Profile) bool) error {
+	var err error
+	for range maxConflictTries {
+		if err = g.makeProfiles(ctx, project, to); err != nil {
 			return err
 		}
-		for i := range profiles {
-			if err := e.update(sctx, &profiles[i]); err != nil {
+		err = g.changeTables(ctx, func(sctx *sql.Context, draft *tables.Draft) error {
+			e, err := g.profileEditor(draft, project, to)
+			if err != nil {
 				return err
 			}
+			for i := range profiles {
+				if erased(&profiles[i]) {
+					continue
+				}
+				if err := e.update(sctx, &profiles[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, errProfilesGone) {
+			return err
 		}
+	}
+	return err
+}
+
+// errProfilesGone says that the table was dropped meanwhile.
+var errProfilesGone = errors.New("table of profiles was dropped meanwhile")
+
+// makeProfiles makes the table of profiles, unless it is there.
+func (g *Gateway) makeProfiles(ctx context.Context, project *catalog.Project, to profileTable) error {
+	if _, ok := g.cluster.Tables().Table(uint32(project.ID), to.name); ok {
 		return nil
+	}
+	if _, isView := project.View(to.name); isView {
+		return fmt.Errorf("%w: %s is a view", ErrProfileTable, to.name)
+	}
+	return g.changeTables(ctx, func(_ *sql.Context, draft *tables.Draft) error {
+		if _, ok := draft.Table(uint32(project.ID), to.name); ok {
+			return nil
+		}
+		_, err := draft.Create(uint32(project.ID), to.name, []byte(to.definition))
+		return err
 	})
 }
 
@@ -154,13 +199,7 @@ type profileEditor struct {
 func (g *Gateway) profileEditor(draft *tables.Draft, project *catalog.Project, to profileTable) (*profileEditor, error) {
 	found, ok := draft.Table(uint32(project.ID), to.name)
 	if !ok {
-		if _, isView := project.View(to.name); isView {
-			return nil, fmt.Errorf("%w: %s is a view", ErrProfileTable, to.name)
-		}
-		if _, err := draft.Create(uint32(project.ID), to.name, []byte(to.definition)); err != nil {
-			return nil, err
-		}
-		found, _ = draft.Table(uint32(project.ID), to.name)
+		return nil, errProfilesGone
 	}
 	shape, err := g.shapes.shape(found.Definition)
 	if err != nil {

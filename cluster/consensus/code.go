@@ -20,6 +20,7 @@ var codes = []error{
 	26: ErrEpoch, 27: ErrLimit, 28: ErrCorrupt, 29: ErrVersion, 30: ErrNoLeader, 31: errNotLeader,
 	32: catalog.ErrGrantsChanged,
 	33: tables.ErrConflict, 34: tables.ErrTableExists, 35: tables.ErrNoTable, 36: tables.ErrLimit, 37: tables.ErrCorrupt, 38: tables.ErrVersion,
+	39: catalog.ErrErasurePending, 40: catalog.ErrNoErasure, 41: catalog.ErrEraseKey, 42: catalog.ErrStaged, 43: catalog.ErrNotStaged,
 }
 
 // codeOther is of errors that are none of those.

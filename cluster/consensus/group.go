@@ -85,10 +85,13 @@ type Group struct {
 	o       Options
 	lock    io.Closer
 	store   *raftlog.Store
+	snaps   *raftlog.Snapshots
 	machine *machine
 	raft    *raft.Raft
 	prompt  *prompt
 	away    atomic.Bool // see terms
+	// purging is held by whoever purges.
+	purging chan struct{}
 
 	stop      context.CancelFunc
 	stopped   context.Context
@@ -113,7 +116,7 @@ func open(o Options) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{o: o, lock: lock, store: store, machine: newMachine(o.Publish, o.Fail), prompt: newPrompt(o.Transport)}
+	g := &Group{o: o, lock: lock, store: store, snaps: snapshots, purging: make(chan struct{}, 1), machine: newMachine(o.Publish, o.Fail), prompt: newPrompt(o.Transport)}
 	g.stopped, g.stop = context.WithCancel(context.Background())
 	observed := make(chan raft.Observation, 64)
 	g.raft, err = raft.NewRaft(o.config(), g.machine, store, terms{store, g.stopped.Done(), o.Timing.Retry, o.Logger, &g.away}, snapshots, g.prompt)

@@ -101,6 +101,22 @@ func (m *Member) ChangeTables(ctx context.Context, change tables.Change) (*table
 	return s.Tables, nil
 }
 
+// PurgeTables waits until the tables here are as wanted, and leaves nothing on disk of
+// what they were before.
+func (m *Member) PurgeTables(ctx context.Context, wanted func(*tables.State) bool) error {
+	group, err := m.ready()
+	if err != nil {
+		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
+	}
+	if err := group.Wait(ctx, func(s *consensus.State) bool { return s.Tables != nil && wanted(s.Tables) }); err != nil {
+		return fmt.Errorf("wait for the tables: %w", err)
+	}
+	if err := group.Purge(ctx); err != nil {
+		return err
+	}
+	return forgetTablesBefore(m.o.FS, m.o.Dir)
+}
+
 // apply has a command of a client applied, within a bound.
 func (m *Member) apply(ctx context.Context, c consensus.Command) (*consensus.State, error) {
 	group, err := m.ready()

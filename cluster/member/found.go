@@ -95,6 +95,33 @@ func Retire(fsys vfs.FS, dir string) error {
 	return retire(fsys, path.Join(dir, "catalog", "tables", "log"), path.Join(dir, "cluster", "tables-before"))
 }
 
+// forgetTablesBefore removes what is left of tables of before the cluster began.
+func forgetTablesBefore(fsys vfs.FS, dir string) error {
+	for _, sub := range []string{path.Join("cluster", "tables-before"), path.Join("catalog", "tables", "trash")} {
+		if err := removeFiles(fsys, path.Join(dir, sub)); err != nil {
+			return fmt.Errorf("remove tables of before the cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeFiles removes the files of a directory, if there is one.
+func removeFiles(fsys vfs.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
+		return nil
+	}
+	for _, name := range names {
+		if err == nil {
+			err = fsys.Remove(path.Join(dir, name))
+		}
+	}
+	if err == nil {
+		err = fsys.SyncDir(dir)
+	}
+	return err
+}
+
 func retire(fsys vfs.FS, from, to string) error {
 	names, err := fsys.List(from)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {

@@ -444,6 +444,18 @@ func (m *Member) Storing() (ids []MemberID) {
 	return ids
 }
 
+// Keeping are the members that keep the metadata and were not removed: all of them.
+func (m *Member) Keeping() (ids []MemberID) {
+	if s := m.state(); s != nil {
+		for _, other := range s.Present() {
+			if other.Boot > 0 {
+				ids = append(ids, other.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // FollowPlacement has told called with the placement in force and with later ones,
 // in order, though not with each, until the member is closed.
 func (m *Member) FollowPlacement(told func(*protocol.Placement)) error {

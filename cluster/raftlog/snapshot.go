@@ -167,13 +167,30 @@ func (k *sink) Close() error {
 	return nil
 }
 
-// reap removes all but the newest.
-func (s *Snapshots) reap() error {
+// Purge removes all but the newest for good.
+func (s *Snapshots) Purge() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.keep(1)
+	if err == nil {
+		err = s.fs.SyncDir(s.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("purge snapshots: %w", err)
+	}
+	return nil
+}
+
+// reap removes all but the newest few.
+func (s *Snapshots) reap() error { return s.keep(snapshotsKept) }
+
+// keep removes all but so many of the newest. The caller holds mu.
+func (s *Snapshots) keep(kept int) error {
 	names, err := s.names()
 	if err != nil {
 		return err
 	}
-	for _, name := range names[min(len(names), snapshotsKept):] {
+	for _, name := range names[min(len(names), kept):] {
 		err = errors.Join(err, s.fs.Remove(path.Join(s.dir, name)))
 	}
 	return err

@@ -264,13 +264,60 @@ func (s *Store) forget(index uint64) error {
 	return s.emptyTrash(trash)
 }
 
-// emptyTrash keeps the newest segments of the trash; names sort by age.
-func (s *Store) emptyTrash(trash string) error {
+// Rotate begins a new segment: what is written from now on is in another file than what
+// was written before. It gives the index of the last entry, 0 if there are none.
+func (s *Store) Rotate() (last uint64, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.judge(s.log.Rotate(context.Background())); err != nil {
+		return 0, fmt.Errorf("rotate consensus log: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.positions) == 0 {
+		return 0, nil
+	}
+	return s.last(), nil
+}
+
+// Purge removes the segments in the trash for good. It fails if entries up to index are
+// still in the log.
+func (s *Store) Purge(index uint64) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	left := len(s.positions) > 0 && s.first <= index
+	s.mu.Unlock()
+	if left {
+		return fmt.Errorf("purge consensus log: %w", errStillNeeded)
+	}
+	trash := path.Join(s.dir, "trash")
+	if _, err := s.fs.Stat(trash); err != nil {
+		return nil // nothing was ever retired
+	}
+	err := s.reapTrash(trash, 0)
+	if err == nil {
+		err = s.fs.SyncDir(trash)
+	}
+	if err != nil {
+		return fmt.Errorf("purge consensus log: %w", err)
+	}
+	return nil
+}
+
+// errStillNeeded says that no snapshot stands for the entries yet.
+var errStillNeeded = errors.New("its entries are not in a snapshot yet")
+
+// emptyTrash keeps the newest segments of the trash.
+func (s *Store) emptyTrash(trash string) error { return s.reapTrash(trash, trashSegments) }
+
+// reapTrash keeps so many of the newest; names sort by age.
+func (s *Store) reapTrash(trash string, kept int) error {
 	if _, err := s.fs.Stat(trash); err != nil {
 		return nil // nothing was ever retired
 	}
 	names, err := s.fs.List(trash)
-	for len(names) > trashSegments && err == nil {
+	for len(names) > kept && err == nil {
 		err = s.fs.Remove(path.Join(trash, names[0]))
 		names = names[1:]
 	}

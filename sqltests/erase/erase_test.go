@@ -1,6 +1,7 @@
 package erase
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,10 +34,17 @@ func filled(t testing.TB) (disk *vfs.Mem, records [][]byte, others, copies []str
 		t.Fatal(err)
 	}
 	held := strings.Join(holders(t, disk), " ")
-	for _, where := range []string{"data/log/", ",log/", "data/shards/", "data/trash/"} {
+	for _, where := range []string{"data/log/", ",log/", "data/shards/", "data/trash/", "data/catalog/tables/log/"} {
 		if !strings.Contains(held, where) {
 			t.Fatalf("nothing of the user is in %s, so that the test would show little; it is in %s", where, held)
 		}
+	}
+	asKeys := false
+	for _, b := range files(t, disk, "data/catalog/tables") {
+		asKeys = asKeys || bytes.Contains(b, asKey(user))
+	}
+	if !asKeys {
+		t.Fatal("the user is in no key of a row as it is looked for")
 	}
 	return disk, records, others, copies
 }
@@ -62,6 +70,9 @@ func gone(t testing.TB, w *world, others, copies []string) {
 	before, removed := e.Before, e.Removed
 	if e.State != catalog.ErasureDone || removed[0] != storedOfUser || before[0] <= removed[0] {
 		t.Fatalf("the erasure is %s, removed %d records of %d", e.State, removed[0], before[0])
+	}
+	if profiles := w.profiles(t); e.Rows != 1 || !slices.Equal(profiles, []string{other}) {
+		t.Fatalf("the erasure removed %d rows; %q have profiles", e.Rows, profiles)
 	}
 	var erased uint64
 	for _, s := range w.cluster.Catalog().Erased {

@@ -4,10 +4,13 @@ package erase
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path"
 	"slices"
 	"strings"
@@ -22,6 +25,7 @@ import (
 	"arbor/engine/exec"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
+	"arbor/gateway"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -44,6 +48,7 @@ type world struct {
 	metadata *cluster.Metadata
 	engine   *engine.Engine
 	cluster  *cluster.Cluster
+	gateway  *gateway.Gateway
 }
 
 func openWorld(fs vfs.FS) (w *world, err error) {
@@ -56,11 +61,12 @@ func openWorld(fs vfs.FS) (w *world, err error) {
 		return nil, errors.Join(err, w.metadata.Close())
 	}
 	w.cluster = cluster.New(w.metadata, w.engine)
+	w.gateway = gateway.New(gateway.Options{Cluster: w.cluster, Logger: quiet, Now: clock})
 	return w, nil
 }
 
 func (w *world) close() error {
-	return errors.Join(w.cluster.Close(), w.engine.Close(), w.metadata.Close())
+	return errors.Join(w.gateway.Close(), w.cluster.Close(), w.engine.Close(), w.metadata.Close())
 }
 
 // record is a request of some events of a day.
@@ -92,6 +98,9 @@ func fill(t testing.TB, w *world) (records [][]byte) {
 	ctx := context.Background()
 	if _, err := w.cluster.Change(ctx, catalog.CreateProject{Name: "shop", Buckets: 2, Token: "t", Secret: "s"}); err != nil {
 		t.Fatal(err)
+	}
+	for _, who := range []string{user, other, user} {
+		w.engage(t, who, map[string]any{"word": secret[:7] + who})
 	}
 	mine, theirs := bucketOf(user), bucketOf(other)
 	add := func(some ...[]byte) {
@@ -125,6 +134,42 @@ func fill(t testing.TB, w *world) (records [][]byte) {
 	add(record(t, 101, 0, mine, of(user, "i8", secret)))
 	add(record(t, 102, 0, theirs, of(other, "i9", "kept"), of(other, "i1", "another")))
 	return records
+}
+
+// engage updates a profile.
+func (w *world) engage(t testing.TB, who string, properties map[string]any) {
+	t.Helper()
+	body, err := json.Marshal([]any{map[string]any{"$token": "t", "$distinct_id": who, "$set": properties}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	w.gateway.HTTPHandler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/engage", bytes.NewReader(body)))
+	if answer.Code != http.StatusOK {
+		t.Fatalf("/engage answers %d: %s", answer.Code, answer.Body)
+	}
+}
+
+// profiles are the users that have one.
+func (w *world) profiles(t testing.TB) (users []string) {
+	t.Helper()
+	people, ok := w.cluster.Tables().Table(1, "people")
+	if !ok {
+		t.Fatal("there are no profiles")
+	}
+	for _, row := range people.Seek([]byte("r")) {
+		for _, who := range []string{user, other} {
+			if bytes.Contains(row, []byte(who)) {
+				users = append(users, who)
+			}
+		}
+	}
+	return users
+}
+
+// asKey is how a text stands in keys of rows: four bytes a character, and zeros marked.
+func asKey(text string) []byte {
+	return []byte(strings.Join(strings.Split(text, ""), "\x00\xff\x00\xff\x00\xff"))
 }
 
 const (
@@ -209,7 +254,7 @@ func files(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 func holders(t testing.TB, fs vfs.FS) (found []string) {
 	t.Helper()
 	for name, b := range files(t, fs, "data") {
-		if bytes.Contains(b, []byte(user)) || bytes.Contains(b, []byte(secret)) || decodes(t, fs, name, b) {
+		if bytes.Contains(b, []byte(user)) || bytes.Contains(b, asKey(user)) || bytes.Contains(b, []byte(secret)) || decodes(t, fs, name, b) {
 			found = append(found, name)
 		}
 	}

@@ -3,6 +3,7 @@ package members
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -107,6 +108,7 @@ func TestMembersForgetAUser(t *testing.T) {
 	if err := third.Engine.Index(t.Context(), 0, true); err != nil {
 		t.Fatal(err)
 	}
+	engage(t, second, token, forgotten, "the other")
 	third.Kill(t)
 	first.Stack.Import(t, token, linesOf(forgotten, 90, 100))
 	first.Stack.Import(t, token, events(60, 80))
@@ -124,9 +126,13 @@ func TestMembersForgetAUser(t *testing.T) {
 	if _, err := first.Query(call); err == nil || !strings.Contains(err.Error(), "is not done") {
 		t.Fatalf("erased while a member is away: %v", err)
 	}
+	profiles := "SELECT GROUP_CONCAT(distinct_id) FROM shop.people"
 	for _, m := range g.Members[:2] {
 		if got := m.One(t, mine); got != "0" {
 			t.Errorf("%s events are seen", got)
+		}
+		if got := m.One(t, profiles); got != "the other" {
+			t.Errorf("%s have profiles while a member is away", got)
 		}
 	}
 	third.Open(t)
@@ -139,8 +145,8 @@ func TestMembersForgetAUser(t *testing.T) {
 		rows, err = second.Query(call)
 	}
 	answer := strings.Split(rows[0], "\t")
-	if answer[2] != "done" || answer[7] != "130" {
-		t.Errorf("the certificate is %q, want 130 removed", answer)
+	if answer[2] != "done" || answer[7] != "130" || answer[11] != "1" {
+		t.Errorf("the certificate is %q, want 130 removed and a row", answer)
 	}
 
 	// A batch from before that was under way, by two names.
@@ -164,6 +170,9 @@ func TestMembersForgetAUser(t *testing.T) {
 			if got := m.One(t, mine); got != "0" {
 				t.Errorf("round %d: member %d sees %s events", round, i, got)
 			}
+			if got := m.One(t, profiles); got != "the other" {
+				t.Errorf("round %d: member %d says that %s have profiles", round, i, got)
+			}
 			if got := m.Rows(t, rest); !slices.Equal(got, want) {
 				t.Errorf("round %d: member %d sees %d events of others, want %d", round, i, len(got), len(want))
 			}
@@ -186,5 +195,17 @@ func TestMembersForgetAUser(t *testing.T) {
 	}
 	if got := first.One(t, "SELECT SUM(accepted), SUM(visible) + SUM(retry), SUM(erased) FROM arbor.balance"); got != "210\t80\t130" {
 		t.Errorf("the balance is %s", got)
+	}
+}
+
+// engage gives users profiles.
+func engage(t *testing.T, m *stack.GroupMember, token string, users ...string) {
+	t.Helper()
+	var updates []string
+	for _, user := range users {
+		updates = append(updates, fmt.Sprintf(`{"$token":%q,"$distinct_id":%q,"$set":{"who":%q}}`, token, user, user))
+	}
+	if a := m.Do(http.MethodPost, "/engage", "", "["+strings.Join(updates, ",")+"]"); a.Code != http.StatusOK {
+		t.Fatalf("/engage answers %d: %s", a.Code, a.Body)
 	}
 }

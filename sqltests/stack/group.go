@@ -299,6 +299,9 @@ func (m *GroupMember) ChangeTables(_ context.Context, change tables.Change) (*ta
 	return next, err
 }
 
+// PurgeTables does nothing: no member has tables on its disk.
+func (m *GroupMember) PurgeTables(context.Context, func(*tables.State) bool) error { return nil }
+
 // Place begins to move all buckets to where these members have them.
 func (g *Group) Place(t testing.TB, nodes []protocol.Node, replicas int) {
 	t.Helper()

@@ -118,6 +118,15 @@ func TestKilledAnywhere(t *testing.T) {
 		t.Errorf("replayed is %s, want %s", got, back.QueryOne(t, seen))
 	}
 
+	var updates []string
+	for n := range 10 {
+		updates = append(updates, fmt.Sprintf(`{"$token":%q,"$distinct_id":"u%d","$set":{"n":%d}}`, third.QueryOne(t, "SELECT token FROM arbor.projects WHERE name = 'shop'"), n, n))
+	}
+	res, err := http.Post("http://"+third.HTTP+"/engage", "application/json", strings.NewReader("["+strings.Join(updates, ",")+"]"))
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatal(res, err)
+	}
+	res.Body.Close()
 	for try := range 9 { // of ten users
 		eraseAndKill(t, third, fmt.Sprintf("u%d", try), *killEvery*time.Duration(2*try+1))
 	}
@@ -155,7 +164,16 @@ func eraseAndKill(t *testing.T, s *server.Server, user string, after time.Durati
 	if got := of("="); got != "00" {
 		t.Fatalf("%s has %s after the erasure", user, got)
 	}
+	if got := s.QueryOne(t, "SELECT COUNT(*) FROM shop.people WHERE distinct_id = '"+user+"'"); got != "0" {
+		t.Fatalf("%s has a profile after the erasure", user)
+	}
+	if got := s.QueryOne(t, "SELECT CONCAT(COUNT(*), SUM(rows_removed)) FROM arbor.erasures WHERE state = 'done' AND rows_removed > 0"); got != fmt.Sprintf("%[1]d%[1]d", erasedBy(user)) {
+		t.Fatalf("erasing %s: erasures and rows removed are %s", user, got)
+	}
 	if got := of("<>"); got != others {
 		t.Fatalf("after %s was erased the others are %s, and were %s", user, got, others)
 	}
 }
+
+// erasedBy is how many users were erased when the last was this one.
+func erasedBy(user string) int { return int(user[1]-'0') + 1 }
