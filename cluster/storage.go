@@ -23,7 +23,8 @@ import (
 type Holder interface {
 	// AppendNamed makes records durable under their dots, all or none. One whose dot
 	// is held is compared with what is there and not stored again. An error that wraps
-	// syscall.ENOSPC, and not appendlog.ErrBroken, leaves nothing behind.
+	// syscall.ENOSPC, and not appendlog.ErrBroken, leaves nothing behind, nor does
+	// dot.ErrBacklog.
 	AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outcome, error)
 
 	// Held gives the dots of all batches that are durable, by slot, but for slots that
@@ -105,8 +106,8 @@ func (r *Replicas) Append(ctx context.Context, bucket protocol.Bucket, batches [
 		return outcomes, nil
 	}
 	stored, err := r.engine.AppendNamed(ctx, sound)
-	// A damaged shard is repaired, and the same batches come again.
-	if isFull(err) || errors.Is(err, dot.ErrUnreadable) {
+	// A damaged shard is repaired, what waits is indexed, and the same batches come again.
+	if isFull(err) || errors.Is(err, dot.ErrUnreadable) || errors.Is(err, dot.ErrBacklog) {
 		return nil, fmt.Errorf("%w: %w", protocol.ErrFull, err)
 	}
 	if err != nil {

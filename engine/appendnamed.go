@@ -20,7 +20,8 @@ import (
 // for others who store the same dots, and not that for the disk: what became of the
 // records is always known. After an error that wraps syscall.ENOSPC, and not
 // appendlog.ErrBroken, nothing was stored, and the same call may succeed later; it may,
-// too, after one that wraps dot.ErrUnreadable, of which some may be stored.
+// too, after one that wraps dot.ErrUnreadable, of which some may be stored, and after
+// dot.ErrBacklog, of which none is.
 //
 // What was erased is taken out of the records first: a name stands for what is left.
 func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outcome, error) {
@@ -29,6 +30,12 @@ func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outc
 		return nil, err
 	}
 	defer leave()
+	patience, cancel := context.WithTimeout(ctx, admitNamedWithin)
+	err = e.admit(patience)
+	cancel()
+	if err != nil {
+		return nil, fmt.Errorf("append: %w", err)
+	}
 	// As in Append: whoever erases waits for those who looked at the catalog before.
 	landed := e.flights.depart()
 	defer landed()

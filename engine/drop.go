@@ -70,7 +70,7 @@ func (e *Engine) dropShard(ctx context.Context, s *shard) error {
 	s.mu.Lock()
 	s.broken, s.cut = nil, d.cut
 	s.mu.Unlock()
-	e.settle(old)
+	e.backlog.settle(old)
 	// What cannot be moved now is litter; sweepLitter tries again.
 	if err := e.trash.retire(s, names); err != nil {
 		e.logger.Warn("dropped files stay for now", "shard", s.key.String(), "error", err)

@@ -95,6 +95,9 @@ type Options struct {
 	// column in memory, DefaultLogColumnBytes if 0. What does not fit is read from
 	// the log, which takes longer.
 	LogColumnBytes int64
+	// MaxLoggedEvents is how many events may be logged and not indexed before appends
+	// wait for the indexer, unless Manual is set; DefaultMaxLoggedEvents if 0.
+	MaxLoggedEvents int64
 	// KeptBytes is what columns of indexed files that are asked for again and again may
 	// take in memory, decoded; DefaultKeptBytes if 0.
 	KeptBytes int64
@@ -146,6 +149,9 @@ func (o *Options) validate() error {
 	if o.LogColumnBytes == 0 {
 		o.LogColumnBytes = DefaultLogColumnBytes
 	}
+	if o.MaxLoggedEvents == 0 {
+		o.MaxLoggedEvents = DefaultMaxLoggedEvents
+	}
 	if o.KeptBytes == 0 {
 		o.KeptBytes = DefaultKeptBytes
 	}
@@ -187,11 +193,10 @@ type Engine struct {
 	columnBudget columnBudget
 	follower     follower
 
-	// mu guards shards and backlog; it is never held during I/O.
-	mu     sync.RWMutex
-	shards map[catalog.ProjectID]map[catalog.ShardKey]*shard
-	// backlog counts the batches of each log segment that are in no file yet.
-	backlog map[uint64]int
+	// mu guards shards; it is never held during I/O.
+	mu      sync.RWMutex
+	shards  map[catalog.ProjectID]map[catalog.ShardKey]*shard
+	backlog backlog
 
 	// lifeMu guards closed, and that work only grows while it is false.
 	lifeMu sync.RWMutex
@@ -219,7 +224,6 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, catalogGiven: catalogGiven, fs: opts.FS, logger: opts.Logger, now: opts.Now,
 		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
-		backlog: map[uint64]int{},
 		domains: exec.NewDomains(opts.DomainBytes),
 		kept:    indexfile.NewKept(opts.KeptBytes),
 	}
@@ -229,7 +233,10 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.indexer = indexer{engine: e, planning: newTurn(), cleaning: newTurn()}
 	e.jobs.now = opts.Now
 	e.follower.engine = e
-	if !opts.Manual {
+	if opts.Manual { // who indexes may be who appends
+		e.backlog.open(0)
+	} else {
+		e.backlog.open(opts.MaxLoggedEvents)
 		e.follower.wake = make(chan struct{}, 1)
 	}
 	e.life, e.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -329,6 +336,9 @@ func (e *Engine) enter() (leave func(), err error) {
 	return e.work.Done, nil
 }
 
+// pressedEvery is how often at most the engine ticks for a backlog.
+const pressedEvery = 20 * time.Millisecond
+
 // background ticks until the engine is closed.
 func (e *Engine) background() {
 	defer e.work.Done()
@@ -339,9 +349,11 @@ func (e *Engine) background() {
 		case <-e.life.Done():
 			return
 		case <-ticker.C:
-			if err := e.Tick(e.life); err != nil && e.life.Err() == nil {
-				e.logger.Error("background work", "error", err)
-			}
+		case <-e.backlog.pressed:
+			e.pause(e.life, pressedEvery) // shards may rest, or take longer to be found than indexed
+		}
+		if err := e.Tick(e.life); err != nil && e.life.Err() == nil {
+			e.logger.Error("background work", "error", err)
 		}
 	}
 }

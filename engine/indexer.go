@@ -81,13 +81,22 @@ func (x *indexer) runDue(ctx context.Context, c *catalog.Catalog) error {
 	}
 	defer x.planning.give()
 	var errs []error
-	for _, t := range plan(x.engine.shardStates(), settingsOf(c), x.engine.now()) {
+	for _, t := range plan(x.engine.shardStates(), x.settings(c), x.engine.now()) {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
 		errs = append(errs, x.run(ctx, t))
 	}
 	return errors.Join(errs...)
+}
+
+// settings are those of the catalog, and everything logged is due when too much is.
+func (x *indexer) settings(c *catalog.Catalog) settings {
+	s := settingsOf(c)
+	if x.engine.backlog.pressing() {
+		s.sealAfterAge = 0
+	}
+	return s
 }
 
 // runAll indexes, and closes if asked, whatever the plan says.
@@ -244,7 +253,7 @@ func (x *indexer) buildWithout(ctx context.Context, s *shard, k taskKind, refs [
 	if err != nil {
 		return fmt.Errorf("%s shard %s: %w", k, s.key, v.blame(err))
 	}
-	e.settle(s.swap(sources, f, b.cut()))
+	e.backlog.settle(s.swap(sources, f, b.cut()))
 	e.metrics.built(b, f)
 	return e.trash.retire(s, fileNames(sources))
 }
@@ -255,17 +264,6 @@ func (b *build) summary() string {
 		return fmt.Sprintf("%d logged batches into %s", len(b.refs), b.name)
 	}
 	return fmt.Sprintf("%d files into %s", len(b.sources), b.name)
-}
-
-// settle counts batches as indexed.
-func (e *Engine) settle(refs []logRef) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, r := range refs {
-		if e.backlog[r.segment]--; e.backlog[r.segment] <= 0 {
-			delete(e.backlog, r.segment)
-		}
-	}
 }
 
 // retireSegments moves the log segments that nobody needs to the trash. The
@@ -279,7 +277,7 @@ func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error
 	segments := e.log.Segments()
 	if n := len(segments); n > 0 {
 		last := segments[n-1]
-		if !last.Sealed && last.Frames > 0 && e.now().Sub(last.CreatedAt) >= maxAge && !e.needs(last.ID) {
+		if !last.Sealed && last.Frames > 0 && e.now().Sub(last.CreatedAt) >= maxAge && !e.backlog.needs(last.ID) {
 			if err := e.log.Rotate(ctx); err != nil {
 				return err
 			}
@@ -293,7 +291,7 @@ func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error
 	}
 	var retiring []uint64
 	for _, s := range segments {
-		if s.Sealed && !e.needs(s.ID) && !e.pins.holds(s.ID) {
+		if s.Sealed && !e.backlog.needs(s.ID) && !e.pins.holds(s.ID) {
 			retiring = append(retiring, s.ID)
 		}
 	}
@@ -313,11 +311,4 @@ func (e *Engine) retireSegments(ctx context.Context, maxAge time.Duration) error
 		e.metrics.SegmentsRetired.Add(1)
 	}
 	return errors.Join(errs...)
-}
-
-// needs reports whether a segment holds batches that are in no file.
-func (e *Engine) needs(segment uint64) bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.backlog[segment] > 0
 }

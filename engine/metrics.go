@@ -9,11 +9,13 @@ import (
 // Metrics counts what an engine did since it was opened.
 type Metrics struct {
 	Appends, AppendErrors, AppendedEvents, AppendedBytes atomic.Int64
-	Scans, ScanErrors, ScannedRows, GivenRows            atomic.Int64
-	FilesBuilt, FilesMerged, FilesRetired, FilesPurged   atomic.Int64
-	SegmentsRetired                                      atomic.Int64
-	RowsIndexed, BytesIndexed                            atomic.Int64
-	Unproven, Alarms                                     atomic.Int64
+	// AppendWaits are the appends that waited for the indexer.
+	AppendWaits                                        atomic.Int64
+	Scans, ScanErrors, ScannedRows, GivenRows          atomic.Int64
+	FilesBuilt, FilesMerged, FilesRetired, FilesPurged atomic.Int64
+	SegmentsRetired                                    atomic.Int64
+	RowsIndexed, BytesIndexed                          atomic.Int64
+	Unproven, Alarms                                   atomic.Int64
 	// Scrubs are the passes of the scrub that came to their end, and Scrubbed is when
 	// the last one did, in microseconds; 0 is never.
 	Scrubs, ScrubbedBytes, Scrubbed atomic.Int64

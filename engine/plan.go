@@ -22,6 +22,14 @@ func (k taskKind) String() string {
 	return [...]string{"", "index", "merge", "close", "erase"}[k]
 }
 
+// order is which tasks come before others.
+func (t *task) order() int {
+	if t.kind == taskIndex {
+		return 0
+	}
+	return 1
+}
+
 // task is a piece of work on a shard.
 type task struct {
 	kind  taskKind
@@ -69,6 +77,8 @@ const (
 
 // plan says what is due. It is a pure function of what the shards hold, the
 // settings and the moment: to see why something was done, call it again.
+//
+// What is logged comes first: appends may wait for it.
 func plan(shards []shardState, s settings, now time.Time) []task {
 	var tasks []task
 	for i := range shards {
@@ -76,6 +86,7 @@ func plan(shards []shardState, s settings, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
+	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(a.order(), b.order()) })
 	return tasks
 }
 

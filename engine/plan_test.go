@@ -82,3 +82,24 @@ func tower(n int) string {
 	}
 	return b.String()
 }
+
+// TestPlanIndexesFirst: what is logged is due before files are merged, since appends may
+// wait for it.
+func TestPlanIndexesFirst(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	set := settings{sealAfterBytes: 1000, sealAfterAge: time.Minute, closeGrace: time.Hour}
+	merging := shardState{key: catalog.ShardKey{Project: 1, Day: catalog.DayOf(now.UnixMicro())}}
+	for i := range uint32(mergeFiles) {
+		merging.files = append(merging.files, fileState{name: fileName{sequence: uint64(now.UnixMicro()), random: i}, bytes: 10})
+	}
+	logged := func(project catalog.ProjectID) shardState {
+		return shardState{key: catalog.ShardKey{Project: project, Day: merging.key.Day}, loggedBytes: 1000, loggedBatches: 1, oldest: now.UnixMicro()}
+	}
+	got := ""
+	for _, task := range plan([]shardState{merging, logged(2), logged(3)}, set, now) {
+		got += fmt.Sprintf("%s %d ", task.kind, task.shard.Project)
+	}
+	if want := "index 2 index 3 merge 1 "; got != want {
+		t.Errorf("the plan is %q, want %q", got, want)
+	}
+}

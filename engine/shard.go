@@ -64,6 +64,13 @@ func (c *contents) add(r logRef) {
 	c.bytes += int64(r.length)
 }
 
+// loggedEvents is how many events of the shard are in no file.
+func (s *shard) loggedEvents() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.events
+}
+
 // unknown is how many bytes of the shard's log its tail does not hold yet.
 func (s *shard) unknown() int64 {
 	s.mu.Lock()

@@ -199,7 +199,7 @@ func (e *Engine) purge(s *shard) error {
 		s.addLitter(names...)
 		return err
 	}
-	e.settle(old)
+	e.backlog.settle(old)
 	err := e.trash.retire(s, names)
 	if err == nil {
 		e.mu.Lock()

@@ -102,6 +102,9 @@ var (
 	// ErrUnreadable: what is here of the shard is damaged, so that nothing can be held
 	// against it or built of it before it is repaired. Nothing was harmed by asking.
 	ErrUnreadable = errors.New("what is held of the shard cannot be read")
+	// ErrBacklog: so many events wait to be indexed that no more are taken for now.
+	// Nothing was stored.
+	ErrBacklog = errors.New("events come faster than they are indexed")
 	// ErrNotAdopted: a file that was offered could not be had whole, or is not what was
 	// offered. Nothing of it is there, and nothing was harmed.
 	ErrNotAdopted = errors.New("file was not adopted")

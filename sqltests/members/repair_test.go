@@ -54,18 +54,29 @@ func rot(t *testing.T, m *stack.GroupMember, name string, every int) {
 	}
 }
 
-// held are how many events a member has, of which a query sees some.
-func held(t *testing.T, m *stack.GroupMember) uint64 {
+// heldOf are how many events a member has of each slot that it has any of.
+func heldOf(t *testing.T, m *stack.GroupMember) map[catalog.Slot]uint64 {
 	t.Helper()
 	contents, err := m.Engine.Digests(t.Context(), func(catalog.Slot) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := event.Digest{}
-	for _, c := range contents {
-		records = records.Add(c.Records)
+	slots := map[catalog.Slot]uint64{}
+	for slot, c := range contents {
+		if c.Records.Count > 0 {
+			slots[slot] = c.Records.Count
+		}
 	}
-	return records.Count
+	return slots
+}
+
+// held are how many events a member has, of which a query sees some.
+func held(t *testing.T, m *stack.GroupMember) (events uint64) {
+	t.Helper()
+	for _, n := range heldOf(t, m) {
+		events += n
+	}
+	return events
 }
 
 // sameEverywhere waits until all members hold the same so many events, and none of them

@@ -2,6 +2,7 @@ package members
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,9 +37,21 @@ func indexEach(t *testing.T, g *stack.Group, closeDays bool) {
 }
 
 // alike waits until all members have the same batches, and gives what differs. A member
-// has nothing to compare of a shard that it has nothing of yet: see allHave.
+// has nothing to compare of a shard that it has nothing of yet: so that they hold equally
+// many events of each is waited for first.
 func alike(t *testing.T, g *stack.Group) (divergences int) {
 	t.Helper()
+	late := time.Now().Add(reached)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	first := g.Members[0]
+	for _, m := range g.Members[1:] {
+		for ; !maps.Equal(heldOf(t, first), heldOf(t, m)); <-look.C {
+			if time.Now().After(late) {
+				t.Fatalf("member %s holds %v, and member %s %v", first.ID, heldOf(t, first), m.ID, heldOf(t, m))
+			}
+		}
+	}
 	for {
 		c := compareAll(t, g)
 		if c.Apart == 0 && len(c.Silent) == 0 {
