@@ -252,7 +252,15 @@ func TestStagedFaultIsCaught(t *testing.T) {
 			}
 			refused(t, first, "CALL arbor.promote()", "it is stopped")
 
-			// Members that come go by the others, and so do questions.
+			// Members that come go by the others, and so do questions, once they know.
+			late := time.Now().Add(reached)
+			look := time.NewTicker(2 * time.Millisecond)
+			defer look.Stop()
+			for c := third.Catalog(); c.Stage == nil || c.Stage.State != catalog.StageStopped; c = third.Catalog() {
+				if <-look.C; time.Now().After(late) {
+					t.Fatal("the canary does not hear that the stage was stopped")
+				}
+			}
 			if got, right := third.Rows(t, everyCopy), first.Rows(t, everyCopy); !slices.Equal(got, right) || len(got) != len(want) {
 				t.Errorf("a question gets %d copies, and not the %d that there are", len(got), len(right))
 			}
