@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -23,17 +22,19 @@ type logSource struct {
 	keys     []indexfile.InsertKey
 	texts    map[uint32]string // insert ids that no key stands for
 	bounds   []idBounds        // of the batches
-	users    []uint32          // the events' users, numbered in table
+	users    []uint32          // the events' users, numbered in table, then in order
 	table    userTable
 
 	writer *indexfile.Builder // that collects the events, or
 	events []*event.Event     // the events
 	copies []uint8            // how often each is written, if faults say so
 
-	ranks []string // the distinct ids in order
-	order []uint32 // the events, user by user
-	ends  []uint32 // where each user's end in it
-	user  int      // at hand
+	canonical []byte // scratch: the bytes of an event
+
+	ranks []string      // the distinct ids in order
+	order []placedEvent // the events, user by user
+	ends  []uint32      // where each user's end in it
+	user  int           // at hand
 	rows  []sourceRow
 
 	placed []uint32 // collected events in the order of the file
@@ -91,7 +92,7 @@ func (s *logSource) add(b *event.Batch, want *event.Digest, faults *Faults) erro
 }
 
 func (s *logSource) addEvent(e *event.Event, want *event.Digest, faults *Faults) error {
-	hi, lo := want.AddHashed(e)
+	hi, lo := want.AddHashed(e, &s.canonical)
 	key := indexfile.InsertKeyOf(e.InsertID)
 	if !key.Exact() {
 		if s.texts == nil {
@@ -110,7 +111,7 @@ func (s *logSource) addEvent(e *event.Event, want *event.Digest, faults *Faults)
 	if faults != nil && faults.Row != nil {
 		s.copies = append(s.copies, uint8(faults.row((*indexfile.Row)(e))))
 	}
-	return s.writer.Collect((*indexfile.Row)(e))
+	return s.writer.Collect((*indexfile.Row)(e), key)
 }
 
 // twice are ids that more than one event may bear: batches are looked into if
@@ -157,85 +158,51 @@ func (s *logSource) between(least, greatest catalog.IngestID) []catalog.IngestID
 // sort puts the events in order; all were added. They are counted by user, and then
 // each user's are sorted, which nearly are.
 func (s *logSource) sort() {
-	users := s.rank()
+	rankOf := rankTexts(s.table.names)
+	s.ranks = make([]string, len(rankOf))
+	for code, rank := range rankOf {
+		s.ranks[rank] = s.table.names[code]
+	}
 	s.ends = make([]uint32, len(s.ranks)+1)
-	for _, u := range users {
-		s.ends[u+1]++
+	for i, code := range s.users {
+		s.users[i] = rankOf[code]
+		s.ends[s.users[i]+1]++
 	}
 	for u := range s.ranks {
 		s.ends[u+1] += s.ends[u]
 	}
-	s.order = make([]uint32, len(users))
-	for i, u := range users { // ends are starts until then
-		s.order[s.ends[u]] = uint32(i)
+	s.order = make([]placedEvent, len(s.users))
+	for i, u := range s.users { // ends are starts until then
+		s.order[s.ends[u]] = placedEvent{time: s.times[i], id: s.ids[i], copyHash: s.hash(uint32(i)), ordinal: uint32(i)}
 		s.ends[u]++
 	}
 	if s.writer != nil {
-		s.placed = make([]uint32, 0, len(users))
+		s.placed = make([]uint32, 0, len(s.users))
 		s.runs = make([]userRun, 0, len(s.ranks))
 	}
 	start := uint32(0)
 	for u := range s.ranks {
-		slices.SortFunc(s.order[start:s.ends[u]], func(a, b uint32) int {
-			if c := cmp.Compare(s.times[a], s.times[b]); c != 0 {
-				return c
-			}
-			return cmp.Or(s.ids[a].Compare(s.ids[b]), cmp.Compare(a, b))
-		})
-		start = s.ends[u]
+		of := s.order[start:s.ends[u]]
+		if start = s.ends[u]; !slices.IsSortedFunc(of, placedEvent.compare) {
+			slices.SortFunc(of, placedEvent.compare)
+		}
 	}
 }
 
-// rank numbers the users in the order of their distinct ids and gives each
-// event's. Users are fewer than events; what follows the bytes that all begin with
-// decides between most of them, eight bytes at a look.
-func (s *logSource) rank() []uint32 {
-	type ranked struct {
-		head uint64
-		code uint32
-	}
-	common := s.commonPrefix()
-	order := make([]ranked, len(s.table.names))
-	for i, name := range s.table.names {
-		var head [8]byte
-		copy(head[:], name[common:])
-		order[i] = ranked{binary.BigEndian.Uint64(head[:]), uint32(i)}
-	}
-	slices.SortFunc(order, func(a, b ranked) int {
-		if a.head != b.head {
-			return cmp.Compare(a.head, b.head)
-		}
-		return strings.Compare(s.table.names[a.code], s.table.names[b.code])
-	})
-	rankOf := make([]uint32, len(order))
-	s.ranks = make([]string, len(order))
-	for rank, r := range order {
-		rankOf[r.code] = uint32(rank)
-		s.ranks[rank] = s.table.names[r.code]
-	}
-	for i, code := range s.users {
-		s.users[i] = rankOf[code]
-	}
-	return s.users
+// placedEvent is what a build asks of each event in the order of users, so that it lies
+// in that order.
+type placedEvent struct {
+	time     int64
+	id       catalog.IngestID
+	copyHash uint64
+	ordinal  uint32
 }
 
-// commonPrefix is how many bytes all distinct ids begin with.
-func (s *logSource) commonPrefix() int {
-	if len(s.table.names) == 0 {
-		return 0
+func (a placedEvent) compare(b placedEvent) int {
+	if c := cmp.Compare(a.time, b.time); c != 0 {
+		return c
 	}
-	first := s.table.names[0]
-	n := len(first)
-	for _, name := range s.table.names[1:] {
-		n = min(n, len(name))
-		for i := range n {
-			if name[i] != first[i] {
-				n = i
-				break
-			}
-		}
-	}
-	return n
+	return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.ordinal, b.ordinal))
 }
 
 func (s *logSource) nextUser() (string, []sourceRow, error) {
@@ -247,22 +214,26 @@ func (s *logSource) nextUser() (string, []sourceRow, error) {
 		lo = s.ends[u-1]
 	}
 	s.rows = s.rows[:0]
-	for _, n := range s.order[lo:s.ends[u]] {
-		s.rows = append(s.rows, sourceRow{ordinal: n})
+	for at := lo; at < s.ends[u]; at++ {
+		s.rows = append(s.rows, sourceRow{source: at, ordinal: s.order[at].ordinal})
 	}
 	s.user++
 	return s.ranks[u], s.rows, nil
 }
 
 func (s *logSource) enter(r sourceRow) (time int64, id catalog.IngestID, err error) {
-	return s.times[r.ordinal], s.ids[r.ordinal], nil
+	e := &s.order[r.source]
+	return e.time, e.id, nil
 }
 
-func (s *logSource) copyHash(r sourceRow) (uint64, error) {
-	if k := s.keys[r.ordinal]; k.Form != indexfile.FormNone {
-		return keyHash(k), nil
+func (s *logSource) copyHash(r sourceRow) (uint64, error) { return s.order[r.source].copyHash, nil }
+
+// hash is the copyHash of event n.
+func (s *logSource) hash(n uint32) uint64 {
+	if k := s.keys[n]; k.Form != indexfile.FormNone {
+		return keyHash(k)
 	}
-	return contentHash(s.payloads[r.ordinal], s.times[r.ordinal]), nil
+	return contentHash(s.payloads[n], s.times[n])
 }
 
 func (s *logSource) look(r sourceRow) (looked, error) {

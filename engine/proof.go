@@ -38,7 +38,7 @@ func (b *build) reread(ctx context.Context) error {
 		return err
 	}
 	defer r.Close()
-	if err := r.Verify(ctx); err != nil {
+	if err := r.VerifyColumns(ctx); err != nil {
 		return err
 	}
 	p := prover{reader: r, cursor: r.Cursor(), skipDuplicates: b.engine.ignoreDuplicates}
@@ -107,12 +107,17 @@ type prover struct {
 	keys        []uint64
 	once, twice exec.Bitmap // scratch
 
-	head, properties []byte // scratch: the canonical bytes of a row
+	canonical []byte // scratch: the canonical bytes of a row
 }
 
 func (p *prover) read(ctx context.Context, j *job) error {
-	var row, last indexfile.Row
+	var row indexfile.Row
+	order, err := p.reader.OrderCheck()
+	if err != nil {
+		return err
+	}
 	encoder := p.cursor.Encoder(event.AppendCanonicalProperty)
+	p.canonical = make([]byte, 0, canonicalRoom)
 	for i := range p.reader.Rows() {
 		if i%pieceRows == 0 {
 			if err := ctx.Err(); err != nil {
@@ -123,10 +128,9 @@ func (p *prover) read(ctx context.Context, j *job) error {
 		if err := p.cursor.Head(i, &row); err != nil {
 			return err
 		}
-		if i > 0 && last.Compare(&row) > 0 {
-			return fmt.Errorf("%w: row %d is out of order", ErrUnproven, i)
+		if err := order.Row(&row); err != nil {
+			return err
 		}
-		last.DistinctID, last.Time, last.ID = row.DistinctID, row.Time, row.ID
 		if err := p.add(encoder, i, &row); err != nil {
 			return err
 		}
@@ -147,19 +151,27 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			p.keys = append(p.keys, (k.Lo^k.Hi)<<32|uint64(uint32(i)))
 		}
 	}
+	if err := order.End(); err != nil {
+		return err
+	}
 	return p.endUser()
 }
+
+// canonicalRoom is more than most events' canonical bytes take.
+const canonicalRoom = 8 << 10
 
 // add adds row i to the digest. Its properties are read anew, code by code, and each
 // value of a dictionary is put into its canonical bytes once.
 func (p *prover) add(encoder *indexfile.Encoder, i int, row *indexfile.Row) (err error) {
 	var n int
-	if p.properties, n, err = encoder.Append(p.properties[:0], i); err != nil {
+	b := event.AppendCanonicalHead(p.canonical[:0], (*event.Event)(row), 0)
+	head := len(b)
+	if b, n, err = encoder.Append(b, i); err != nil {
 		return err
 	}
-	p.head = event.AppendCanonicalHead(p.head[:0], (*event.Event)(row), n)
-	p.head = append(p.head, p.properties...)
-	p.digest.AddCanonical(p.head)
+	event.SetCanonicalProperties(b[:head], n)
+	p.digest.AddCanonical(b)
+	p.canonical = b
 	return nil
 }
 

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"arbor/catalog"
 	"github.com/zeebo/xxh3"
@@ -31,36 +32,47 @@ const canonicalHead = 1 + catalog.IngestIDSize + 8
 
 // AppendCanonical appends the event's canonical bytes, its ingest id included.
 func AppendCanonical(dst []byte, e *Event) []byte {
-	dst = append(dst, canonicalEvent)
-	dst, _ = e.ID.AppendBinary(dst)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
-	return appendPayload(dst, e)
+	return appendPayload(appendEventHead(dst, e), e)
 }
 
 // AppendCanonicalHead appends the canonical bytes of an event up to its properties,
 // of which there are n; AppendCanonicalProperty appends those of each of them.
 func AppendCanonicalHead(dst []byte, e *Event, n int) []byte {
+	return appendPayloadHead(appendEventHead(dst, e), e, n)
+}
+
+// appendEventHead appends what is before the payload.
+func appendEventHead(dst []byte, e *Event) []byte {
 	dst = append(dst, canonicalEvent)
 	dst, _ = e.ID.AppendBinary(dst)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
-	return appendPayloadHead(dst, e, n)
+	return binary.LittleEndian.AppendUint64(dst, uint64(e.Time))
+}
+
+// SetCanonicalProperties says in what AppendCanonicalHead appended, which head ends with,
+// how many properties there are.
+func SetCanonicalProperties(head []byte, n int) {
+	binary.LittleEndian.PutUint32(head[len(head)-4:], uint32(n))
 }
 
 // CanonicalSize is the length of the event's canonical bytes.
 func CanonicalSize(e *Event) int {
-	n := 1 + catalog.IngestIDSize + 8 + 1 + 8 + 4*4 + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
+	n := canonicalHead + payloadHead + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
 	for i := range e.Properties {
-		p := &e.Properties[i]
-		n += 4 + len(p.Name) + 1
-		switch p.Value.Kind {
-		case catalog.KindNull:
-		case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
-			n += 8
-		default:
-			n += 4 + len(p.Value.Text)
-		}
+		n += propertySize(&e.Properties[i])
 	}
 	return n
+}
+
+// propertySize is the length of what AppendCanonicalProperty appends.
+func propertySize(p *Property) int {
+	n := 4 + len(p.Name) + 1
+	switch p.Value.Kind {
+	case catalog.KindNull:
+		return n
+	case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
+		return n + 8
+	}
+	return n + 4 + len(p.Value.Text)
 }
 
 // appendPayload appends what makes two events with one logical key the same
@@ -68,10 +80,34 @@ func CanonicalSize(e *Event) int {
 // since a retry gets another.
 func appendPayload(dst []byte, e *Event) []byte {
 	dst = appendPayloadHead(dst, e, len(e.Properties))
+	size := 0
 	for i := range e.Properties {
-		dst = AppendCanonicalProperty(dst, &e.Properties[i])
+		size += propertySize(&e.Properties[i])
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, size)[:at+size]
+	b := dst[at:]
+	for i := range e.Properties {
+		p := &e.Properties[i]
+		b = putText(b, p.Name)
+		b[0] = byte(p.Value.Kind)
+		b = b[1:]
+		switch p.Value.Kind {
+		case catalog.KindNull:
+		case catalog.KindBool, catalog.KindInt, catalog.KindDouble:
+			binary.LittleEndian.PutUint64(b, p.Value.Bits)
+			b = b[8:]
+		default:
+			b = putText(b, p.Value.Text)
+		}
 	}
 	return dst
+}
+
+// putText puts a text where b begins, and gives what is behind.
+func putText(b []byte, s string) []byte {
+	binary.LittleEndian.PutUint32(b, uint32(len(s)))
+	return b[4+copy(b[4:], s):]
 }
 
 func appendPayloadHead(dst []byte, e *Event, properties int) []byte {
@@ -79,13 +115,19 @@ func appendPayloadHead(dst []byte, e *Event, properties int) []byte {
 	if e.ServerTime {
 		time, server = 0, 1
 	}
-	dst = append(dst, server)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(time))
-	dst = appendText(dst, e.Name)
-	dst = appendText(dst, e.DistinctID)
-	dst = appendText(dst, e.InsertID)
-	return binary.LittleEndian.AppendUint32(dst, uint32(properties))
+	at, size := len(dst), payloadHead+len(e.Name)+len(e.DistinctID)+len(e.InsertID)
+	dst = slices.Grow(dst, size)[:at+size]
+	b := dst[at:]
+	b[0] = server
+	binary.LittleEndian.PutUint64(b[1:], uint64(time))
+	b = putText(putText(putText(b[9:], e.Name), e.DistinctID), e.InsertID)
+	binary.LittleEndian.PutUint32(b, uint32(properties))
+	return dst
 }
+
+// payloadHead is the length of what is before the properties of a payload, but for the
+// three texts.
+const payloadHead = 1 + 8 + 4*4
 
 // AppendCanonicalProperty appends what a property is in an event's canonical bytes.
 func AppendCanonicalProperty(dst []byte, p *Property) []byte {

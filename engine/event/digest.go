@@ -44,10 +44,10 @@ func (d *Digest) AddEvent(e *Event) {
 // AddCanonical adds the event that has these canonical bytes.
 func (d *Digest) AddCanonical(b []byte) { d.add(xxh3.Hash128(b)) }
 
-// AddHashed is AddEvent, and PayloadHash of the same bytes.
-func (d *Digest) AddHashed(e *Event) (hi, lo uint64) {
-	var buf hashBuffer
-	b := AppendCanonical(buf[:0], e)
+// AddHashed is AddEvent, and PayloadHash of the same bytes, which are made in room.
+func (d *Digest) AddHashed(e *Event, room *[]byte) (hi, lo uint64) {
+	b := AppendCanonical((*room)[:0], e)
+	*room = b
 	d.add(xxh3.Hash128(b))
 	h := xxh3.Hash128(b[canonicalHead:])
 	return h.Hi, h.Lo

@@ -103,17 +103,17 @@ func (b *Builder) Add(r *Row) error {
 		b.users.add(r.DistinctID)
 	}
 	b.last.Time, b.last.ID = r.Time, r.ID
-	b.put(r)
+	b.put(r, InsertKeyOf(r.InsertID))
 	return b.keepLimit()
 }
 
 // put takes what a row has but its user, once it is checked and its columns are
-// found.
-func (b *Builder) put(r *Row) {
+// found. key is that of its insert id.
+func (b *Builder) put(r *Row, key InsertKey) {
 	row := uint32(b.Rows())
 	b.times.add(r.Time)
 	b.ids.add(r.ID)
-	b.inserts.add(r.InsertID)
+	b.inserts.add(r.InsertID, key)
 	b.events.add(row, catalog.String(r.Name))
 	if r.ServerTime {
 		b.serverTimes.add(row, catalog.Bool(true))

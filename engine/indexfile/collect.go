@@ -14,11 +14,11 @@ import (
 //
 //	Collect, Collect, … Arrange, Write
 
-// Collect takes a row, in no order. Its distinct id does not count: Arrange is told
+// Collect takes a row, in no order, with the key of its insert id. Its distinct id does not count: Arrange is told
 // whose rows there are. The row's bytes are copied. What is collected is not put
 // aside, whatever the limit. ErrColumns means that the rows must be added in order,
 // to a new Builder.
-func (b *Builder) Collect(r *Row) error {
+func (b *Builder) Collect(r *Row, key InsertKey) error {
 	if err := b.checkSize(r); err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
 	}
@@ -28,7 +28,7 @@ func (b *Builder) Collect(r *Row) error {
 	if len(b.otherText) > 0 {
 		return ErrColumns // which properties have a column depends on the order
 	}
-	b.put(r)
+	b.put(r, key)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func collected(t *testing.T, r *rand.Rand, rows []Row, m Meta, form fileForm) []
 	for number, i := range come {
 		row := rows[i]
 		row.DistinctID = ""
-		if err := b.Collect(&row); err != nil {
+		if err := b.Collect(&row, InsertKeyOf(row.InsertID)); err != nil {
 			t.Fatal(err)
 		}
 		order[i] = uint32(number)
@@ -137,7 +137,7 @@ func TestCollectRefused(t *testing.T) {
 		b := NewBuilder(BuilderOptions{})
 		for at := range 2 {
 			r := row(at)
-			if err := b.Collect(&r); err != nil {
+			if err := b.Collect(&r, InsertKeyOf(r.InsertID)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,15 +148,15 @@ func TestCollectRefused(t *testing.T) {
 	b := NewBuilder(BuilderOptions{})
 	b.maxColumns = 1
 	r := row(0)
-	if err := b.Collect(&r); err != nil {
+	if err := b.Collect(&r, InsertKeyOf(r.InsertID)); err != nil {
 		t.Fatal(err)
 	}
 	r.Properties = append(r.Properties, catalog.Property{Name: "b", Value: catalog.Int(1)})
-	if err := b.Collect(&r); !errors.Is(err, ErrColumns) {
+	if err := b.Collect(&r, InsertKeyOf(r.InsertID)); !errors.Is(err, ErrColumns) {
 		t.Errorf("one column too many: %v", err)
 	}
 	r.Properties, r.InsertID = nil, strings.Repeat("i", MaxTextBytes+1)
-	if err := b.Collect(&r); !errors.Is(err, ErrLimit) {
+	if err := b.Collect(&r, InsertKeyOf(r.InsertID)); !errors.Is(err, ErrLimit) {
 		t.Errorf("a long insert id: %v", err)
 	}
 }

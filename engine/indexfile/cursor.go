@@ -22,6 +22,8 @@ type Cursor struct {
 	last    []recent // of each column, by number
 
 	user  int // of the row read last
+	named int // 1 + the user whose distinct id is name, 0 for none
+	name  string
 	block int // that spread is about, -1 for none
 	// spread holds the sparse values of the block: those of row i of it are
 	// values[starts[i]:starts[i+1]].
@@ -118,7 +120,13 @@ func (c *Cursor) distinctID(i int) (string, error) {
 			return "", err
 		}
 	}
+	if c.named == c.user+1 {
+		return c.name, nil
+	}
 	v, err := c.value(columnDistinctID, c.user)
+	if err == nil {
+		c.named, c.name = c.user+1, v.Text
+	}
 	return v.Text, err
 }
 

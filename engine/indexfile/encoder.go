@@ -18,12 +18,20 @@ type Encoder struct {
 	room  int      // how long that may get
 
 	block int       // that codes are of, -1 for none
-	codes [][]int64 // of the cursor's dense columns that have forms
+	codes [][]int64 // of a block, of the cursor's dense columns that have forms
 	props []catalog.Property
 }
 
 // form is where an entry's form lies in bytes.
 type form struct{ from, to uint32 }
+
+// wideForm is how many bytes of a form are copied at once, whether it has as many or
+// not: that is what most of them have.
+const wideForm = 64
+
+// encoderRows is how many rows' codes are decoded at a time, a multiple of 8: so few
+// that those of all columns stay in a near cache.
+const encoderRows = 1024
 
 // maxForms is how many bytes the forms of dictionaries may have. Values of
 // dictionaries that are over are put into the form row by row.
@@ -48,8 +56,8 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 	if _, other := c.columns[columnOthers].slot(i); other {
 		return e.appendAll(dst, i)
 	}
-	if i/BlockRows != e.block {
-		e.enter(i / BlockRows)
+	if i/encoderRows != e.block {
+		e.enter(i / encoderRows)
 	}
 	var rest []sparseValue
 	if len(c.sparse) > 0 {
@@ -70,8 +78,7 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 			rest = rest[1:]
 		}
 		if codes := e.codes[k]; codes != nil {
-			f := e.forms[column.number][codes[i%BlockRows]]
-			dst = append(dst, e.bytes[f.from:f.to]...)
+			dst = e.appendForm(dst, e.forms[column.number][codes[i%encoderRows]])
 		} else if dst, err = e.appendOne(dst, column, i); err != nil {
 			return dst, n, err
 		}
@@ -86,12 +93,25 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 	return dst, n, nil
 }
 
+// appendForm appends a form of a dictionary's entry.
+func (e *Encoder) appendForm(dst []byte, f form) []byte {
+	at, n := len(dst), int(f.to-f.from)
+	if n > wideForm || cap(dst)-at < wideForm {
+		return append(dst, e.bytes[f.from:f.to]...)
+	}
+	to, from := (*[wideForm]byte)(dst[at:at+wideForm]), (*[wideForm]byte)(e.bytes[f.from:])
+	*(*[wideForm / 2]byte)(to[:]) = *(*[wideForm / 2]byte)(from[:])
+	if n > wideForm/2 {
+		*(*[wideForm / 2]byte)(to[wideForm/2:]) = *(*[wideForm / 2]byte)(from[wideForm/2:])
+	}
+	return dst[:at+n]
+}
+
 // appendOne appends the form of a slot's value.
 func (e *Encoder) appendOne(dst []byte, c *column, slot int) ([]byte, error) {
 	last := &e.cursor.last[c.number]
 	if forms := e.forms[c.number]; forms != nil {
-		f := forms[c.code(slot, last)]
-		return append(dst, e.bytes[f.from:f.to]...), nil
+		return e.appendForm(dst, forms[c.code(slot, last)]), nil
 	}
 	v, err := c.value(slot, last)
 	if err != nil {
@@ -122,9 +142,10 @@ func (e *Encoder) load() {
 	for _, column := range columns {
 		e.loadColumn(column)
 	}
+	e.bytes = append(e.bytes, make([]byte, wideForm)...)
 	for k, column := range c.dense {
 		if e.forms[column.number] != nil {
-			e.codes[k] = make([]int64, min(BlockRows, c.reader.Rows()))
+			e.codes[k] = make([]int64, min(encoderRows, c.reader.Rows()))
 		}
 	}
 }
@@ -149,7 +170,7 @@ func (e *Encoder) loadColumn(c *column) {
 
 // enter decodes the codes of a block.
 func (e *Encoder) enter(block int) {
-	lo, hi := block*BlockRows, min((block+1)*BlockRows, e.cursor.reader.Rows())
+	lo, hi := block*encoderRows, min((block+1)*encoderRows, e.cursor.reader.Rows())
 	for k, column := range e.cursor.dense {
 		if e.codes[k] != nil {
 			column.numbersIn(e.codes[k], lo, hi)

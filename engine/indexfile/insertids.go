@@ -21,12 +21,13 @@ type insertBuilder struct {
 	sizes  pages[uint32] // of the texts, one for each row in FormText
 }
 
-func (b *insertBuilder) add(id string) {
+func (b *insertBuilder) add(id string, key InsertKey) {
 	var packed [16]byte
-	form := packID(&packed, id)
+	binary.BigEndian.PutUint64(packed[:], key.Hi) // of no use in FormText
+	binary.BigEndian.PutUint64(packed[8:], key.Lo)
 	b.packed.add(packed)
-	b.forms.add(form)
-	if form == FormText {
+	b.forms.add(key.Form)
+	if key.Form == FormText {
 		b.texts.tail = append(b.texts.tail, id...)
 		b.sizes.add(uint32(len(id)))
 	}

@@ -49,15 +49,22 @@ func pack(n int, width uint8, at func(i int) uint64) []byte {
 	return out
 }
 
-// packInto packs the values [lo, hi) into zeros.
+// packInto packs the values [lo, hi) into out, 64 bits at a time.
 func packInto(out []byte, lo, hi int, width uint8, at func(i int) uint64) {
-	bit := 0
+	word, used, w := uint64(0), uint(0), uint(width) // used are the bits of word that count
 	for i := lo; i < hi; i++ {
 		v := at(i)
-		p := out[bit>>3:]
-		shift := bit & 7
-		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|v<<shift)
-		bit += int(width)
+		word |= v << used
+		if used += w; used >= 64 {
+			binary.LittleEndian.PutUint64(out, word)
+			out = out[8:]
+			used -= 64
+			word = v >> (w - used)
+		}
+	}
+	for ; used > 0; used -= min(used, 8) {
+		out[0] = byte(word)
+		out, word = out[1:], word>>8
 	}
 }
 

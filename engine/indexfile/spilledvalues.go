@@ -105,7 +105,8 @@ func (b *valueBuilder) unite(tables []valueTable) {
 		t := &tables[i]
 		to := make([]uint32, len(t.entries))
 		for code := range to {
-			to[code] = all.intern(t.value(uint32(code)))
+			v := t.value(uint32(code))
+			to[code] = all.intern(v, all.hashOf(v))
 			if all.tooMany() {
 				for k := range b.aside.epochs {
 					b.aside.epochs[k].to = nil

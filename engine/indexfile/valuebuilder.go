@@ -28,9 +28,10 @@ type valueBuilder struct {
 	valueTable
 	// slots find entries by hash; there are a power of two of them. The seed is a
 	// random one: no one can send values whose hashes are equal.
-	slots []valueSlot
-	seed  uint64
-	last  uint32 // the code added last
+	slots    []valueSlot
+	seed     uint64
+	last     uint32 // the code added last
+	lastHash valueHash
 	// textBytes is the length of all values' texts, repeated ones repeatedly.
 	textBytes int64
 	aside     asideValues
@@ -53,7 +54,7 @@ type valueEntry struct {
 	text uint64 // where the text starts
 }
 
-// valueHash stands for a value: numbers exactly, texts by 96 bits of a hash. So an
+// valueHash stands for a value: numbers and short texts exactly, others by 96 bits of a hash. So an
 // entry, which may be in no cache, need not be looked at to know that it is the one.
 // Who builds a file proves what it holds.
 type valueHash struct {
@@ -81,11 +82,19 @@ func (b *valueBuilder) add(row uint32, v catalog.Value) {
 	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
 		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
 	}
-	code := b.code(v)
+	if fixedKind(v.Kind) || v.Kind == catalog.KindNull {
+		v.Text = ""
+	}
+	if !fixedKind(v.Kind) {
+		v.Bits = 0
+	}
+	// Rows of one user come one after the other and are much alike.
+	if h := b.hashOf(v); h != b.lastHash || len(b.entries) == 0 {
+		b.last, b.lastHash = b.intern(v, h), h
+	}
 	b.kinds[v.Kind]++
-	b.textBytes += int64(b.entries[code].size)
-	b.place(row, code)
-	b.last = code
+	b.textBytes += int64(len(v.Text))
+	b.place(row, b.last)
 }
 
 // place adds a code of a row after those that have one.
@@ -98,29 +107,12 @@ func (b *valueBuilder) place(row, code uint32) {
 	b.codes.add(code)
 }
 
-// code is the code of a value, a new one if it was not met before.
-func (b *valueBuilder) code(v catalog.Value) uint32 {
-	if fixedKind(v.Kind) {
-		v.Text = ""
-	} else {
-		v.Bits = 0
-		if v.Kind == catalog.KindNull {
-			v.Text = ""
-		}
-	}
-	// Rows of one user come one after the other and are much alike.
-	if len(b.entries) > 0 && b.same(b.last, v) {
-		return b.last
-	}
-	return b.intern(v)
-}
-
-// intern is the code of a value that is like its entry would be.
-func (b *valueBuilder) intern(v catalog.Value) uint32 {
+// intern is the code of a value with a hash that is like its entry would be, a new one
+// if it was not met before.
+func (b *valueBuilder) intern(v catalog.Value, h valueHash) uint32 {
 	if 10*len(b.entries) >= slotTenths*len(b.slots) {
 		b.grow()
 	}
-	h := b.hashOf(v)
 	mask := uint64(len(b.slots) - 1)
 	at := h.hash & mask
 	for ; b.slots[at].code != 0; at = (at + 1) & mask {
@@ -132,12 +124,6 @@ func (b *valueBuilder) intern(v catalog.Value) uint32 {
 	b.texts = append(b.texts, v.Text...)
 	b.slots[at] = valueSlot{h, uint32(len(b.entries))}
 	return uint32(len(b.entries)) - 1
-}
-
-func (b *valueBuilder) same(code uint32, v catalog.Value) bool {
-	e := &b.entries[code]
-	return e.kind == v.Kind && e.bits == v.Bits && int(e.size) == len(v.Text) &&
-		text(b.texts[e.text:e.text+uint64(e.size)]) == v.Text
 }
 
 // slotTenths is the greatest share of slots in use, in tenths.
@@ -162,13 +148,31 @@ func (b *valueBuilder) grow() {
 	}
 }
 
+// hashOf is the hash of a value that is like its entry would be.
 func (b *valueBuilder) hashOf(v catalog.Value) valueHash {
-	if !textKind(v.Kind) { // each step can be undone, so that no two have the same
-		h := v.Bits * 0x9e3779b97f4a7c15
-		return valueHash{h ^ h>>32, uint32(v.Kind)}
+	if b.slots == nil {
+		b.grow() // which draws the seed
+	}
+	if len(v.Text) <= 8 { // each step can be undone, so that no two have the same
+		h := (v.Bits ^ shortText(v.Text) ^ b.seed) * 0x9e3779b97f4a7c15
+		return valueHash{h ^ h>>32, uint32(v.Kind) | uint32(len(v.Text))<<8}
 	}
 	h := xxh3.HashString128Seed(v.Text, b.seed)
 	return valueHash{h.Lo, uint32(h.Hi) ^ uint32(v.Kind)}
+}
+
+// shortText is a number for a text of at most 8 bytes; texts of one length have
+// different ones.
+func shortText(s string) uint64 {
+	switch n := len(s); {
+	case n >= 4:
+		e := s[n-4:]
+		return uint64(uint32(s[0])|uint32(s[1])<<8|uint32(s[2])<<16|uint32(s[3])<<24) |
+			uint64(uint32(e[0])|uint32(e[1])<<8|uint32(e[2])<<16|uint32(e[3])<<24)<<32
+	case n > 0:
+		return uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16
+	}
+	return 0
 }
 
 // tables gives the distinct values: one table of all, or, where they are too many

@@ -11,6 +11,15 @@ import (
 // checksums, its order, its counts and its bounds. It says nothing about what
 // the rows should be: their digest is for who has them to compare.
 func (r *Reader) Verify(ctx context.Context) error {
+	if err := r.VerifyColumns(ctx); err != nil {
+		return err
+	}
+	return r.verifyOrder(ctx)
+}
+
+// VerifyColumns is Verify but for the order of the rows, and their times and ids: it is
+// for who reads all rows anyway, and gives them to an OrderCheck.
+func (r *Reader) VerifyColumns(ctx context.Context) error {
 	if err := r.verifySections(ctx); err != nil {
 		return err
 	}
@@ -22,7 +31,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.verifyOrder(ctx); err != nil {
+	if err := r.verifyFirsts(); err != nil {
 		return err
 	}
 	return r.verifyMeta()
@@ -179,82 +188,6 @@ func (c *column) verifyZones(zones []zone) error {
 		if least != 0 || greatest != 0 {
 			return c.corrupt(partZones, fmt.Sprintf("block %d", i))
 		}
-	}
-	return nil
-}
-
-// verifyOrder walks all rows: users, times and ingest ids.
-func (r *Reader) verifyOrder(ctx context.Context) error {
-	ingest, err := r.ingestColumn()
-	if err != nil {
-		return err
-	}
-	times, err := r.timeColumn()
-	if err != nil {
-		return err
-	}
-	if _, err := r.insertColumn(); err != nil {
-		return err
-	}
-	var last Row
-	var bounds zone
-	least, greatest := catalog.MaxIngestID, catalog.IngestID{}
-	bounds.least, bounds.greatest = emptyNumberZone(catalog.KindInt)
-	cursor := r.Cursor()
-	for k := range r.Users() {
-		id, lo, hi, err := cursor.User(k)
-		if err != nil {
-			return err
-		}
-		if k > 0 && id <= last.DistinctID {
-			return r.corrupt(columnNames[columnDistinctID], fmt.Sprintf("order at user %d", k))
-		}
-		for i := lo; i < hi; i++ {
-			row := Row{ID: ingest.at(i), Time: times.at(i), DistinctID: id}
-			if i > 0 && last.Compare(&row) > 0 {
-				return r.corrupt(partTimes.String(), fmt.Sprintf("order at row %d", i))
-			}
-			if row.ID.Compare(least) < 0 {
-				least = row.ID
-			}
-			if row.ID.Compare(greatest) > 0 {
-				greatest = row.ID
-			}
-			if err := r.verifyTime(i, row.Time, &bounds); err != nil {
-				return err
-			}
-			last = row
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
-	if r.Rows() == 0 {
-		return nil
-	}
-	if a, b := r.TimeBounds(); a != bounds.least.Int() || b != bounds.greatest.Int() {
-		return r.corrupt("footer", "bounds of times")
-	}
-	if a, b := r.IngestBounds(); a != least || b != greatest {
-		return r.corrupt("footer", "bounds of ingest ids")
-	}
-	return r.verifyFirsts()
-}
-
-// verifyTime compares a time with its block's zone, and widens bounds by it.
-func (r *Reader) verifyTime(i int, t int64, bounds *zone) error {
-	least, greatest, err := r.BlockTime(i / BlockRows)
-	if err != nil {
-		return err
-	}
-	if t < least || t > greatest {
-		return r.corrupt(partTimeZones.String(), fmt.Sprintf("row %d", i))
-	}
-	if v := catalog.Int(t); lessNumber(v, bounds.least) {
-		bounds.least = v
-	}
-	if v := catalog.Int(t); lessNumber(bounds.greatest, v) {
-		bounds.greatest = v
 	}
 	return nil
 }

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// rankTexts gives for each of different texts how many of them are before it in the
+// order of their bytes. Texts are compared eight bytes at a time, which lie beside each
+// other; the texts themselves are in no cache. Those with equal bytes, as of a common
+// beginning, are sorted by the eight that follow.
+func rankTexts(texts []string) []uint32 {
+	order := make([]headedText, len(texts))
+	for i := range order {
+		order[i].number = uint32(i)
+	}
+	sortTexts(order, texts, 0)
+	ranks := make([]uint32, len(texts))
+	for rank, t := range order {
+		ranks[t.number] = uint32(rank)
+	}
+	return ranks
+}
+
+// headedText is a text's number with the eight bytes at hand.
+type headedText struct {
+	head   uint64
+	number uint32
+}
+
+// The bytes after which texts are compared as a whole, and so are few texts.
+const (
+	headsEnd = 64
+	fewTexts = 8
+)
+
+// sortTexts sorts texts whose first bytes, up to from, are equal.
+func sortTexts(order []headedText, texts []string, from int) {
+	if from >= headsEnd || len(order) < fewTexts {
+		slices.SortFunc(order, func(a, b headedText) int { return strings.Compare(texts[a.number], texts[b.number]) })
+		return
+	}
+	for i := range order {
+		order[i].head = headOf(texts[order[i].number], from)
+	}
+	slices.SortFunc(order, func(a, b headedText) int { return cmp.Compare(a.head, b.head) })
+	for lo := 0; lo < len(order); {
+		hi := lo + 1
+		for hi < len(order) && order[hi].head == order[lo].head {
+			hi++
+		}
+		if hi-lo > 1 {
+			sortTexts(order[lo:hi], texts, from+8)
+		}
+		lo = hi
+	}
+}
+
+// headOf are eight bytes of a text as a number that is in order; zeros follow its end.
+func headOf(text string, from int) (head uint64) {
+	if len(text) >= from+8 {
+		t := text[from : from+8]
+		return uint64(t[7]) | uint64(t[6])<<8 | uint64(t[5])<<16 | uint64(t[4])<<24 |
+			uint64(t[3])<<32 | uint64(t[2])<<40 | uint64(t[1])<<48 | uint64(t[0])<<56
+	}
+	for i := from; i < len(text); i++ {
+		head |= uint64(text[i]) << (56 - 8*(i-from))
+	}
+	return head
+}
