@@ -185,20 +185,12 @@ func isTerminal(f *os.File) bool {
 // suppressing writes the catalog with what was erased until the newest backup of the
 // stores, and counts that.
 func suppressing(ctx context.Context, r backup.RestoreOptions, erased *int) (func(vfs.FS, string, []byte) error, error) {
-	newest, _, err := backup.Latest(ctx, r.Stores, time.Time{})
-	if err == nil && newest == r.ID {
-		return r.WriteCatalog, nil
-	}
-	var encoded []byte
-	if err == nil {
-		encoded, err = backup.Catalog(ctx, r.Stores, newest)
-	}
-	var later *catalog.Catalog
-	if err == nil {
-		later, err = catalog.DecodeCatalog(encoded)
-	}
+	later, err := newestCatalog(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("what was erased since cannot be told: %w; --suppress=false restores without it", err)
+		return nil, err
+	}
+	if later == nil {
+		return r.WriteCatalog, nil
 	}
 	return func(fs vfs.FS, dir string, encoded []byte) error {
 		c, err := catalog.DecodeCatalog(encoded)
@@ -212,6 +204,25 @@ func suppressing(ctx context.Context, r backup.RestoreOptions, erased *int) (fun
 		*erased = len(all.Erasures) - len(c.Erasures)
 		return r.WriteCatalog(fs, dir, all.Encode())
 	}, nil
+}
+
+// newestCatalog is the catalog of the newest backup, nil if that is the one that is restored.
+func newestCatalog(ctx context.Context, r backup.RestoreOptions) (later *catalog.Catalog, err error) {
+	newest, _, err := backup.Latest(ctx, r.Stores, time.Time{})
+	if err == nil && newest == r.ID {
+		return nil, nil
+	}
+	var encoded []byte
+	if err == nil {
+		encoded, err = backup.Catalog(ctx, r.Stores, newest)
+	}
+	if err == nil {
+		later, err = catalog.DecodeCatalog(encoded)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what was erased since cannot be told: %w; --suppress=false restores without it", err)
+	}
+	return later, nil
 }
 
 func listBackups(ctx context.Context, o restoreOptions) (err error) {

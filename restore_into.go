@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -119,6 +117,8 @@ type projectPlan struct {
 	from *catalog.Project
 	into string
 	days []*dayPlan
+	// tables are compared where all days are meant.
+	tables []*tablePlan
 }
 
 // dayPlan compares a day of the backup with what the server has.
@@ -169,11 +169,12 @@ func (r *intoRestore) run(ctx context.Context) (done bool, err error) {
 			missing += d.missing
 		}
 	}
-	if len(wanted) == 0 {
+	rows, due := r.dueRows()
+	if len(wanted) == 0 && !due {
 		return true, nil
 	}
 	if r.o.inPlace && !r.o.yes {
-		if err := r.ask(missing); err != nil {
+		if err := r.ask(asked(missing, rows)); err != nil {
 			return false, err
 		}
 	}
@@ -212,7 +213,10 @@ func (r *intoRestore) plan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		some = some || len(sums) > 0
+		if err := r.tables(ctx, p); err != nil {
+			return err
+		}
+		some = some || len(sums)+len(p.tables) > 0
 		for day := range here {
 			if _, ok := sums[day]; !ok && r.o.inPlace && first <= day && day <= last {
 				p.days = append(p.days, &dayPlan{day: day, here: here[day], more: int(here[day].Count)})
@@ -277,63 +281,13 @@ func (d *dayPlan) compare(there, here storedDay) {
 	}
 }
 
-// show prints the comparison.
-func (r *intoRestore) show() {
-	m := r.part.member
-	for _, p := range r.plans {
-		what := "beside, into"
-		if r.o.inPlace {
-			what = "in place, into"
-		}
-		fmt.Fprintf(r.o.out, "project %s as of %s, %s %s\n", p.from.Name, m.At.UTC().Format(time.RFC3339), what, p.into)
-		t := tabwriter.NewWriter(r.o.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "day\tin both\tonly in the backup\tonly here\tother content\tdeleted here\tdigest in the backup\tdigest here")
-		for _, d := range p.days {
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", d.day, d.both, d.missing, d.more, d.other, d.deleted, d.backup, d.here)
-		}
-		_ = t.Flush()
-		for _, d := range p.days {
-			switch {
-			case d.damaged != "":
-				fmt.Fprintf(r.o.out, "%s was damaged when the backup was made, which has what could be read: %s\n", d.day, d.damaged)
-			case d.deleted > 0:
-				fmt.Fprintf(r.o.out, "%s: %d events that the backup shows were deleted here and stay so; arbor.deletes says when, and CALL arbor.undo_delete brings them back\n", d.day, d.deleted)
-			}
-			if d.other > 0 {
-				fmt.Fprintf(r.o.out, "%s: %d events are here with other content under the same id; they stay as they are here\n", d.day, d.other)
-			}
-		}
-	}
-	if r.part.erased > 0 {
-		fmt.Fprintf(r.o.out, "%d users were erased after this backup: nothing of theirs is restored\n", r.part.erased)
-	}
-}
-
-// errUnchanged says that nobody wanted what was shown.
-var errUnchanged = errors.New("nothing was changed: --yes adds what is missing, --dry-run only compares")
-
-// ask asks whether to go on.
-func (r *intoRestore) ask(missing int) error {
-	if !r.o.terminal {
-		return errUnchanged
-	}
-	fmt.Fprintf(r.o.out, "add the %s events that are only in the backup? Say yes: ", humanize.Comma(int64(missing)))
-	said, err := bufio.NewReader(r.o.in).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if strings.TrimSpace(said) != "yes" {
-		return errUnchanged
-	}
-	return nil
-}
-
 // apply adds what is missing, and looks whether it is there.
 func (r *intoRestore) apply(ctx context.Context, missing int) error {
 	bar := progressbar.NewOptions64(int64(missing), progressbar.OptionSetDescription("restore"), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionSetVisibility(!r.quiet))
 	defer func() { _ = bar.Finish() }()
 	var all takenAnswer
-	left := 0
+	left, rows := 0, 0
+	var failed error
 	for _, p := range r.plans {
 		if !r.o.inPlace {
 			if err := r.server.makeProject(ctx, p.into, p.from.Name, r.part.alone(p.from)); err != nil {
@@ -354,13 +308,18 @@ func (r *intoRestore) apply(ctx context.Context, missing int) error {
 			}
 			left += d.missing
 		}
+		added, err := r.applyTables(ctx, p)
+		rows, failed = rows+added, errors.Join(failed, err)
 	}
 	fmt.Fprintf(r.o.out, "restored %s events, %s deletes and %s undos; %s events of erased users were left out\n",
 		humanize.Comma(int64(all.Events)), humanize.Comma(int64(all.Deletes)), humanize.Comma(int64(all.Undos)), humanize.Comma(int64(all.Erased)))
-	if left -= all.Erased; left > 0 {
-		return fmt.Errorf("%d events are still not there: of users that were erased here, or quarantined; see arbor.erasures and arbor.alarms", left)
+	if rows > 0 {
+		fmt.Fprintf(r.o.out, "restored %s rows of mutable tables\n", humanize.Comma(int64(rows)))
 	}
-	return nil
+	if left -= all.Erased; left > 0 {
+		failed = errors.Join(failed, fmt.Errorf("%d events are still not there: of users that were erased here, or quarantined; see arbor.erasures and arbor.alarms", left))
+	}
+	return failed
 }
 
 // day sends what a day lacks. Deletes and undos are few, and all of them are sent: the same

@@ -19,6 +19,7 @@ import (
 	"arbor/backup"
 	"arbor/catalog"
 	"arbor/cluster"
+	"arbor/cluster/tables"
 	"arbor/engine/event"
 	"arbor/engine/exec"
 	"arbor/engine/vfs"
@@ -30,8 +31,11 @@ type restorePart struct {
 	member  *backup.Member
 	catalog *catalog.Catalog
 	erased  int // users who were erased later
-	first   catalog.Day
-	last    catalog.Day
+	// later is the catalog of the newest backup, nil unless what it says was erased is left out.
+	later *catalog.Catalog
+	state *tables.State // the mutable tables, once they were asked for
+	first catalog.Day
+	last  catalog.Day
 	// dir holds the scratch directory, and what is known of it.
 	dir    string
 	opened *member
@@ -50,6 +54,9 @@ func newRestorePart(ctx context.Context, o backup.RestoreOptions, suppress bool)
 	}
 	if suppress {
 		if p.o.WriteCatalog, err = suppressing(ctx, o, &p.erased); err != nil {
+			return nil, err
+		}
+		if p.later, err = newestCatalog(ctx, o); err != nil {
 			return nil, err
 		}
 	}

@@ -285,6 +285,16 @@ func MemberCatalog(ctx context.Context, stores []*Store, m *Member) ([]byte, err
 	return r.fetch(ctx, m.Catalog)
 }
 
+// MemberTables are the encoded mutable tables of a member of a backup, nil where it has
+// none.
+func MemberTables(ctx context.Context, stores []*Store, m *Member) ([]byte, error) {
+	if m.Tables == nil {
+		return nil, nil
+	}
+	r := &restore{o: RestoreOptions{Stores: stores}}
+	return r.fetch(ctx, *m.Tables)
+}
+
 // eachStore takes a file from one store after the other, until one succeeds.
 func (r *restore) eachStore(ctx context.Context, f File, take func(*Store) error) error {
 	var errs []error

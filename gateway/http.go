@@ -98,6 +98,7 @@ var ownRoutes = map[string]route{
 	"/query":           {methods: []string{http.MethodPost}, serve: (*Gateway).serveQuery, refuse: refuseQuery},
 	"/restore/project": {methods: []string{http.MethodPost}, serve: (*Gateway).serveRestoreProject, refuse: refuseQuery},
 	"/restore/records": {methods: getPost, serve: (*Gateway).serveRestoreRecords, refuse: refuseQuery},
+	"/restore/tables":  {methods: []string{http.MethodPost}, serve: (*Gateway).serveRestoreTables, refuse: refuseQuery},
 	"/metrics":         {methods: get, serve: (*Gateway).serveMetrics, refuse: refuseJSON},
 	"/healthz":         {methods: get, serve: (*Gateway).serveHealth, refuse: refuseJSON},
 	"/readyz":          {methods: get, serve: (*Gateway).serveReady, refuse: refuseJSON},
