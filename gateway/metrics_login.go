@@ -57,10 +57,8 @@ func (r *readers) watches(user, host string) bool {
 	if gr == nil {
 		return false
 	}
-	rd := gr.db.Reader()
-	defer rd.Close()
-	u := gr.db.GetUser(rd, user, host, false)
-	return u != nil && (u.PrivilegeSet.Has(sql.PrivilegeType_Process) || u.PrivilegeSet.Has(sql.PrivilegeType_Super))
+	all := gr.privileges(user, host)
+	return all.Has(sql.PrivilegeType_Process) || all.Has(sql.PrivilegeType_Super)
 }
 
 // administers reports whether a user that has logged in may do everything.
@@ -69,10 +67,14 @@ func (r *readers) administers(user, host string) bool {
 	if gr == nil {
 		return false
 	}
-	rd := gr.db.Reader()
-	defer rd.Close()
-	u := gr.db.GetUser(rd, user, host, false)
-	return u != nil && u.PrivilegeSet.Has(sql.PrivilegeType_Super)
+	return gr.privileges(user, host).Has(sql.PrivilegeType_Super)
+}
+
+// privileges are those of a user that has logged in, with all roles that it was granted,
+// as a session begins.
+func (gr *grants) privileges(user, host string) sql.PrivilegeSet {
+	all := &activeRoles{except: true, users: gr.db}
+	return all.privileges(sql.Client{User: user, Address: host})
 }
 
 // server gives the users of the MySQL server, nil before it is up.
