@@ -23,7 +23,7 @@ func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 		return err
 	}
 	defer leave()
-	if err := e.admit(ctx); err != nil {
+	if err := e.admit(ctx, records); err != nil {
 		e.metrics.AppendErrors.Add(1)
 		return fmt.Errorf("append: %w", err)
 	}

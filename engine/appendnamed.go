@@ -30,8 +30,12 @@ func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outc
 		return nil, err
 	}
 	defer leave()
+	records := make([][]byte, len(named))
+	for i := range named {
+		records[i] = named[i].Record
+	}
 	patience, cancel := context.WithTimeout(ctx, admitNamedWithin)
-	err = e.admit(patience)
+	err = e.admit(patience, records)
 	cancel()
 	if err != nil {
 		return nil, fmt.Errorf("append: %w", err)
@@ -43,7 +47,6 @@ func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outc
 		return nil, fmt.Errorf("append: %w", err)
 	}
 	a := namedAppend{engine: e, named: named, outcomes: make([]dot.Outcome, len(named))}
-	records := make([][]byte, len(named))
 	for i := range named {
 		if records[i] = named[i].Record; !named[i].Dot.IsValid() {
 			return nil, fmt.Errorf("append: record %d of %d: %w: dot %v names nothing", i, len(named), event.ErrInvalid, named[i].Dot)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"arbor/engine/dot"
+	"arbor/engine/event"
 )
 
 // DefaultMaxLoggedEvents is how many events may be logged and in no indexed file before
@@ -14,12 +15,17 @@ import (
 // again for each older state of a shard that a long query still holds.
 const DefaultMaxLoggedEvents = 4 << 20
 
+// maxShardLogged is how many of them may be one shard's: for each file that comes of a
+// shard, a question looks anew for duplicates among all that is still in the log.
+const maxShardLogged = 1 << 20
+
 // backlog is what is logged and in no indexed file yet. When it has too many events,
 // since they come faster than they are indexed, appends wait for the indexer: memory is
 // bounded, and so is what a question has to go through.
 type backlog struct {
-	// most is how many events there may be before appends wait; 0 is any number.
-	most int64
+	// most is how many events there may be before appends wait, and shardMost how many
+	// of one shard; 0 is any number.
+	most, shardMost int64
 	// pressed has room for one signal to the goroutine that indexes.
 	pressed chan struct{}
 
@@ -32,7 +38,7 @@ type backlog struct {
 
 // open sets the bound, 0 for none.
 func (b *backlog) open(most int64) {
-	b.most, b.pressed, b.segments = most, make(chan struct{}, 1), map[uint64]int{}
+	b.most, b.shardMost, b.pressed, b.segments = most, min(most, maxShardLogged), make(chan struct{}, 1), map[uint64]int{}
 }
 
 // add counts a batch that was published.
@@ -86,19 +92,22 @@ func (b *backlog) press() {
 	}
 }
 
-// full reports whether appends have to wait, and gives what is closed when it is worth
-// looking again.
-func (b *backlog) full() (freed <-chan struct{}, full bool) {
+// isFull reports whether there are too many events, those of damaged shards among them.
+func (b *backlog) isFull() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.most == 0 || b.events < b.most {
-		return nil, false
-	}
+	return b.events >= b.most
+}
+
+// next tells the indexer, and gives what is closed when something is indexed.
+func (b *backlog) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.freed == nil {
 		b.freed = make(chan struct{})
 	}
 	b.press()
-	return b.freed, true
+	return b.freed
 }
 
 // waitsIndexed is how long at most an append waits before it looks again whether it has
@@ -109,31 +118,65 @@ const waitsIndexed = time.Second
 // replicas goes on without one that is behind, and comes again.
 const admitNamedWithin = 2 * time.Second
 
-// admit waits until there is room in the backlog. It says so if the context ends before.
-// The caller has begun nothing that the indexer waits for.
-func (e *Engine) admit(ctx context.Context) error {
-	freed, full := e.backlog.full()
-	if !full || e.indexable() < e.backlog.most {
+// admit waits until there is room in the backlog for records, whatever their size. It says
+// so if the context ends before. The caller has begun nothing that the indexer waits for.
+func (e *Engine) admit(ctx context.Context, records [][]byte) error {
+	if e.backlog.most == 0 {
+		return nil
+	}
+	shards, err := e.shardsOfRecords(records)
+	if err != nil {
+		return err
+	}
+	freed, full := e.full(shards)
+	if full == "" {
 		return nil
 	}
 	e.metrics.AppendWaits.Add(1)
 	look := time.NewTicker(waitsIndexed)
 	defer look.Stop()
-	for full {
+	for ; full != ""; freed, full = e.full(shards) {
 		select {
 		case <-freed:
 		case <-look.C:
-			if e.indexable() < e.backlog.most {
-				return nil
-			}
 		case <-e.life.Done():
 			return ErrClosed
 		case <-ctx.Done():
-			return fmt.Errorf("%w: nothing was written, since %d events wait for that already, the most that may: %w", dot.ErrBacklog, e.backlog.most, context.Cause(ctx))
+			return fmt.Errorf("%w: nothing was written, since %s wait for that already, the most that may: %w", dot.ErrBacklog, full, context.Cause(ctx))
 		}
-		freed, full = e.backlog.full()
 	}
 	return nil
+}
+
+// full says what is full, everything or one of some shards, and gives what is closed when
+// it is worth looking again; nothing if there is room.
+func (e *Engine) full(shards []*shard) (freed <-chan struct{}, what string) {
+	for _, s := range shards {
+		if s.failure() == nil && s.loggedEvents() >= e.backlog.shardMost {
+			return e.backlog.next(), fmt.Sprintf("%d events of shard %s", s.loggedEvents(), s.key)
+		}
+	}
+	if e.backlog.isFull() && e.indexable() >= e.backlog.most {
+		return e.backlog.next(), fmt.Sprintf("%d events", e.indexable())
+	}
+	return nil, ""
+}
+
+// shardsOfRecords are the shards that records are of and that have something already.
+func (e *Engine) shardsOfRecords(records [][]byte) ([]*shard, error) {
+	shards := make([]*shard, 0, 8)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for i, r := range records {
+		k, err := event.ShardOf(r)
+		if err != nil {
+			return nil, fmt.Errorf("record %d of %d: %w", i, len(records), err)
+		}
+		if s := e.shards[k.Project][k]; s != nil {
+			shards = append(shards, s)
+		}
+	}
+	return shards, nil
 }
 
 // indexable is how many events are logged in shards that are sound: those of damaged ones

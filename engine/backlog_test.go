@@ -11,16 +11,18 @@ import (
 	"arbor/engine/vfs"
 )
 
-// backlogged opens an engine that takes a hundred events without indexing them, and fills
-// it up. Nobody indexes before the func that it returns is called.
-func backlogged(t *testing.T) (e *Engine, s *sample, index func()) {
+// backlogged opens an engine that takes so many events without indexing them, and so many
+// of a shard, and fills one shard with a hundred. Nobody indexes before the func that it
+// returns is called.
+func backlogged(t *testing.T, most, shardMost int64) (e *Engine, s *sample, index func()) {
 	t.Helper()
 	options := memOptions(vfs.NewMem())
-	options.Manual, options.TickEvery, options.MaxLoggedEvents = false, time.Hour, 100
+	options.Manual, options.TickEvery, options.MaxLoggedEvents = false, time.Hour, most
 	e, err := Open(testContext, options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.backlog.shardMost = shardMost
 	t.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			t.Error(err)
@@ -53,7 +55,13 @@ func waiting(t *testing.T, e *Engine, appends int64) {
 // TestBacklog: who comes when too much waits to be indexed waits too, or gives up and has
 // left nothing.
 func TestBacklog(t *testing.T) {
-	e, s, index := backlogged(t)
+	for name, most := range map[string][2]int64{"everything": {100, 1000}, "a shard": {1000, 100}} {
+		t.Run(name, func(t *testing.T) { testBacklog(t, most[0], most[1]) })
+	}
+}
+
+func testBacklog(t *testing.T, most, shardMost int64) {
+	e, s, index := backlogged(t, most, shardMost)
 	record, err := event.AppendBatch(nil, s.batch(1))
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +80,18 @@ func TestBacklog(t *testing.T) {
 	if n := e.metrics.AppendedEvents.Load(); n != 100 {
 		t.Errorf("%d events are there, want 100", n)
 	}
+	want := int64(101)
+	if most > shardMost { // another shard has room
+		want++
+		s.day++
+		other, err := event.AppendBatch(nil, s.batch(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(testContext, [][]byte{other}); err != nil {
+			t.Errorf("another shard: %v", err)
+		}
+	}
 	before := e.metrics.AppendWaits.Load()
 	go func() { results <- e.Append(testContext, [][]byte{record}) }()
 	waiting(t, e, before+1)
@@ -79,17 +99,17 @@ func TestBacklog(t *testing.T) {
 	if err := <-results; err != nil {
 		t.Fatal(err)
 	}
-	if n := e.metrics.AppendedEvents.Load(); n != 101 {
-		t.Errorf("%d events are there, want 101", n)
+	if n := e.metrics.AppendedEvents.Load(); n != want {
+		t.Errorf("%d events are there, want %d", n, want)
 	}
-	if e.backlog.pressing() || e.metrics.RowsIndexed.Load() != 100 {
-		t.Errorf("%d events are indexed", e.metrics.RowsIndexed.Load())
+	if n := countEvents(t, e); n != want {
+		t.Errorf("%d events are seen, want %d", n, want)
 	}
 }
 
 // TestBacklogOfDamage: nobody waits for a shard that cannot be indexed.
 func TestBacklogOfDamage(t *testing.T) {
-	e, s, index := backlogged(t)
+	e, s, index := backlogged(t, 100, 100)
 	defer index()
 	shard := sampleShard(e)
 	shard.mu.Lock()
@@ -103,7 +123,7 @@ func TestBacklogOfDamage(t *testing.T) {
 
 // TestBacklogAtClose: who waits learns that the engine is closed.
 func TestBacklogAtClose(t *testing.T) {
-	e, s, index := backlogged(t)
+	e, s, index := backlogged(t, 100, 100)
 	defer index()
 	record, err := event.AppendBatch(nil, s.batch(1))
 	if err != nil {

@@ -85,6 +85,9 @@ func (x *indexer) runDue(ctx context.Context, c *catalog.Catalog) error {
 		if err := ctx.Err(); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
+		if t.pressed && !x.engine.backlog.pressing() {
+			continue
+		}
 		errs = append(errs, x.run(ctx, t))
 	}
 	return errors.Join(errs...)
@@ -93,9 +96,8 @@ func (x *indexer) runDue(ctx context.Context, c *catalog.Catalog) error {
 // settings are those of the catalog, and everything logged is due when too much is.
 func (x *indexer) settings(c *catalog.Catalog) settings {
 	s := settingsOf(c)
-	if x.engine.backlog.pressing() {
-		s.sealAfterAge = 0
-	}
+	s.pressed = x.engine.backlog.pressing()
+	s.sealAfterEvents = x.engine.backlog.shardMost - x.engine.backlog.shardMost/4
 	return s
 }
 

@@ -35,6 +35,9 @@ type task struct {
 	kind  taskKind
 	shard catalog.ShardKey
 	files []fileName // to be merged
+	// pressed is work that is due only as long as too much is logged everywhere.
+	pressed bool
+	bytes   int64 // that are logged
 }
 
 // shardState is what a plan needs to know of a shard.
@@ -43,6 +46,7 @@ type shardState struct {
 	// loggedBytes and loggedBatches are what is in no file yet, and oldest is
 	// when the first of it came, in microseconds.
 	loggedBytes   int64
+	loggedEvents  int64
 	loggedBatches int
 	oldest        int64
 	files         []fileState
@@ -55,13 +59,17 @@ type fileState struct {
 
 // settings are those of the catalog that a plan follows.
 type settings struct {
+	// sealAfterEvents is when a shard is due however few bytes its events are; 0 is never.
+	sealAfterEvents int64
+	// pressed makes all that is logged due.
+	pressed        bool
 	sealAfterBytes int64
 	sealAfterAge   time.Duration
 	closeGrace     time.Duration
 }
 
 func settingsOf(c *catalog.Catalog) settings {
-	return settings{c.SealAfterBytes(), c.SealAfterAge(), c.CloseGrace()}
+	return settings{sealAfterBytes: c.SealAfterBytes(), sealAfterAge: c.SealAfterAge(), closeGrace: c.CloseGrace()}
 }
 
 const (
@@ -78,7 +86,7 @@ const (
 // plan says what is due. It is a pure function of what the shards hold, the
 // settings and the moment: to see why something was done, call it again.
 //
-// What is logged comes first: appends may wait for it.
+// What is logged comes first, most of it before less: appends may wait for it.
 func plan(shards []shardState, s settings, now time.Time) []task {
 	var tasks []task
 	for i := range shards {
@@ -86,7 +94,7 @@ func plan(shards []shardState, s settings, now time.Time) []task {
 			tasks = append(tasks, t)
 		}
 	}
-	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(a.order(), b.order()) })
+	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Or(cmp.Compare(a.order(), b.order()), cmp.Compare(b.bytes, a.bytes)) })
 	return tasks
 }
 
@@ -94,7 +102,9 @@ func planShard(s *shardState, set settings, now time.Time) (task, bool) {
 	t := task{shard: s.key}
 	switch {
 	case mustSeal(s, set, now):
-		t.kind = taskIndex
+		t.kind, t.bytes = taskIndex, s.loggedBytes
+	case set.pressed && s.loggedBatches > 0:
+		t.kind, t.bytes, t.pressed = taskIndex, s.loggedBytes, true
 	case mustClose(s, set, now):
 		t.kind = taskClose
 		t.files = namesOf(s.files)
@@ -108,10 +118,10 @@ func planShard(s *shardState, set settings, now time.Time) (task, bool) {
 	return t, true
 }
 
-// mustSeal: by size or by age.
+// mustSeal: by size, by age, or by the number of events.
 func mustSeal(s *shardState, set settings, now time.Time) bool {
 	return s.loggedBatches > 0 &&
-		(s.loggedBytes >= set.sealAfterBytes || now.UnixMicro()-s.oldest >= set.sealAfterAge.Microseconds())
+		(s.loggedBytes >= set.sealAfterBytes || set.sealAfterEvents > 0 && s.loggedEvents >= set.sealAfterEvents || now.UnixMicro()-s.oldest >= set.sealAfterAge.Microseconds())
 }
 
 // mustClose: the day and its grace are over, nothing is logged, and there are

@@ -53,7 +53,7 @@ func (e *Engine) shardStates() (states []shardState) {
 func (s *shard) state() (shardState, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := shardState{key: s.key, loggedBytes: s.now.bytes, loggedBatches: len(s.now.logs)}
+	st := shardState{key: s.key, loggedBytes: s.now.bytes, loggedEvents: s.now.events, loggedBatches: len(s.now.logs)}
 	if len(s.now.logs) > 0 {
 		st.oldest = s.now.logs[0].at
 	}
