@@ -99,6 +99,7 @@ const (
 	MaxViews          = 1000 // of a project
 	MaxViewName       = 64   // characters
 	MaxViewDefinition = 1 << 16
+	MaxWriteQuorum    = 8       // members that a project's events have to be on
 	MaxObserved       = 1 << 16 // properties in one Observe
 	MaxSettingValue   = 255
 )

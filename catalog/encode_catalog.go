@@ -74,6 +74,9 @@ func (p *Project) code(k *coder) {
 	list(k, "policies", &p.Policies, MaxPolicies, (*PolicyRule).code)
 	list(k, "truncations", &p.Truncations, MaxTruncations, (*Truncation).code)
 	list(k, "views", &p.Views, MaxViews, (*View).code)
+	if k.version >= quorumVersion {
+		unsigned(k, "write quorum", &p.WriteQuorum)
+	}
 }
 
 func (c *Column) code(k *coder) {
@@ -145,6 +148,9 @@ func (c *Catalog) validate() error {
 func (p *Project) validate() error {
 	if p.Buckets < 1 || p.Buckets > MaxBuckets {
 		return fmt.Errorf("%w: %d buckets", ErrLimit, p.Buckets)
+	}
+	if p.WriteQuorum > MaxWriteQuorum {
+		return fmt.Errorf("%w: a write quorum of %d", ErrLimit, p.WriteQuorum)
 	}
 	properties, names := map[string]bool{}, map[string]bool{}
 	for i := range p.Columns {

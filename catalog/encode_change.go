@@ -30,6 +30,7 @@ const (
 	kindRolledBack     = 24
 
 	kindCountErasedRows = 25
+	kindSetWriteQuorum  = 26
 )
 
 // changes are the empty changes, by kind.
@@ -60,6 +61,7 @@ var changes = [...]Change{
 	kindRolledBack:     RolledBack{},
 
 	kindCountErasedRows: CountErasedRows{},
+	kindSetWriteQuorum:  SetWriteQuorum{},
 }
 
 // EncodeChange gives the bytes of a change that Apply accepts.

@@ -14,9 +14,12 @@ const erasureVersion = 2
 const rowsVersion = 4
 
 // newestVersion is the newest version of a catalog's encoding that is read.
-const newestVersion = rowsVersion
+const newestVersion = quorumVersion
 
 func (c *Catalog) encodingVersion() byte {
+	if c.HasWriteQuorum() {
+		return quorumVersion
+	}
 	if slices.ContainsFunc(c.Erasures, func(e Erasure) bool { return e.Rows > 0 }) {
 		return rowsVersion
 	}

@@ -26,6 +26,9 @@ type Project struct {
 	// Truncations hide every record up to their ingest id, until undone.
 	Truncations []Truncation
 	Views       []View
+	// WriteQuorum is how many members of a cluster must have an event on disk before it
+	// is acknowledged; a majority of its replicas in any case, which is all for 0.
+	WriteQuorum uint8
 
 	// index finds columns; it is made by Apply and by the decoder.
 	index *columnIndex

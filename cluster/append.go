@@ -14,12 +14,22 @@ import (
 // append makes records durable on quorums.
 func (m *Members) append(ctx context.Context, records [][]byte) error {
 	items := make([]protocol.Item, len(records))
+	m.mu.Lock()
+	known := m.catalog
+	m.mu.Unlock()
+	var last *catalog.Project
 	for i, r := range records {
 		shard, err := event.ShardOf(r)
 		if err != nil {
 			return fmt.Errorf("append: record %d of %d: %w", i, len(records), err)
 		}
 		items[i] = protocol.Item{Bucket: protocol.BucketOf(shard), Record: r}
+		if last == nil || last.ID != shard.Project {
+			last, _ = known.ProjectByID(shard.Project) // whom the catalog here does not know the replicas wait for
+		}
+		if last != nil {
+			items[i].Least = int(last.WriteQuorum)
+		}
 	}
 	err := m.driver.Append(ctx, items)
 	if errors.Is(err, replication.ErrTooLarge) {

@@ -212,7 +212,7 @@ func auditCallKind(s *sqlparser.Call) string {
 		return auditErasure
 	case "export":
 		return auditExport
-	case "set_setting", "stage", "promote", "rollback":
+	case "set_setting", "set_write_quorum", "stage", "promote", "rollback":
 		return auditSetting
 	}
 	return auditCall

@@ -63,6 +63,8 @@ func (g *Gateway) procedures() []procedure {
 			sql.PrivilegeType_GrantOption, tokenSchema, g.callRotateToken},
 		{"set_setting", "name, value", "change a setting of the server; NULL goes back to the default; arbor.settings lists them",
 			sql.PrivilegeType_Super, nil, g.callSetSetting},
+		{"set_write_quorum", "project, members", "how many members must have the project's events on disk before they are acknowledged, at least a majority of the copies and at most all; NULL stands for a majority",
+			sql.PrivilegeType_Alter, nil, g.callSetWriteQuorum},
 		{"index_project", "project", "index now what the project has in logs",
 			sql.PrivilegeType_Insert, nil, func(ctx *sql.Context, project string) (sql.RowIter, error) { return g.callIndex(ctx, project, false) }},
 		{"close_days", "project", "index now, and make each shard's files one",

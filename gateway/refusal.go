@@ -7,6 +7,7 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 
 	"arbor/catalog"
+	"arbor/cluster"
 )
 
 // MySQL's error codes that this package gives, beside those that
@@ -86,6 +87,9 @@ func catalogError(err error) error {
 		if errors.Is(err, c.is) {
 			return refuse(c.code, c.state, "%s", err)
 		}
+	}
+	if errors.Is(err, cluster.ErrRefused) {
+		return refuse(erWrongArguments, stateGeneral, "%s", err)
 	}
 	return fmt.Errorf("change the catalog: %w", err)
 }

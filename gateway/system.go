@@ -78,6 +78,7 @@ var systemTables = []systemTableDefinition{
 		{"views", countType, "views"},
 		{"created_at", datetimeType, "when it was created"},
 		{"dropped_at", datetimeType, "when it was dropped; NULL for a live one"},
+		{"write_quorum", countType, "members that have its events on disk before they are acknowledged; NULL for a majority of the copies"},
 	}},
 	{name: "columns", comment: "property columns of the events tables", rows: columnRows, columns: []systemColumn{
 		{"project", nameType, "the project's name"},

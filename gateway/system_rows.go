@@ -22,7 +22,7 @@ func eachProject(ctx *sql.Context, g *Gateway, dropped bool, visit func(p *catal
 func projectRows(ctx *sql.Context, g *Gateway) ([]sql.Row, error) {
 	var rows []sql.Row
 	eachProject(ctx, g, true, func(p *catalog.Project) {
-		row := sql.Row{p.Name, int64(p.ID), nil, nil, int64(p.Buckets), int64(len(p.Columns)), int64(len(p.Views)), moment(p.CreatedAt), nil}
+		row := sql.Row{p.Name, int64(p.ID), nil, nil, int64(p.Buckets), int64(len(p.Columns)), int64(len(p.Views)), moment(p.CreatedAt), nil, writeQuorum(p)}
 		if mayAdminister(ctx, p.Name) {
 			row[2], row[3] = p.Token, p.Secret
 		}

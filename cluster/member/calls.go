@@ -109,7 +109,7 @@ func (m *Member) answerSynced(_ context.Context, from MemberID, b []byte) ([]byt
 func (m *Member) announcement() consensus.Announce {
 	p := m.o.Place
 	return consensus.Announce{Member: consensus.Member{
-		ID: m.identity.id, Addresses: p.Addresses, Zone: p.Zone, Roles: p.Roles, Session: m.session, Boot: m.identity.Boot, Release: m.o.Release, Format: format,
+		ID: m.identity.id, Addresses: p.Addresses, Zone: p.Zone, Roles: p.Roles, Session: m.session, Boot: m.identity.Boot, Release: m.o.Release, Format: m.format(),
 	}}
 }
 

@@ -47,6 +47,11 @@ func (m *Member) Change(ctx context.Context, change catalog.Change) (*catalog.Ca
 			return before, nil
 		}
 	}
+	if s := m.state(); s != nil {
+		if err := mayChange(s, change); err != nil {
+			return nil, err
+		}
+	}
 	s, err := m.apply(ctx, consensus.Change{Change: change})
 	if seen, ok := change.(catalog.Observe); ok && errors.Is(err, cluster.ErrUnavailable) && ctx.Err() == nil {
 		m.late.add(seen)

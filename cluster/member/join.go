@@ -25,6 +25,8 @@ type Joining struct {
 	Token   peer.Token
 	Place   Place
 	Release string
+	// Format is as in Options.
+	Format uint32
 }
 
 // Errors of joining.
@@ -74,7 +76,10 @@ func joinAt(ctx context.Context, o Joining, at string) error {
 	defer cancel()
 	var id MemberID
 	rand.Read(id[:]) // never gives an error
-	self, err := json.Marshal(consensus.Member{ID: id, Addresses: o.Place.Addresses, Zone: o.Place.Zone, Roles: o.Place.Roles, Release: o.Release})
+	if o.Format == 0 {
+		o.Format = format
+	}
+	self, err := json.Marshal(consensus.Member{ID: id, Addresses: o.Place.Addresses, Zone: o.Place.Zone, Roles: o.Place.Roles, Release: o.Release, Format: o.Format})
 	if err != nil {
 		return err
 	}
@@ -128,6 +133,9 @@ func (m *Member) admit(ctx context.Context, r *peer.JoinRequest) (*peer.JoinAnsw
 		return nil, fmt.Errorf("what the new member says of itself cannot be read: %w", err)
 	}
 	self.ID = r.ID
+	if needed := formatOf(group.State().Catalog); self.Format < needed {
+		return nil, fmt.Errorf("the new member knows version %d of what members keep, and the cluster needs version %d: start it with a newer arbor", self.Format, needed)
+	}
 	trust, err := peer.DecodeTrust(group.State().Trust)
 	if err != nil {
 		return nil, err

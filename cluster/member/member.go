@@ -35,6 +35,9 @@ type Options struct {
 	// MySQL and HTTP are where its clients connect; empty for none.
 	MySQL, HTTP string
 	Release     string
+	// Format is the newest version of what members say and keep that it says it knows; 0
+	// stands for all that there is. Tests have members that know less.
+	Format uint32
 	// Receive is handed messages, and Streams answer calls of others: the data
 	// plane's. They may be asked before Open returns.
 	Receive func(from MemberID, message []byte)
@@ -297,9 +300,6 @@ func (m *Member) announce(ctx context.Context) error {
 	m.mu.Unlock()
 	return nil
 }
-
-// format is the newest version of messages and files that this arbor knows.
-const format = 1
 
 // fail tells once that the member cannot go on.
 func (m *Member) fail(err error) {

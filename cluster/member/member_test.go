@@ -71,8 +71,14 @@ func place(l net.Listener) Place {
 // start opens the member of a disk.
 func start(t *testing.T, disk vfs.FS, l net.Listener) (*station, error) {
 	t.Helper()
+	return startAs(t, disk, l, 0)
+}
+
+// startAs opens the member of a disk, as an arbor that knows no newer format.
+func startAs(t *testing.T, disk vfs.FS, l net.Listener, format uint32) (*station, error) {
+	t.Helper()
 	s := &station{t: t, disk: disk, done: make(chan struct{})}
-	m, err := Open(t.Context(), Options{FS: disk, Dir: "data", Listener: l, Place: place(l), Release: "test", Timing: quick, Logger: quiet,
+	m, err := Open(t.Context(), Options{FS: disk, Dir: "data", Listener: l, Place: place(l), Release: "test", Format: format, Timing: quick, Logger: quiet,
 		Fail: func(err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -17,4 +17,5 @@ const (
 	bugStaleSyncEpoch   bug = "StaleSyncEpoch"
 	bugDotReuse         bug = "DotReuse"
 	bugAdoptWanted      bug = "AdoptWanted"
+	bugLeastIgnored     bug = "LeastIgnored"
 )

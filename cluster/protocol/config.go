@@ -76,6 +76,14 @@ func (c *Config) Quorum(has func(Replica) bool) bool {
 	return majority(c.Old, has) && (!c.Joint() || majority(c.New, has))
 }
 
+// QuorumOf is Quorum where at least so many members have to accept. Each active set
+// needs that many, or all that it has where that is fewer, and all of them together
+// as many.
+func (c *Config) QuorumOf(least int, has func(Replica) bool) bool {
+	return c.Quorum(has) && (least <= 1 ||
+		accepting(c.Old, has) >= min(least, len(c.Old)) && accepting(c.New, has) >= min(least, len(c.New)) && accepting(c.Members(), has) >= least)
+}
+
 // Equal says whether two configs are the same.
 func (c *Config) Equal(o *Config) bool {
 	return c.Epoch == o.Epoch && slices.Equal(c.Old, o.Old) && slices.Equal(c.New, o.New)
@@ -91,11 +99,14 @@ func (c Config) String() string {
 
 // majority says whether has accepts more than half of the set.
 func majority(set []Replica, has func(Replica) bool) bool {
-	n := 0
+	return accepting(set, has) > len(set)/2
+}
+
+func accepting(set []Replica, has func(Replica) bool) (n int) {
 	for _, r := range set {
 		if has(r) {
 			n++
 		}
 	}
-	return n > len(set)/2
+	return n
 }

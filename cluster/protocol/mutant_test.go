@@ -30,6 +30,7 @@ var planted = []struct {
 	{bugAdoptTwice, 50},
 	{bugAdoptBeforeSync, 50},
 	{bugAdoptWanted, 50},
+	{bugLeastIgnored, 50},
 }
 
 // TestPlantedBugsAreFound tests the simulator: whoever cannot find these would

@@ -75,7 +75,11 @@ func (w *world) clientWrites() {
 		b := w.buckets[w.rand.IntN(len(w.buckets))]
 		w.bucketOf[w.events] = b
 		c.events = append(c.events, w.events)
-		c.items = append(c.items, Item{b, record(w.events)})
+		item := Item{Bucket: b, Record: record(w.events)}
+		if w.seed%4 == 3 && w.wants.IntN(4) == 0 { // one more than there are replicas is refused
+			item.Least = 1 + w.wants.IntN(w.swarm.replicas+1)
+		}
+		c.items = append(c.items, item)
 	}
 	w.begin(up[w.rand.IntN(len(up))], c)
 }
@@ -106,7 +110,8 @@ func (w *world) written(x Written) {
 		return
 	}
 	w.note("acked", c.node, x.ID)
-	for _, event := range c.events {
+	for i, event := range c.events {
+		w.checkLeast(event, c.items[i].Least)
 		if b := w.bucketOf[event]; !w.acked[event] {
 			w.acked[event] = true
 			w.ackedIn[b] = append(w.ackedIn[b], event)

@@ -95,6 +95,20 @@ func (w *world) checkHeld(event uint64) {
 	}
 }
 
+// checkLeast: what wants to be on so many disks is on them when it is acknowledged.
+func (w *world) checkLeast(event uint64, least int) {
+	b := w.bucketOf[event]
+	holders := len(w.lost[b]) // who lost it may have had it
+	for _, n := range w.nodes {
+		if n.disk.bucket(b).has(event) {
+			holders++
+		}
+	}
+	if holders < least {
+		w.violate("I1: event %d of bucket %d has to be on %d disks, and is on %d", event, b, least, holders)
+	}
+}
+
 // checkConfig: I1 for all events of a bucket.
 func (w *world) checkConfig(b Bucket) {
 	for _, event := range w.ackedIn[b] {

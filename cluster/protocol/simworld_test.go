@@ -104,6 +104,7 @@ type world struct {
 	seed   uint64
 	rand   *rand.Rand
 	copies *rand.Rand // for what files are about, so that the rest stays as it was
+	wants  *rand.Rand // of how many disks
 	swarm  swarm
 	bug    bug
 	agenda agenda
@@ -185,7 +186,7 @@ func (n *node) near(query uint64) func(Bucket) (MemberID, bool) {
 
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), bug: planted, mover: NewMover(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), bug: planted, mover: NewMover(),
 		lost: map[Bucket]map[Replica]bool{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
 		bucketOf: map[uint64]Bucket{}, acked: map[uint64]bool{}, ackedIn: map[Bucket][]uint64{}, contents: map[Bucket]map[dot.Dot]uint64{},
 		writes: map[uint64]*clientWrite{}, queries: map[uint64]*clientQuery{}, counts: map[string]int{},

@@ -25,8 +25,8 @@ const MaxWrites = 1 << 16
 const groupBytes = 8 << 20
 
 // Writer brings records to all replicas of their buckets. A write is
-// acknowledged when majorities of every active set of the bucket have synced it,
-// all at one epoch; it goes on through changes of the config under the same dots.
+// acknowledged when majorities of every active set of the bucket, and as many as its
+// records want, have synced it, all at one epoch; it goes on through changes of the config under the same dots.
 type Writer struct {
 	process dot.Stream
 	configs *Configs
@@ -52,6 +52,7 @@ type group struct {
 	write   *write
 	call    Call
 	bucket  Bucket
+	least   int // how many have to sync it, if that is more than majorities
 	batches []Batch
 	bytes   int
 	config  Config
@@ -61,9 +62,11 @@ type group struct {
 	done    bool
 }
 
-// Item is a record and the bucket that its shard falls into.
+// Item is a record and the bucket that its shard falls into. Least is how many members
+// have to sync it before it is acknowledged, if that is more than majorities are.
 type Item struct {
 	Bucket Bucket
+	Least  int
 	Record []byte
 }
 
@@ -93,6 +96,9 @@ func (w *Writer) Write(e *Effects, now Moment, id uint64, items []Item) {
 		g := wr.groups[at]
 		g.batches = append(g.batches, Batch{dot.Dot{Stream: w.process, Seq: w.seqs[item.Bucket]}, item.Record})
 		g.bytes += len(item.Record)
+		if g.least = max(g.least, item.Least); w.bug == bugLeastIgnored {
+			g.least = 0
+		}
 	}
 	if wr.open = len(wr.groups); wr.open == 0 {
 		e.Written = append(e.Written, Written{ID: id})
@@ -101,7 +107,11 @@ func (w *Writer) Write(e *Effects, now Moment, id uint64, items []Item) {
 	w.writes[id] = wr
 	for _, g := range wr.groups {
 		w.calls[g.call] = g
-		w.send(e, now, g)
+	}
+	for _, g := range wr.groups {
+		if w.writes[id] != nil {
+			w.send(e, now, g)
+		}
 	}
 }
 
@@ -111,7 +121,12 @@ func (w *Writer) send(e *Effects, now Moment, g *group) {
 		g.config, g.acks = c, map[Replica]bool{}
 	}
 	g.sent, g.refused = now, map[Replica]Status{}
-	for _, to := range g.config.Members() {
+	members := g.config.Members()
+	if g.config.Epoch > 0 && len(members) < g.least {
+		w.finish(e, g, fmt.Errorf("%w: bucket %d has to be synced by %d members, and is on %d: %v", ErrNoQuorum, g.bucket, g.least, len(members), g.config))
+		return
+	}
+	for _, to := range members {
 		if !g.acks[to] {
 			e.send(to.Member, &AppendRequest{Call: g.call, To: to, Bucket: g.bucket, Config: g.config, Batches: g.batches})
 		}
@@ -131,7 +146,7 @@ func (w *Writer) Receive(e *Effects, now Moment, m *AppendReply) {
 	case m.Config.Epoch < g.config.Epoch || !g.config.Has(m.From):
 	case m.Status == OK:
 		g.acks[m.From] = true
-		if g.config.Quorum(func(r Replica) bool { return g.acks[r] }) || w.bug == bugWriteOne {
+		if g.config.QuorumOf(g.least, func(r Replica) bool { return g.acks[r] }) || w.bug == bugWriteOne {
 			w.finish(e, g, nil)
 		}
 	default:
@@ -144,7 +159,7 @@ func (w *Writer) Receive(e *Effects, now Moment, m *AppendReply) {
 // under its names, that no quorum is left.
 func (w *Writer) refuse(e *Effects, g *group) {
 	final := func(r Replica) bool { return g.refused[r] == Full || g.refused[r] == Conflict }
-	if !g.config.Quorum(func(r Replica) bool { return !final(r) }) {
+	if !g.config.QuorumOf(g.least, func(r Replica) bool { return !final(r) }) {
 		w.finish(e, g, fmt.Errorf("%w: bucket %d is refused by too many of %v", ErrNoQuorum, g.bucket, g.config))
 	}
 }
@@ -175,7 +190,7 @@ func (w *Writer) Tick(e *Effects, now Moment) {
 			switch {
 			case g.done:
 			case now-wr.begun >= writeGivesUpAfter:
-				w.finish(e, g, fmt.Errorf("%w: bucket %d has %d acknowledgements of %v", ErrNoQuorum, g.bucket, len(g.acks), g.config))
+				w.finish(e, g, fmt.Errorf("%w: bucket %d has %d acknowledgements of %v, and needs majorities and %d", ErrNoQuorum, g.bucket, len(g.acks), g.config, g.least))
 			case now-g.sent >= writeAgainAfter || w.configs.Get(g.bucket).Epoch > g.config.Epoch:
 				w.send(e, now, g)
 			}

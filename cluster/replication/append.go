@@ -22,7 +22,7 @@ func (w *writing) end(err error) { w.done <- err }
 // again is right:
 //
 //   - protocol.ErrNoQuorum: too few replicas have them after ten seconds, or disks
-//     are full;
+//     are full, or there are fewer replicas than an item wants;
 //   - protocol.ErrBusy: MaxWritingBytes are under way;
 //   - ErrTooLarge, ErrBroken, ErrClosed, or that of ctx.
 func (d *Driver) Append(ctx context.Context, items []protocol.Item) error {
@@ -104,7 +104,7 @@ func copied(items []protocol.Item, bytes int) []protocol.Item {
 	for i, item := range items {
 		from := len(slab)
 		slab = append(slab, item.Record...)
-		own[i] = protocol.Item{Bucket: item.Bucket, Record: slab[from:len(slab):len(slab)]}
+		own[i] = protocol.Item{Bucket: item.Bucket, Least: item.Least, Record: slab[from:len(slab):len(slab)]}
 	}
 	return own
 }

@@ -1,0 +1,62 @@
+package member
+
+import (
+	"arbor/catalog"
+	"arbor/cluster/consensus"
+)
+
+// The versions of what members say to each other and keep. Each has what the one before
+// it has. What an older member does not know is not agreed on before all know it, so that
+// members can be brought to a new arbor one after the other.
+const (
+	// formatQuorum is the first with write quorums of projects.
+	formatQuorum = 2
+	// format is the newest that this arbor knows.
+	format = formatQuorum
+)
+
+func (m *Member) format() uint32 {
+	if m.o.Format > 0 {
+		return m.o.Format
+	}
+	return format
+}
+
+// formatOf is the version that a catalog needs.
+func formatOf(c *catalog.Catalog) uint32 {
+	if c.HasWriteQuorum() {
+		return formatQuorum
+	}
+	return 0
+}
+
+// mayChange refuses a change of the catalog that a member would not understand, or that
+// would have writes refused.
+func mayChange(s *consensus.State, change catalog.Change) error {
+	switch c := change.(type) {
+	case catalog.SetWriteQuorum:
+		for _, o := range s.Present() {
+			if o.Format < formatQuorum {
+				return refused("member %s runs arbor %s, which knows no write quorums: bring it to this release first", o.ID, o.Release)
+			}
+		}
+		if copies := min(replicasOf(s), len(eligible(s))); int(c.Members) > copies {
+			return refused("each event is on %d members, so %d cannot be waited for: add members, or set the setting %s", copies, c.Members, catalog.SettingReplicas)
+		}
+	case catalog.SetSetting:
+		next, err := s.Catalog.Apply(c)
+		if err != nil || next.Replicas() == s.Catalog.Replicas() {
+			return nil // what is wrong with it is said where it is applied
+		}
+		copies := next.Replicas()
+		if copies == 0 {
+			copies = automaticReplicas
+		}
+		for _, p := range next.Projects {
+			if p.DroppedAt == 0 && int(p.WriteQuorum) > copies {
+				return refused("events of project %s are acknowledged when %d members have them: CALL arbor.set_write_quorum('%s', %d) first", p.Name, p.WriteQuorum, p.Name, copies)
+			}
+		}
+	}
+	return nil
+}
