@@ -154,7 +154,9 @@ func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) 
 			return nil
 		})
 	case exec.SourceProperties:
-		v = v.Costly()
+		if c.Property == "" {
+			v = v.Costly()
+		}
 	}
 	return v, nil
 }

@@ -274,7 +274,7 @@ func (f *file) column(p *part, m *marks, c *exec.Column, lo, hi int, _ []exec.Ru
 	case exec.SourceInsertID:
 		return r.InsertIDArray(lo, hi)
 	case exec.SourceProperties:
-		return r.PropertiesArray(lo, hi)
+		return r.PropertyObjectArray(c.Property, lo, hi)
 	case exec.SourceIngestID:
 		return r.IngestIDArray(lo, hi)
 	case exec.SourceIngestedAt:

@@ -96,7 +96,7 @@ func (p *groupPlan) compute(c *composite, as resultForm, t sql.Type) (ref int, o
 	}
 	out := exec.Computed{Function: x.function, Hidden: true}
 	for _, column := range x.args {
-		out.Args = append(out.Args, p.use(column))
+		out.Args = append(out.Args, p.use(p.source.namedProperty(c, column)))
 	}
 	out.Type, out.Precision, out.Scale = as.columnType(t)
 	if len(x.args) == 1 && p.source.columns[x.args[0]].form == formMoment {

@@ -57,7 +57,9 @@ func (f *Fragment) Stored() bool {
 type Column struct {
 	// Source says where its values come from.
 	Source Source
-	// Property is the property's name, for SourceProperty.
+	// Property is the property's name, for SourceProperty. For SourceProperties it says
+	// that nobody looks at the others: a row's object may be without them, and null
+	// where it has not that one. "" means all.
 	Property string
 	// Type is the type wanted; values of other kinds are converted by
 	// catalog.Convert, and to null where they cannot be.

@@ -24,7 +24,7 @@ func (r *Reader) PropertyArray(property string, t catalog.Type, precision, scale
 	if err := checkType(t); err != nil {
 		return nil, fmt.Errorf("property %q: %w", property, err)
 	}
-	key := typeKey{t, precision, scale}
+	key := typeKey{t: t, precision: precision, scale: scale}
 	if c := r.property(property); c != nil {
 		return c.array(key, lo, hi)
 	}
@@ -53,7 +53,7 @@ func (r *Reader) PropertyCoded(property string, t catalog.Type, precision, scale
 	if err := c.load(); err != nil {
 		return nil, err
 	}
-	return c.dictionaryArray(c.as(typeKey{t, precision, scale}), lo, hi), nil
+	return c.dictionaryArray(c.as(typeKey{t: t, precision: precision, scale: scale}), lo, hi), nil
 }
 
 // EventArray is the event names of rows [lo, hi): a Dictionary over String, or
@@ -290,6 +290,20 @@ func (r *Reader) PropertiesArray(lo, hi int) (arrow.Array, error) {
 		}
 	}
 	return b.array(), nil
+}
+
+// PropertyObjectArray is PropertiesArray for who looks at one property only: objects
+// of it alone, and null where a row has not that property, in the layout of a property
+// that is a text; or all properties, where its name has no column.
+func (r *Reader) PropertyObjectArray(property string, lo, hi int) (arrow.Array, error) {
+	c := r.property(property)
+	switch {
+	case property != "" && c != nil:
+		return c.array(typeKey{t: catalog.TypeJSON, object: property}, lo, hi)
+	case property != "" && r.column(columnOthers).empty():
+		return nullArray(catalog.TypeJSON, hi-lo), nil
+	}
+	return r.PropertiesArray(lo, hi)
 }
 
 // textBuilder makes a String array: append to texts, then end each.

@@ -182,7 +182,7 @@ func (c *column) convertedArray(key typeKey, lo, hi int, get func(slot int) (cat
 		if err != nil {
 			return err
 		}
-		if v, ok := catalog.Convert(v, key.t, key.precision, key.scale); ok {
+		if v, ok := key.convert(v); ok {
 			values[row-lo] = v.Bits
 			bitSet(valid, row-lo)
 		}
@@ -207,7 +207,7 @@ func (c *column) textArray(key typeKey, lo, hi int, get func(slot int) (catalog.
 			return err
 		}
 		next = row + 1
-		v, ok := catalog.Convert(v, key.t, key.precision, key.scale)
+		v, ok := key.convert(v)
 		if ok {
 			b.texts = append(b.texts, v.Text...)
 		}

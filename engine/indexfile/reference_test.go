@@ -369,6 +369,40 @@ func checkArrays(r *Reader, rows []Row) error {
 			}
 		}
 	}
+	return checkObjects(r, rows)
+}
+
+// checkObjects compares objects of one property, of all that there are and of one that
+// there is not.
+func checkObjects(r *Reader, rows []Row) error {
+	names := map[string]bool{"no such property": true, "": true}
+	for i := range rows {
+		for _, p := range rows[i].Properties {
+			names[p.Name] = true
+		}
+	}
+	for name := range names {
+		whole := name == "" || r.property(name) == nil && !r.column(columnOthers).empty()
+		object := func(i int) *string {
+			s := string(appendProperties(nil, rows[i].Properties))
+			if whole {
+				return &s
+			}
+			for _, p := range rows[i].Properties {
+				if p.Name == name {
+					s := string(appendProperties(nil, []catalog.Property{p}))
+					return &s
+				}
+			}
+			return nil
+		}
+		for _, w := range windows(len(rows)) {
+			a, err := r.PropertyObjectArray(name, w[0], w[1])
+			if err := checkArray("object of "+name, a, err, w[0], w[1], object); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

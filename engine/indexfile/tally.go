@@ -152,7 +152,7 @@ func (t *Tally) Array(typ catalog.Type, precision, scale uint8) (arrow.Array, er
 		return nil, err
 	}
 	c := t.column
-	as := c.as(typeKey{typ, precision, scale})
+	as := c.as(typeKey{t: typ, precision: precision, scale: scale})
 	n := len(t.counts)
 	codes := make([]int32, n)
 	valid := make([]byte, bitmapLen(n))

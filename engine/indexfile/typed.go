@@ -27,6 +27,17 @@ type typed struct {
 type typeKey struct {
 	t                catalog.Type
 	precision, scale uint8
+	// object makes of each value an object that has it by this name, "" for none; t is
+	// TypeJSON then. It is the one conversion that null has a result in.
+	object string
+}
+
+// convert converts a value.
+func (k *typeKey) convert(v catalog.Value) (catalog.Value, bool) {
+	if k.object == "" {
+		return catalog.Convert(v, k.t, k.precision, k.scale)
+	}
+	return catalog.JSON(string(appendProperties(nil, []catalog.Property{{Name: k.object, Value: v}}))), true
 }
 
 // maxTyped is the number of conversions that a column remembers; queries that
@@ -83,7 +94,7 @@ func (d *dictionary) convert(key typeKey) *typed {
 	}
 	var last catalog.Value
 	for code := range d.entries {
-		v, ok := catalog.Convert(d.value(uint32(code)), key.t, key.precision, key.scale)
+		v, ok := key.convert(d.value(uint32(code)))
 		if !ok {
 			if t.valid == nil {
 				t.valid = make([]bool, d.entries)

@@ -42,7 +42,7 @@ func (r *Reader) BlockRange(b int, property string, t catalog.Type, precision, s
 		return Range{}, err
 	}
 	if c := r.property(property); c != nil {
-		return c.blockRange(b, typeKey{t, precision, scale})
+		return c.blockRange(b, typeKey{t: t, precision: precision, scale: scale})
 	}
 	if !r.column(columnOthers).empty() {
 		return Range{}, nil

@@ -87,7 +87,17 @@ func value(row Row, c exec.Column) catalog.Value {
 	case exec.SourceInsertID:
 		return textOrNull(e.InsertID)
 	case exec.SourceProperties:
-		return catalog.JSON(Properties(e))
+		if c.Property == "" {
+			return catalog.JSON(Properties(e))
+		}
+		for _, p := range e.Properties { // no more than must be
+			if p.Name == c.Property {
+				one := *e
+				one.Properties = []event.Property{p}
+				return catalog.JSON(Properties(&one))
+			}
+		}
+		return catalog.Null
 	case exec.SourceIngestID:
 		return catalog.String(e.ID.String())
 	case exec.SourceIngestedAt:
