@@ -158,3 +158,16 @@ func (x *executor) refuseDropRole(ctx *sql.Context, roles []roleName) error {
 	}
 	return nil
 }
+
+// refuseGrantRole keeps roles from being granted to roles: the library would note it, and
+// it would give nobody anything.
+func (x *executor) refuseGrantRole(n *plan.GrantRole) error {
+	rd := x.db.Reader()
+	defer rd.Close()
+	for _, to := range roleNames(n.TargetUsers) {
+		if u := x.db.GetUser(rd, to.name, to.host, true); u != nil && u.IsRole {
+			return notSupported("a role cannot be granted to a role, which '%s'@'%s' is; grant it to the users", to.name, to.host)
+		}
+	}
+	return nil
+}

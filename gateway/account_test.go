@@ -72,6 +72,8 @@ func TestRoles(t *testing.T) {
 	wann.session.users, wbob.session.users = w.engine.grants.db, w.engine.grants.db
 	fails(wann, "SET ROLE nothing", 3530, "`nothing`@`%` is not granted")
 	fails(wann, "SET DEFAULT ROLE reader TO ann", 1235, "ALL")
+	fails(w, "GRANT reader TO writer", 1235, "'writer'@'%'")
+	fails(w, "GRANT reader TO ann, 'writer'@'%'", 1235, "'writer'@'%'")
 	wann.must("SET DEFAULT ROLE ALL TO ann")
 	fails(wbob, "GRANT reader TO bob", 1227)
 	fails(wbob, "GRANT root@localhost TO bob", 1227)

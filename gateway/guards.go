@@ -31,6 +31,8 @@ func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 		return x.refuseKill(ctx, n)
 	case *plan.CreateDB, *plan.CreateSchema, *plan.DropDB, *plan.DropSchema:
 		return x.refuseDatabase(ctx, n)
+	case *plan.GrantRole:
+		return x.refuseGrantRole(n)
 	case *plan.DropRole:
 		return x.refuseDropRole(ctx, roleNames(n.Roles))
 	case *plan.ShowGrants:

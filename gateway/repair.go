@@ -18,6 +18,9 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	if own := diagnostics(s); own != nil {
 		return own
 	}
+	if f, ok := s.(*sqlparser.Flush); ok {
+		f.Type = "" // LOCAL keeps it out of a binary log, of which there is none
+	}
 	chooseExplain(s)
 	chooseLogin(s)
 	leaveAccess(s)
@@ -50,6 +53,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		case *sqlparser.IntervalExpr, *sqlparser.TimestampFuncExpr:
 			intervals = true
 		case *sqlparser.ConvertExpr:
+			mendCast(n)
 			decimals = decimals || decimalCast(n)
 		case *sqlparser.SQLVal:
 			if inside {
@@ -57,6 +61,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			}
 		case *sqlparser.FuncExpr:
 			counts.add(n)
+			mendDate(n)
 			intervals = intervals || n.Name.EqualString("adddate") || n.Name.EqualString("subdate")
 			aggregates = aggregates || n.IsAggregate() || orderedNames[n.Name.Lowered()]
 		}

@@ -217,6 +217,9 @@ func checkShape(s sqlparser.Statement) error {
 	if u, ok := s.(*sqlparser.CreateUser); ok {
 		return refuseUserOptions(u)
 	}
+	if err := refuseFractions(s); err != nil {
+		return err
+	}
 	c := shapeCounter{ctes: make(map[string]int)}
 	if n := c.count(s); n > MaxStatementSelects {
 		return tooComplex("The statement comes to more than %d SELECTs when its common table expressions are written out where they are named; put what they give into a table", MaxStatementSelects)
@@ -226,6 +229,29 @@ func checkShape(s sqlparser.Statement) error {
 	}
 	if c.tables > MaxStatementTables {
 		return mysql.NewSQLError(codeTooManyTables, stateGeneral, "Too many tables; MySQL can only use %d tables in a join", MaxStatementTables)
+	}
+	return nil
+}
+
+// refuseFractions refuses columns of the type TIME with digits behind the second: TIME keeps
+// six of them, whether or not they are asked for, and shows none where there are none.
+func refuseFractions(s sqlparser.Statement) error {
+	var changes []*sqlparser.DDL
+	switch s := s.(type) {
+	case *sqlparser.DDL:
+		changes = []*sqlparser.DDL{s}
+	case *sqlparser.AlterTable:
+		changes = s.Statements
+	}
+	for _, d := range changes {
+		if d.TableSpec == nil {
+			continue
+		}
+		for _, c := range d.TableSpec.Columns {
+			if strings.EqualFold(c.Type.Type, "time") && c.Type.Length != nil {
+				return notSupported("the type TIME(%s) of column '%s' is not supported: TIME keeps six digits behind the second", c.Type.Length.Val, c.Name.String())
+			}
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mixpanel/mixpanel-go"
 	"github.com/posthog/posthog-go"
 	"gopkg.in/segmentio/analytics-go.v3"
 )
@@ -29,6 +30,35 @@ func newAcknowledged(messages int) *acknowledged {
 	a := new(acknowledged)
 	a.Add(messages)
 	return a
+}
+
+// mixpanelGo sends what every SDK sends with Mixpanel's SDK for Go, which sends nothing
+// again by itself: its program does, with the ids that it has given the events.
+func mixpanelGo(t *testing.T, url, token string) {
+	client := mixpanel.NewApiClient(token, mixpanel.ProxyApiLocation(url))
+	var events []*mixpanel.Event
+	for n := range 25 {
+		e := client.NewEvent("buy", fmt.Sprintf("user %d", n%7), canonProperties(n))
+		e.AddTime(canonTime(n))
+		e.AddInsertID(fmt.Sprintf("buy-%d", n))
+		events = append(events, e)
+	}
+	again := func(what string, send func() error) {
+		for tries := 1; ; tries++ {
+			err := send()
+			if err == nil {
+				return
+			}
+			if tries == 10 {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	again("track", func() error { return client.Track(t.Context(), events[:10]) })
+	again("import", func() error {
+		_, err := client.Import(t.Context(), events[10:], mixpanel.ImportOptionsRecommend)
+		return err
+	})
 }
 
 // postHogGo sends what every SDK sends with PostHog's SDK for Go, which gives

@@ -123,6 +123,7 @@ type sdk struct {
 
 var sdks = []sdk{
 	{name: "mixpanel", script: []string{"mixpanel-sdk.js", "URL", "TOKEN"}, losses: []string{"503", "cut"}, users: 7},
+	{name: "mixpanel-go", run: mixpanelGo, losses: []string{"503", "cut", "", "cut", "503", "429"}, users: 7},
 	{name: "posthog-node", script: []string{"posthog.js", "URL", "TOKEN"}, losses: []string{"cut", "503", "429"}, users: 7,
 		others: map[string]int{"$identify": 1, "$groupidentify": 1, "$create_alias": 1}},
 	{name: "posthog-go", run: postHogGo, losses: []string{"503", "cut"}, users: 7,
