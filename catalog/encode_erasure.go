@@ -16,11 +16,17 @@ const rowsVersion = 4
 // newestVersion is the newest version of a catalog's encoding that is read.
 const newestVersion = quorumVersion
 
+// HasErasedRows says whether an erasure took rows of mutable tables, of which members of
+// before know nothing.
+func (c *Catalog) HasErasedRows() bool {
+	return slices.ContainsFunc(c.Erasures, func(e Erasure) bool { return e.Rows > 0 })
+}
+
 func (c *Catalog) encodingVersion() byte {
 	if c.HasWriteQuorum() {
 		return quorumVersion
 	}
-	if slices.ContainsFunc(c.Erasures, func(e Erasure) bool { return e.Rows > 0 }) {
+	if c.HasErasedRows() {
 		return rowsVersion
 	}
 	if c.Stage != nil {

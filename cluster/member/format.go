@@ -9,7 +9,8 @@ import (
 // it has. What an older member does not know is not agreed on before all know it, so that
 // members can be brought to a new arbor one after the other.
 const (
-	// formatQuorum is the first with write quorums of projects.
+	// formatQuorum is the first with write quorums of projects, and with erasures that take
+	// rows of mutable tables.
 	formatQuorum = 2
 	// format is the newest that this arbor knows.
 	format = formatQuorum
@@ -24,21 +25,31 @@ func (m *Member) format() uint32 {
 
 // formatOf is the version that a catalog needs.
 func formatOf(c *catalog.Catalog) uint32 {
-	if c.HasWriteQuorum() {
+	if c.HasWriteQuorum() || c.HasErasedRows() {
 		return formatQuorum
 	}
 	return 0
+}
+
+// mustKnow refuses what a member does not know, and says what that one would do.
+func mustKnow(s *consensus.State, format uint32, would string) error {
+	for _, o := range s.Present() {
+		if o.Format < format {
+			return refused("member %s runs arbor %s, which %s: bring it to this release first", o.ID, o.Release, would)
+		}
+	}
+	return nil
 }
 
 // mayChange refuses a change of the catalog that a member would not understand, or that
 // would have writes refused.
 func mayChange(s *consensus.State, change catalog.Change) error {
 	switch c := change.(type) {
+	case catalog.BeginErasure:
+		return mustKnow(s, formatQuorum, "would keep the user's rows of mutable tables")
 	case catalog.SetWriteQuorum:
-		for _, o := range s.Present() {
-			if o.Format < formatQuorum {
-				return refused("member %s runs arbor %s, which knows no write quorums: bring it to this release first", o.ID, o.Release)
-			}
+		if err := mustKnow(s, formatQuorum, "knows no write quorums"); err != nil {
+			return err
 		}
 		if copies := min(replicasOf(s), len(eligible(s))); int(c.Members) > copies {
 			return refused("each event is on %d members, so %d cannot be waited for: add members, or set the setting %s", copies, c.Members, catalog.SettingReplicas)

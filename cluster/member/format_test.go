@@ -46,6 +46,7 @@ func TestMixedFormats(t *testing.T) {
 	waitFor(t, "the second member says that it is older", knows(formatQuorum-1))
 	for _, s := range []*station{first, second} {
 		set(s, catalog.SetWriteQuorum{Project: 1, Members: 2}, "knows no write quorums")
+		set(s, catalog.BeginErasure{Project: 1}, "would keep the user's rows")
 	}
 	set(first, catalog.CreateProject{Name: "blog"}, "")
 	waitFor(t, "the older one follows", func() bool { return second.has("blog") })
@@ -57,6 +58,7 @@ func TestMixedFormats(t *testing.T) {
 	defer func() { second.close() }()
 	waitFor(t, "the second member was upgraded", knows(format))
 	set(second, catalog.SetWriteQuorum{Project: 1, Members: 2}, "")
+	set(second, catalog.BeginErasure{Project: 1, ID: catalog.IngestID{Time: 1}, Key: catalog.EraseKey{1}}, "")
 	waitFor(t, "all have it", func() bool {
 		return first.member.Catalog().HasWriteQuorum() && second.member.Catalog().HasWriteQuorum()
 	})
