@@ -41,6 +41,10 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 			all[name] = jsonChange(name, copied, f)
 		}
 	}
+	for name, values := range jsonCompares {
+		all[name] = jsonCompare(name, values, stock[name])
+	}
+	all["json_extract"] = newJSONExtract(stock["json_extract"])
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
 	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind}} {
 		for _, k := range kinds {

@@ -58,6 +58,9 @@ func (s *groupSource) propertiesOf(e sql.Expression, over []slot, column int, no
 	case jsonCopied:
 		s.propertiesOf(w.Expression, over, column, note)
 		return
+	case jsonNumbered:
+		s.propertiesOf(w.Expression, over, column, note)
+		return
 	case *expression.GetField:
 		switch at := slotAt(over, w); {
 		case at == nil:

@@ -158,6 +158,8 @@ func (e *scalarEncoder) node(b []byte, x sql.Expression, input func(*expression.
 		return e.node(b, w.Expression, input, depth)
 	case jsonCopied:
 		return e.node(b, w.Expression, input, depth)
+	case jsonNumbered:
+		return e.node(b, w.Expression, input, depth)
 	}
 	if foldable(x) {
 		v, err := x.Eval(e.ctx, nil)
