@@ -15,8 +15,9 @@ import (
 // on disk and every later scan sees them. When it returns an error each of them
 // may or may not be there, now or after the next opening, and appending it again
 // is harmless. Where too many events wait to be indexed it waits for room, and gives
-// dot.ErrBacklog, with nothing written, when ctx ends before. ctx bounds the waiting, not the truth: records that were handed to
-// the log may be written although the caller gave up.
+// dot.ErrBacklog, with nothing written, when ctx ends before. ctx bounds the waiting, not
+// the truth: records that were handed to the log may be written although the caller gave
+// up.
 func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 	leave, err := e.enter()
 	if err != nil {
@@ -71,11 +72,11 @@ func decodeHeaders(records [][]byte) ([]event.Header, error) {
 // zero if it has no name.
 func (e *Engine) publish(h event.Header, d dot.Dot, pos appendlog.Position, at int64) {
 	s := e.shard(h.Shard)
+	e.backlog.add(pos.Segment, h.Events) // before anybody can settle it
 	s.publish(logRef{
 		segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events),
 		marks: h.Deletes+h.Undos > 0, at: at, dot: d,
 	})
-	e.backlog.add(pos.Segment, h.Events)
 	e.follower.add(s)
 }
 
