@@ -224,7 +224,7 @@ func (m *member) openEvents(ctx context.Context, o serveOptions, late *cluster.L
 	}
 	m.members, err = cluster.OpenMembers(ctx, cluster.MembersOptions{
 		Member: m.control.ID(), Generation: generation, Engine: audited{m.engine, m.trail}, Storage: m.replicas, Ledger: m.replicas, Logger: m.logger,
-		Prefer: m.prefer(zone), Synced: m.control.Synced, Lost: m.lost, Present: m.control.Storing, Keeping: m.control.Keeping,
+		Prefer: m.prefer(zone), Synced: m.control.Synced, Lost: m.lost, Present: m.control.Storing, Keeping: m.control.Keeping, Measures: m.control.Measures,
 		Broken: func(err error) {
 			m.control.Broken(err)
 			fail(fmt.Errorf("this member's disk cannot be believed any more: start it again: %w", err))

@@ -33,6 +33,9 @@ func (m *Members) execute(ctx context.Context, c *catalog.Catalog, f *exec.Fragm
 	}
 	whole := *f
 	whole.Buckets = nil
+	if m.o.Measures != nil && !m.o.Measures() {
+		whole.Measured = false // an older member would refuse it
+	}
 	merger, err := exec.NewMerger(&whole, exec.Options{MaxBytes: c.MaxQueryMemory()})
 	if err != nil {
 		return exec.ScanStats{}, err

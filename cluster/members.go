@@ -73,6 +73,8 @@ type MembersOptions struct {
 	// Keeping are those and the members that store no events: all who have the mutable
 	// tables. It is Present if nil.
 	Keeping func() []protocol.MemberID
+	// Measures says whether all members know fragments that are measured; nil if they do.
+	Measures func() bool
 	// CompareEvery is how often some buckets are compared with their other replicas; 0
 	// stands for DefaultCompareEvery.
 	CompareEvery time.Duration

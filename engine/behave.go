@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -108,6 +109,14 @@ func (s *scan) stateOf(ctx context.Context, v *view) (*state, error) {
 	r.detail = s.fragment.Copies && s.wantsKinds()
 	if s.fragment.Stored() {
 		r.stored, r.upTo = true, catalog.IngestID{}
+	}
+	if s.fragment.Measured {
+		since := time.Now()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.stats.TimeVisible += time.Since(since).Nanoseconds()
+		}()
 	}
 	return v.state(ctx, r)
 }

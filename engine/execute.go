@@ -115,12 +115,13 @@ func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) 
 			if s, ok := a.(*array.String); ok && err == nil && c.Type == catalog.TypeDecimal {
 				a = toDictionary(s)
 			}
+			w.countBytes(f, c, a, lo, hi)
 			return a, err
 		}), nil
 	case exec.SourceDistinctID:
 		if w.scan.bounds.Users != nil {
 			// The rows are of the users asked for: a dictionary of those is small.
-			return exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.reader.DistinctIDArray(lo, hi) }), nil
+			return exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return w.column(p, f, m, c, lo, hi, nil) }), nil
 		}
 		ends, err := f.reader.UserEnds()
 		if err != nil {
@@ -129,10 +130,11 @@ func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) 
 		return exec.LaterCodes(t, hi-lo, func() (*exec.Dictionary, []int32, error) {
 			codes, err := f.reader.UserCodes(w.codes, lo, hi)
 			w.codes = codes
+			w.countBytes(f, c, nil, lo, hi)
 			return f.users(), codes, err
 		}).InRuns(f.users(), ends, lo), nil
 	}
-	v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return f.column(p, m, c, lo, hi, nil) })
+	v := exec.LaterVector(t, hi-lo, func() (arrow.Array, error) { return w.column(p, f, m, c, lo, hi, nil) })
 	switch c.Source {
 	case exec.SourceTime:
 		times, err := f.reader.Times()

@@ -22,6 +22,8 @@ type heldRows struct {
 	buffer  []byte
 	batch   event.Batch
 	scratch []byte
+	// readBytes are those of the batches that were read for the last column.
+	readBytes int64
 }
 
 // column is a column of the rows [lo, hi), of which only those in runs, as numbers
@@ -55,9 +57,13 @@ func (h *heldRows) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi i
 	columns := &h.view.tail.columns
 	v := exec.LaterVector(c.Result(), hi-lo, func() (arrow.Array, error) {
 		if c.Source == exec.SourceProperty && columns.holds(c.Property) {
-			return columns.array(c, true, lo, hi)
+			a, err := columns.array(c, true, lo, hi)
+			if err == nil {
+				w.countBytes(h, c, a, lo, hi)
+			}
+			return a, err
 		}
-		return h.column(p, m, c, lo, hi, nil)
+		return w.column(p, h, m, c, lo, hi, nil)
 	})
 	switch c.Source {
 	case exec.SourceTime:
@@ -145,6 +151,7 @@ func (h *heldRows) read(p *part, c *exec.Column, lo, hi int, runs []exec.Run) (a
 		if err := h.view.read(h.view.logs[batch], &h.buffer, &h.batch); err != nil {
 			return nil, err
 		}
+		h.readBytes += int64(h.view.logs[batch].length)
 		for ; row < min(end, hi); row++ {
 			v, ok := logValue(p, c, &logRow{&h.batch.Events[row-first], uint32(row)}, &h.scratch)
 			if size += len(v.Text); size > indexfile.MaxArrayBytes {

@@ -241,6 +241,10 @@ func (s *scan) talliedLog(v *view, n int) (column int, ok bool) {
 
 // tallyLog adds a view's logged events that are held by the values of a column.
 func (w *worker) tallyLog(p *part) error {
+	defer w.begin()()
+	if err := w.countFound(p, 0, p.hi); err != nil {
+		return err
+	}
 	m, columns := &p.state.log, &p.view.tail.columns
 	hidden := between(m.hidden, 0, p.hi)
 	if w.scan.fragment.Copies {

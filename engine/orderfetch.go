@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"golang.org/x/sync/errgroup"
 
+	"arbor/engine/exec"
 	"arbor/engine/indexfile"
 )
 
@@ -39,6 +40,7 @@ func (s *scan) fetch(ctx context.Context, o *ordering, rows []sortedRow) error {
 			if err != nil {
 				return err
 			}
+			defer w.finishFetch()
 			for {
 				n := int(next.Add(1)) - 1
 				if n >= len(runs) {
@@ -111,8 +113,16 @@ func (o *ordering) fetches(rows []sortedRow) []fetched {
 	return runs
 }
 
+// finishFetch adds what reading the rows that won took.
+func (w *worker) finishFetch() {
+	w.scan.mu.Lock()
+	defer w.scan.mu.Unlock()
+	w.scan.stats.Work.Add(exec.Work{BytesFiles: w.stats.BytesFiles, BytesLog: w.stats.BytesLog, BytesMemory: w.stats.BytesMemory, TimeRows: w.stats.TimeRows})
+}
+
 // fetchRows reads rows of a file, or of a chunk of logged events that are held.
 func (w *worker) fetchRows(o *ordering, r *fetched) error {
+	defer w.begin()()
 	p := r.part
 	w.held.view = p.view
 	f, m := source(&w.held), p.marks()
@@ -120,7 +130,7 @@ func (w *worker) fetchRows(o *ordering, r *fetched) error {
 		f = p.view.files.files[p.file]
 	}
 	columns, err := o.answer(w.reads, r.hi-r.lo, func(column int) (arrow.Array, error) {
-		return f.column(p, m, &o.scan.fragment.Columns[column], r.lo, r.hi, nil)
+		return w.column(p, f, m, &o.scan.fragment.Columns[column], r.lo, r.hi, nil)
 	})
 	if errors.Is(err, indexfile.ErrLimit) && len(r.rows) > 1 {
 		half := len(r.rows) / 2
@@ -141,6 +151,7 @@ func (w *worker) fetchRows(o *ordering, r *fetched) error {
 
 // fetchLog decodes a part's events again.
 func (w *worker) fetchLog(ctx context.Context, o *ordering, r *fetched) error {
+	defer w.begin()()
 	p := r.part
 	if err := w.readRows(ctx, p); err != nil {
 		return err

@@ -60,6 +60,9 @@ func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
 // finish counts the scan, and its error.
 func (s *scan) finish(err error) error {
 	s.engine.domains.Trim()
+	if s.stats.Measured = s.fragment.Measured; s.stats.Measured {
+		s.stats.FilesPruned = int64(s.stats.Files - len(s.looked))
+	}
 	m := &s.engine.metrics
 	m.Scans.Add(1)
 	if err != nil {
@@ -88,6 +91,7 @@ type scan struct {
 	yield  func(*exec.Batch) error
 	groups []*exec.Grouper // of workers that have ended
 	stats  exec.ScanStats
+	looked map[*file]bool // the files of which rows were looked at, if that is measured
 }
 
 // errEnough ends a scan that has given as many rows as were asked for.

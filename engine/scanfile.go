@@ -14,11 +14,16 @@ import (
 
 // scanFile scans rows of a file, but for the blocks that the zone maps rule out.
 func (w *worker) scanFile(ctx context.Context, p *part) error {
+	defer w.begin()()
 	f := p.view.files.files[p.file]
 	for lo := p.lo; lo < p.hi; {
 		hi, passes, err := w.sameBlocks(f, lo, p.hi)
 		if err != nil {
 			return err
+		}
+		w.zone(lo, hi, passes)
+		if passes {
+			w.look(f)
 		}
 		if passes && w.sorter != nil && w.sorter.byTimeRuns() {
 			if err := w.sorter.timeRuns(ctx, p, f, lo, hi); err != nil {
@@ -29,7 +34,7 @@ func (w *worker) scanFile(ctx context.Context, p *part) error {
 				return err
 			}
 		} else {
-			w.stats.RowsPruned += int64(hi - lo)
+			w.prune(hi - lo)
 		}
 		lo = hi
 	}
@@ -110,7 +115,7 @@ func (p *part) marks() *marks {
 func (w *worker) scanHeld(ctx context.Context, p *part) error {
 	w.held.view = p.view
 	if w.filter != nil && !w.held.canPass(&w.scan.bounds, p.lo) {
-		w.stats.RowsPruned += int64(p.hi - p.lo)
+		w.prune(p.hi - p.lo)
 		return nil
 	}
 	return w.scanRows(ctx, p, &w.held, p.lo, p.hi)
@@ -140,6 +145,9 @@ func (w *worker) tryRows(ctx context.Context, p *part, f source, lo, hi int) err
 	w.taker.Reset()
 	m := p.marks()
 	visible := w.selectVisible(m, lo, hi)
+	if err := w.countFound(p, lo, hi); err != nil {
+		return err
+	}
 	if visible == 0 {
 		return nil
 	}
@@ -166,7 +174,7 @@ func (w *worker) tryRows(ctx context.Context, p *part, f source, lo, hi int) err
 		return nil
 	}
 	if w.visibleColumns == 0 {
-		return w.scan.give(ctx, &exec.Batch{Rows: kept})
+		return w.give(ctx, &exec.Batch{Rows: kept})
 	}
 	w.runs = w.selected.AppendRuns(w.runs[:0])
 	batch, err := w.output(p, f, m, lo, kept)
@@ -174,7 +182,7 @@ func (w *worker) tryRows(ctx context.Context, p *part, f source, lo, hi int) err
 		w.stats = before
 		return err
 	}
-	return w.scan.give(ctx, batch)
+	return w.give(ctx, batch)
 }
 
 // output makes the batch of the rows in runs, whose numbers count from row lo. The
@@ -192,7 +200,7 @@ func (w *worker) output(p *part, f source, m *marks, lo, kept int) (*exec.Batch,
 			w.columns[i] = array.NewSlice(w.columns[i], int64(first), int64(end))
 			continue
 		}
-		a, err := f.column(p, m, c, lo+first, lo+end, w.runs)
+		a, err := w.column(p, f, m, c, lo+first, lo+end, w.runs)
 		if err != nil {
 			return nil, err
 		}
@@ -242,7 +250,7 @@ func (w *worker) filterRows(p *part, f source, m *marks, lo, hi, visible int) (k
 	}
 	for i, used := range w.scan.uses {
 		if used {
-			if w.columns[i], err = f.column(p, m, &w.scan.fragment.Columns[i], lo, hi, nil); err != nil {
+			if w.columns[i], err = w.column(p, f, m, &w.scan.fragment.Columns[i], lo, hi, nil); err != nil {
 				return 0, err
 			}
 		}

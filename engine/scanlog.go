@@ -22,6 +22,7 @@ type logRow struct {
 // filter. Those that are not held by column are read batch by batch and are rows
 // here: they are turned into columns last, and only those that can pass.
 func (w *worker) scanLog(ctx context.Context, p *part) error {
+	defer w.begin()()
 	if p.held {
 		return w.scanHeld(ctx, p)
 	}
@@ -50,8 +51,11 @@ func (w *worker) countLog(ctx context.Context, p *part) error {
 	}
 	for lo := 0; lo < events; lo += exec.MaxBatchRows {
 		hi := min(lo+exec.MaxBatchRows, events)
+		if err := w.countFound(p, int(p.base)+lo, int(p.base)+hi); err != nil {
+			return err
+		}
 		if n := w.selectVisible(&p.state.log, int(p.base)+lo, int(p.base)+hi); n > 0 {
-			if err := w.scan.give(ctx, &exec.Batch{Rows: n}); err != nil {
+			if err := w.give(ctx, &exec.Batch{Rows: n}); err != nil {
 				return err
 			}
 		}
@@ -74,9 +78,13 @@ func (w *worker) readRows(ctx context.Context, p *part) error {
 		if err := p.view.read(r, &w.buffers[i], &w.batches[i]); err != nil {
 			return err
 		}
+		w.stats.BytesLog += int64(r.length)
 		events += len(w.batches[i].Events)
 	}
 	w.selectVisible(&p.state.log, int(p.base), int(p.base)+events)
+	if err := w.countFound(p, int(p.base), int(p.base)+events); err != nil {
+		return err
+	}
 	w.rows = w.rows[:0]
 	number := 0
 	for i := range refs {
@@ -133,7 +141,7 @@ func (w *worker) giveRows(ctx context.Context, p *part, rows []logRow) error {
 			batch.Columns = append(batch.Columns, logColumn(p, c, rows))
 		}
 	}
-	return w.scan.give(ctx, &batch)
+	return w.give(ctx, &batch)
 }
 
 func (w *worker) keepSelected(rows []logRow) []logRow {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/apache/arrow/go/v15/arrow"
 
 	"arbor/engine/event"
@@ -31,6 +33,9 @@ type worker struct {
 	selected exec.Bitmap
 	runs     []exec.Run
 	columns  []arrow.Array // of the fragment, hidden ones included
+
+	away   time.Duration // how long others took over what it gave
+	looked map[*file]bool
 
 	held    heldRows // the logged events at hand, by column
 	buffers [][]byte
@@ -64,6 +69,7 @@ func (w *worker) finish() {
 	s.RowsDeleted += w.stats.RowsDeleted
 	s.RowsFiltered += w.stats.RowsFiltered
 	s.RowsTallied += w.stats.RowsTallied
+	w.scan.finishWork(w)
 	if w.groups != nil {
 		w.scan.groups = append(w.scan.groups, w.groups)
 	}

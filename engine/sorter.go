@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -107,7 +108,7 @@ func (s *sorter) source(ctx context.Context, p *part, f source, lo, hi, kept int
 		if w.filter != nil && o.scan.uses[column] {
 			return w.columns[column], nil
 		}
-		return f.column(p, m, &o.scan.fragment.Columns[column], lo, hi, nil)
+		return w.column(p, f, m, &o.scan.fragment.Columns[column], lo, hi, nil)
 	}
 	tie, err := ties(p, f, m, lo, hi)
 	if err != nil {
@@ -123,6 +124,7 @@ func (s *sorter) source(ctx context.Context, p *part, f source, lo, hi, kept int
 					return err
 				}
 				arrays[i], s.times = times.Array(s.times, lo, hi)
+				w.countBytes(f, &o.scan.fragment.Columns[column], arrays[i], lo, hi)
 				continue
 			}
 			if arrays[i], err = whole(column); err != nil {
@@ -148,7 +150,7 @@ func (s *sorter) source(ctx context.Context, p *part, f source, lo, hi, kept int
 	return s.take(ctx, p, kept, func(column int) (a arrow.Array, err error) {
 		if w.filter != nil && o.scan.uses[column] {
 			a = array.NewSlice(w.columns[column], int64(first), int64(end))
-		} else if a, err = f.column(p, m, &o.scan.fragment.Columns[column], lo+first, lo+end, w.runs); err != nil {
+		} else if a, err = w.column(p, f, m, &o.scan.fragment.Columns[column], lo+first, lo+end, w.runs); err != nil {
 			return nil, err
 		}
 		if kept == end-first {
@@ -223,6 +225,8 @@ func (s *sorter) take(ctx context.Context, p *part, n int, get func(column int) 
 		return err
 	}
 	if s.emit != nil {
+		since := time.Now()
+		defer func() { s.worker.away += time.Since(since) }()
 		return s.emit(ctx, &exec.Batch{Columns: columns, Rows: n})
 	}
 	return s.keep(columns, n, tie)

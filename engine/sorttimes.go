@@ -49,7 +49,7 @@ func (s *sorter) timeRuns(ctx context.Context, p *part, f *file, lo, hi int) err
 			next := min((at/indexfile.TimeRunRows+1)*indexfile.TimeRunRows, hi)
 			if can(at / indexfile.TimeRunRows) {
 				if end == from {
-					w.stats.RowsPruned += int64(at - from)
+					w.prune(at - from)
 					from = at
 				}
 				end = next
@@ -57,7 +57,7 @@ func (s *sorter) timeRuns(ctx context.Context, p *part, f *file, lo, hi int) err
 			at = next
 		}
 		if end == from {
-			w.stats.RowsPruned += int64(at - from)
+			w.prune(at - from)
 			return nil
 		}
 		if err := w.scanRows(ctx, p, f, from, end); err != nil {
@@ -91,7 +91,7 @@ func (s *sorter) bestFirst(ctx context.Context, p *part, f *file, runs *indexfil
 	for i, r := range rows {
 		if least, greatest := bounds(r); !o.canWin(catalog.Int(least), catalog.Int(greatest)) {
 			for _, r := range rows[i:] {
-				w.stats.RowsPruned += int64(r.Hi - r.Lo)
+				w.prune(r.Hi - r.Lo)
 			}
 			return nil
 		}

@@ -91,6 +91,11 @@ func (w *worker) tallyFile(p *part, f *file) error {
 	if f.rows() == 0 {
 		return nil
 	}
+	defer w.begin()()
+	w.look(f)
+	if err := w.countFound(p, 0, f.rows()); err != nil {
+		return err
+	}
 	m := &p.state.files[p.file]
 	var pairs *pairTally
 	if p.second > 0 {

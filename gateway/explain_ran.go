@@ -15,8 +15,10 @@ type scanTotals struct {
 	mu    sync.Mutex // guards what follows
 	scans int
 	stats exec.ScanStats
-	took  time.Duration // without what was done with the batches
-	bytes int64         // of the batches that came
+	// unmeasured are the scans of which older members have not said all.
+	unmeasured int
+	took       time.Duration // without what was done with the batches
+	bytes      int64         // of the batches that came
 }
 
 // scanMeter measures one scan; nil measures nothing.
@@ -56,6 +58,9 @@ func (m *scanMeter) end(s exec.ScanStats) {
 	defer t.mu.Unlock()
 	t.scans++
 	t.stats.Add(s)
+	if !s.Measured {
+		t.unmeasured++
+	}
 	t.took += time.Since(m.since) - m.away
 	t.bytes += m.bytes
 }
@@ -90,5 +95,18 @@ func (s *shownScan) ran(t *scanTotals) {
 	s.line("scans: %d, shards read: %d, shards pruned: %d, files: %d", t.scans, x.Shards-x.ShardsPruned, x.ShardsPruned, x.Files)
 	s.line("rows indexed: %d, logged: %d; skipped by users and zone maps: %d, as duplicates: %d, as deleted: %d, by the filter: %d; answered by counts of values: %d; given: %d",
 		x.RowsIndexed, x.RowsLogged, x.RowsPruned, x.RowsDuplicate, x.RowsDeleted, x.RowsFiltered, x.RowsTallied, x.RowsGiven)
-	s.line("time: %.3f ms, bytes given: %d", float64(t.took.Microseconds())/1000, t.bytes)
+	if t.unmeasured > 0 {
+		s.line("the rest is not known of %d scans: not all members run an arbor that counts it", t.unmeasured)
+	} else {
+		s.line("skipped by zone maps: %d of %d blocks, %d rows; files without a row looked at: %d of %d", x.BlocksPruned, x.Blocks, x.RowsZone, x.FilesPruned, x.Files)
+		s.line("duplicates skipped by their file's list: %d, found by fingerprint: %d", x.RowsDuplicate-x.RowsFound, x.RowsFound)
+		s.line("bytes read of files: %d, of the log: %d, of logged events in memory: %d", x.BytesFiles, x.BytesLog, x.BytesMemory)
+		s.line("time of workers: %.3f ms to find out who is visible, %.3f ms at the rows", milliseconds(x.TimeVisible), milliseconds(x.TimeRows))
+		if x.Partials > 0 {
+			s.line("partials of members: %d, bytes: %d, put together in %.3f ms", x.Partials, x.BytesPartials, milliseconds(x.TimeMerge))
+		}
+	}
+	s.line("time: %.3f ms, bytes given: %d", milliseconds(t.took.Nanoseconds()), t.bytes)
 }
+
+func milliseconds(nanoseconds int64) float64 { return float64(nanoseconds) / 1e6 }

@@ -203,7 +203,7 @@ func (p *groupPlan) part(a exec.Aggregate) int {
 func (p *groupPlan) fragment() (*exec.Fragment, bool) {
 	f := &exec.Fragment{}
 	if t := p.source.table; t != nil {
-		f.Project, f.Copies, f.AsOf = t.project.ID, t.copies, t.asOf
+		f.Project, f.Copies, f.AsOf, f.Measured = t.project.ID, t.copies, t.asOf, t.totals != nil
 	}
 	for _, column := range p.used {
 		c := p.source.execColumn(column)

@@ -149,7 +149,7 @@ func sortRef(p *groupPlan, c sql.SortCondition) (ref int, ok bool) {
 // made of. Not ok if that exceeds a limit.
 func (s *pushedSort) makeFragment(p *groupPlan, refs []int, order []exec.Order, limit int64) bool {
 	t := s.table
-	f := &exec.Fragment{Project: t.project.ID, Copies: t.copies, AsOf: t.asOf, Limit: limit, Computed: slices.Clone(p.computed)}
+	f := &exec.Fragment{Project: t.project.ID, Copies: t.copies, AsOf: t.asOf, Limit: limit, Computed: slices.Clone(p.computed), Measured: t.totals != nil}
 	for _, column := range p.used {
 		c := p.source.execColumn(column)
 		c.Hidden = true

@@ -150,7 +150,7 @@ func (t *eventsTable) width() int {
 // fragment is the scan of the table, with the place in the row of each of the
 // values that it gives.
 func (t *eventsTable) fragment() (*exec.Fragment, []int) {
-	f := &exec.Fragment{Project: t.project.ID, Copies: t.copies, AsOf: t.asOf, Filter: t.filter, Limit: t.limit}
+	f := &exec.Fragment{Project: t.project.ID, Copies: t.copies, AsOf: t.asOf, Filter: t.filter, Limit: t.limit, Measured: t.totals != nil}
 	// The filter's columns come first, as its column numbers say.
 	f.Columns = slices.Clone(t.filterColumns)
 	for i := range f.Columns {

@@ -12,8 +12,10 @@ const (
 	// formatQuorum is the first with write quorums of projects, and with erasures that take
 	// rows of mutable tables.
 	formatQuorum = 2
+	// formatMeasured is the first with fragments that are measured.
+	formatMeasured = 3
 	// format is the newest that this arbor knows.
-	format = formatQuorum
+	format = formatMeasured
 )
 
 func (m *Member) format() uint32 {

@@ -36,6 +36,13 @@ func TestMixedFormats(t *testing.T) {
 	}
 	waitFor(t, "the second member says what it knows", knows(format))
 	set(first, catalog.SetWriteQuorum{Project: 1, Members: 3}, "on 2 members, so 3")
+	measures := func(want bool) {
+		t.Helper()
+		if first.member.Measures() != want {
+			t.Errorf("fragments are measured: %t, want %t", !want, want)
+		}
+	}
+	measures(true)
 
 	second.close()
 	l := listen(t)
@@ -44,6 +51,7 @@ func TestMixedFormats(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the second member says that it is older", knows(formatQuorum-1))
+	measures(false)
 	for _, s := range []*station{first, second} {
 		set(s, catalog.SetWriteQuorum{Project: 1, Members: 2}, "knows no write quorums")
 		set(s, catalog.BeginErasure{Project: 1}, "would keep the user's rows")
@@ -57,6 +65,7 @@ func TestMixedFormats(t *testing.T) {
 	}
 	defer func() { second.close() }()
 	waitFor(t, "the second member was upgraded", knows(format))
+	measures(true)
 	set(second, catalog.SetWriteQuorum{Project: 1, Members: 2}, "")
 	set(second, catalog.BeginErasure{Project: 1, ID: catalog.IngestID{Time: 1}, Key: catalog.EraseKey{1}}, "")
 	waitFor(t, "all have it", func() bool {

@@ -456,6 +456,12 @@ func (m *Member) Keeping() (ids []MemberID) {
 	return ids
 }
 
+// Measures reports whether all members know fragments that are measured.
+func (m *Member) Measures() bool {
+	s := m.state()
+	return s != nil && !slices.ContainsFunc(s.Present(), func(o *consensus.Member) bool { return o.Format < formatMeasured })
+}
+
 // FollowPlacement has told called with the placement in force and with later ones,
 // in order, though not with each, until the member is closed.
 func (m *Member) FollowPlacement(told func(*protocol.Placement)) error {

@@ -10,8 +10,8 @@ import (
 // DecodeFragment reads what AppendFragment wrote and validates it. The fragment
 // shares no memory with b.
 func DecodeFragment(b []byte) (*Fragment, error) {
-	if len(b) > 0 && b[0] > bucketsVersion {
-		return nil, fmt.Errorf("%w: version %d, this arbor knows %d", ErrVersion, b[0], bucketsVersion)
+	if len(b) > 0 && b[0] > measuredFragment {
+		return nil, fmt.Errorf("%w: version %d, this arbor knows %d", ErrVersion, b[0], measuredFragment)
 	}
 	d := decoder{rest: b}
 	f := d.fragment()
@@ -66,7 +66,17 @@ func (d *decoder) fragment() *Fragment {
 			}
 		}
 	}
-	if version == bucketsVersion {
+	more := byte(0)
+	switch version {
+	case bucketsVersion:
+		more = moreBuckets
+	case measuredFragment:
+		if more = d.byte(); more|moreBuckets != moreMeasured|moreBuckets {
+			d.bad = true
+		}
+	}
+	f.Measured = more&moreMeasured != 0
+	if more&moreBuckets != 0 {
 		f.Buckets = d.buckets()
 	}
 	return f

@@ -8,8 +8,8 @@ import (
 
 // An encoded fragment:
 //
-//	version   byte     2, or 3 with buckets; 1 ends with the filter and has no flags
-//	                   from 32 on
+//	version   byte     2, 3 with buckets, or 4 if it is measured; 1 ends with the filter
+//	                   and has no flags from 32 on
 //	project   uvarint
 //	flags     byte     1 copies, 2 as-of follows, 4 policy follows, 8 filter follows,
 //	                   16 runs, 32 computed columns follow, 64 a group, 128 an order
@@ -27,13 +27,22 @@ import (
 //	          byte, uvarint count and arguments, uvarint count and constants; uvarint
 //	          greatest number of groups, hidden keys byte
 //	order     uvarint, then each: uvarint column, descending byte
-//	buckets   in version 3: uvarint, then each: uvarint, how many lie between it and the
+//	more      in version 4: a byte, 1 measured, 2 buckets follow
+//	buckets   in version 3, and 4 if so: uvarint, then each: uvarint, how many lie between it and the
 //	          one before
 
 const (
 	encodingVersion = 2
 	// bucketsVersion is of fragments that not all buckets are asked.
 	bucketsVersion = 3
+	// measuredFragment is of fragments that are measured.
+	measuredFragment = 4
+)
+
+// What a fragment of version 4 says behind its order.
+const (
+	moreMeasured = 1 << iota
+	moreBuckets
 )
 
 const (
@@ -52,10 +61,13 @@ const flagsOfVersion1 = flagComputed - 1
 
 // AppendFragment appends the fragment's encoding to dst. The fragment must be valid.
 func AppendFragment(dst []byte, f *Fragment) []byte {
-	if f.Buckets == nil {
-		dst = append(dst, encodingVersion)
-	} else {
+	switch {
+	case f.Measured:
+		dst = append(dst, measuredFragment)
+	case f.Buckets != nil:
 		dst = append(dst, bucketsVersion)
+	default:
+		dst = append(dst, encodingVersion)
 	}
 	dst = binary.AppendUvarint(dst, uint64(f.Project))
 	dst = append(dst, f.flags())
@@ -85,6 +97,13 @@ func AppendFragment(dst []byte, f *Fragment) []byte {
 		for _, o := range f.Order {
 			dst = append(binary.AppendUvarint(dst, uint64(o.Column)), boolByte(o.Descending))
 		}
+	}
+	if f.Measured {
+		more := byte(moreMeasured)
+		if f.Buckets != nil {
+			more |= moreBuckets
+		}
+		dst = append(dst, more)
 	}
 	if f.Buckets != nil {
 		dst = binary.AppendUvarint(dst, uint64(len(f.Buckets)))

@@ -421,13 +421,14 @@ func TestFragmentEncoding(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			f.Buckets = []uint16{0, 1, 7, catalog.MaxBuckets - 1}[rng.IntN(2) : rng.IntN(3)+2]
 		}
+		f.Measured = rng.IntN(3) == 0
 		encoded := AppendFragment(nil, f)
 		back, err := DecodeFragment(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(f.Buckets, back.Buckets) || (f.Buckets == nil) != (back.Buckets == nil) {
-			t.Fatalf("buckets %v came back as %v", f.Buckets, back.Buckets)
+		if !slices.Equal(f.Buckets, back.Buckets) || (f.Buckets == nil) != (back.Buckets == nil) || f.Measured != back.Measured {
+			t.Fatalf("buckets %v came back as %v, measured %t as %t", f.Buckets, back.Buckets, f.Measured, back.Measured)
 		}
 		if again := AppendFragment(nil, back); string(again) != string(encoded) {
 			t.Fatalf("%+v came back as %+v", f, back)
@@ -438,7 +439,7 @@ func TestFragmentEncoding(t *testing.T) {
 			}
 		}
 	}
-	if _, err := DecodeFragment([]byte{bucketsVersion + 1}); !errors.Is(err, ErrVersion) {
+	if _, err := DecodeFragment([]byte{measuredFragment + 1}); !errors.Is(err, ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
 }

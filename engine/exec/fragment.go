@@ -45,6 +45,8 @@ type Fragment struct {
 	// hidden or filtered out may then stay in the columns, which saves copying
 	// all others.
 	Runs bool
+	// Measured says that somebody looks at what ScanStats knows only then.
+	Measured bool
 }
 
 // Stored reports whether the fragment means what is stored, deleted or not: whether it
@@ -151,4 +153,29 @@ type ScanStats struct {
 	RowsFiltered         int64 // skipped by the filter
 	RowsTallied          int64 // answered by how often values come, without a look at the rows
 	RowsGiven            int64
+
+	// Measured says that what follows is known: the fragment asked for it, and whoever
+	// answered knows how.
+	Measured bool
+	Work
+}
+
+// Work is what a scan did beside giving rows.
+type Work struct {
+	FilesPruned          int64 // of Files, those of which no row was looked at
+	Blocks, BlocksPruned int64 // of the files' rows that the users left, and those that zone maps ruled out
+	RowsZone             int64 // of RowsPruned, by zone maps or the bounds of logged events
+	// RowsFound are those of RowsDuplicate that their file does not list: copies in
+	// other files and in the log, found by fingerprint, and those of another policy.
+	RowsFound   int64
+	BytesFiles  int64 // of the columns looked at, as stored, in proportion to the rows
+	BytesLog    int64 // of batches read from the log
+	BytesMemory int64 // of columns of logged events that are held in memory
+	// Nanoseconds: to find out who is visible, and of all workers together at the rows,
+	// without what was done with those given.
+	TimeVisible, TimeRows int64
+
+	// What came of other members: partials, their bytes, and the nanoseconds that it
+	// took to put them together.
+	Partials, BytesPartials, TimeMerge int64
 }

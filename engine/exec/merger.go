@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
 
@@ -31,6 +32,7 @@ func NewMerger(f *Fragment, o Options) (*Merger, error) {
 		return nil, err
 	}
 	m := &Merger{tied: WithTies(f), hash: partialHash(f), version: partialVersion(f)}
+	m.stats.Measured = f.Measured
 	m.plan = &Plan{Fragment: f, maxBytes: o.MaxBytes, domains: make([]*Domain, f.columnCount())}
 	for i := range m.plan.domains {
 		t, _, _ := f.ColumnType(i)
@@ -55,6 +57,7 @@ type Part struct {
 	stats  ScanStats
 	ended  bool
 	held   int64
+	bytes  int64 // of the pieces
 	err    error
 }
 
@@ -88,9 +91,10 @@ func (p *Part) add(piece []byte) error {
 		return err
 	}
 	p.number++
+	p.bytes += int64(len(piece))
 	switch {
 	case kind == pieceEnd:
-		p.stats, err = endOf(body)
+		p.stats, err = endOf(body, p.merger.version)
 		p.ended = err == nil
 		return err
 	case kind == pieceGroups && p.groups != nil:
@@ -127,7 +131,10 @@ func (m *Merger) Take(p *Part) error {
 		return fmt.Errorf("%w: it is not whole", ErrPartial)
 	}
 	p.err = fmt.Errorf("%w: it was taken", ErrPartial)
+	defer m.measure(time.Now())
 	m.stats.Add(p.stats)
+	m.stats.Partials++
+	m.stats.BytesPartials += p.bytes
 	if m.whole == nil {
 		m.parts = append(m.parts, p)
 		return nil
@@ -141,14 +148,21 @@ func (m *Merger) Take(p *Part) error {
 // are the answer's, once there is one.
 func (m *Merger) Stats() ScanStats { return m.stats }
 
+// measure counts the time since a moment as that of putting partials together.
+func (m *Merger) measure(since time.Time) { m.stats.TimeMerge += time.Since(since).Nanoseconds() }
+
 // Answer gives the answer, as Engine.Execute or Scan does. Batches stay valid. Call
 // it once, after all parts were taken.
 func (m *Merger) Answer(yield func(*Batch) error) error {
 	m.stats.RowsGiven = 0
+	since := time.Now()
 	give := func(b *Batch) error {
 		m.stats.RowsGiven += int64(b.Rows)
+		m.measure(since)
+		defer func() { since = time.Now() }()
 		return yield(b)
 	}
+	defer func() { m.measure(since) }()
 	switch f := m.plan.Fragment; {
 	case m.whole != nil:
 		return m.whole.Answer(give)

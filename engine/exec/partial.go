@@ -33,7 +33,9 @@ import (
 //	         large for the piece in which the group is
 //	rows     rows · columns, and for each: whether there are nulls, 1 byte · if so
 //	         their bitmap · values of the rows that have one, as above
-//	end      what the scan did: ten numbers, as ScanStats has them
+//	end      what the scan did: eleven numbers, as ScanStats has them. In version 3 there
+//	         follow how many more, and these, as Work has them; who does not know the
+//	         last ones passes over them
 //
 // States add up, piece by piece as partial by partial:
 //
@@ -60,7 +62,9 @@ const (
 	pieceVersion = 1
 	// manyVersion is of partials with packed texts.
 	manyVersion = 2
-	pieceHeader = len(pieceMagic) + 1 + crc32.Size + 8
+	// measuredVersion is of partials of a fragment that is measured, of any kind.
+	measuredVersion = 3
+	pieceHeader     = len(pieceMagic) + 1 + crc32.Size + 8
 
 	pieceGroups = 1
 	pieceRows   = 2
@@ -114,6 +118,9 @@ func partialHash(f *Fragment) uint64 {
 
 // partialVersion is the version of a fragment's partials.
 func partialVersion(f *Fragment) byte {
+	if f.Measured {
+		return measuredVersion
+	}
 	if f.Group != nil {
 		for i := range f.Group.Aggregates {
 			if f.manyDistinct(&f.Group.Aggregates[i]) {
@@ -152,7 +159,28 @@ func (w *PartialWriter) End(s ScanStats) error {
 	for _, n := range s.numbers() {
 		body = binary.AppendUvarint(body, uint64(*n))
 	}
+	if w.version == measuredVersion {
+		work := s.Work.numbers()
+		body = binary.AppendUvarint(body, uint64(len(work)))
+		for _, n := range work {
+			body = binary.AppendUvarint(body, uint64(*n))
+		}
+	}
 	return w.write(pieceEnd, body)
+}
+
+// numbers are the counts of Work, in an order that does not change; new ones come last.
+func (w *Work) numbers() []*int64 {
+	return []*int64{&w.FilesPruned, &w.Blocks, &w.BlocksPruned, &w.RowsZone, &w.RowsFound, &w.BytesFiles, &w.BytesLog, &w.BytesMemory,
+		&w.TimeVisible, &w.TimeRows, &w.Partials, &w.BytesPartials, &w.TimeMerge}
+}
+
+// Add adds what another scan did.
+func (w *Work) Add(o Work) {
+	mine := w.numbers()
+	for i, n := range o.numbers() {
+		*mine[i] += *n
+	}
 }
 
 // numbers are the counts of ScanStats, in an order that does not change.
@@ -162,8 +190,9 @@ func (s *ScanStats) numbers() []*int64 {
 		&s.RowsFiltered, &s.RowsTallied, &s.RowsGiven}
 }
 
-// Add adds what another scan did.
+// Add adds what another scan did. Measured stays as it is.
 func (s *ScanStats) Add(o ScanStats) {
+	s.Work.Add(o.Work)
 	s.Shards, s.ShardsPruned, s.Files = s.Shards+o.Shards, s.ShardsPruned+o.ShardsPruned, s.Files+o.Files
 	mine := s.numbers()
 	for i, n := range o.numbers() {
@@ -179,8 +208,8 @@ func pieceOf(piece []byte, version byte, hash, number uint64) (kind byte, body [
 	if binary.LittleEndian.Uint32(piece[4:]) != pieceSum(piece) {
 		return 0, nil, fmt.Errorf("%w: the checksum of a piece is wrong", ErrPartial)
 	}
-	if v := piece[len(pieceMagic)]; v > manyVersion {
-		return 0, nil, fmt.Errorf("%w: a partial of version %d, this arbor knows %d", ErrVersion, v, manyVersion)
+	if v := piece[len(pieceMagic)]; v > measuredVersion {
+		return 0, nil, fmt.Errorf("%w: a partial of version %d, this arbor knows %d", ErrVersion, v, measuredVersion)
 	} else if v != version {
 		return 0, nil, fmt.Errorf("%w: version %d of an answer that has %d", ErrPartial, v, version)
 	}
@@ -199,12 +228,24 @@ func pieceOf(piece []byte, version byte, hash, number uint64) (kind byte, body [
 	return kind, d.rest, nil
 }
 
+// maxWork is more than any version will have numbers of Work.
+const maxWork = 1 << 10
+
 // endOf reads the body of the last piece.
-func endOf(body []byte) (s ScanStats, err error) {
+func endOf(body []byte, version byte) (s ScanStats, err error) {
 	d := decoder{rest: body}
 	s.Shards, s.ShardsPruned, s.Files = int(d.below(1<<31)), int(d.below(1<<31)), int(d.below(1<<31))
 	for _, n := range s.numbers()[3:] {
 		*n = int64(d.below(1 << 62))
+	}
+	if version == measuredVersion {
+		work := s.Work.numbers()
+		for i := range d.below(maxWork) {
+			n := int64(d.below(1 << 62))
+			if i < uint64(len(work)) {
+				*work[i] = n
+			}
+		}
 	}
 	if d.bad || len(d.rest) > 0 {
 		return ScanStats{}, fmt.Errorf("%w: its end has %d bytes", ErrPartial, len(body))

@@ -19,6 +19,9 @@ import (
 
 var rewritePartial = flag.Bool("rewrite-partial", false, "write the golden partial anew")
 
+// endStats are what the scans of the tests did.
+var endStats = ScanStats{RowsIndexed: 3, Work: Work{FilesPruned: 1, Blocks: 5, BlocksPruned: 2, RowsZone: 300, RowsFound: 4, BytesFiles: 1 << 40, BytesLog: 7, BytesMemory: 8, TimeVisible: 9, TimeRows: 10}}
+
 // piecesOf are the pieces of what a Grouper has, none much longer than it must be
 // if small is set.
 func piecesOf(t testing.TB, g *Grouper, small bool) (pieces [][]byte) {
@@ -30,7 +33,7 @@ func piecesOf(t testing.TB, g *Grouper, small bool) (pieces [][]byte) {
 	if small {
 		w.pieceBytes, w.stateRun = 300, 7
 	}
-	if err := errors.Join(g.WritePartial(w), w.End(ScanStats{RowsIndexed: 3})); err != nil {
+	if err := errors.Join(g.WritePartial(w), w.End(endStats)); err != nil {
 		t.Fatal(err)
 	}
 	return pieces
@@ -166,7 +169,8 @@ func TestPartialsAddUp(t *testing.T) {
 	}
 }
 
-// TestPartialGolden holds the bytes of a partial against those of version 1.
+// TestPartialGolden holds the bytes of a partial against those of version 1, and of
+// version 3 where it is measured.
 func TestPartialGolden(t *testing.T) {
 	columns, _ := groupTable(rand.New(rand.NewPCG(1, 1)), 1)
 	table := [][]catalog.Value{
@@ -174,11 +178,19 @@ func TestPartialGolden(t *testing.T) {
 		{catalog.String("buy"), catalog.Null, catalog.Double(1e300), catalog.Bool(true), catalog.Null, catalog.Int(2000), catalog.String(fmt.Sprintf("%032d", 2))},
 		{catalog.String("view"), catalog.Int(math.MaxInt64), catalog.Double(1.0 / 3), catalog.Null, {Kind: catalog.KindNumber, Text: "-7.25"}, catalog.Int(900), catalog.String(fmt.Sprintf("%032d", 3))},
 	}
+	for _, version := range []int{pieceVersion, measuredVersion} {
+		f := everyAggregate(columns)
+		f.Measured = version == measuredVersion
+		compareGolden(t, fmt.Sprintf("testdata/partial.v%d", version), piecesOf(t, grouperOf(t, f, table), false))
+	}
+}
+
+func compareGolden(t *testing.T, golden string, pieces [][]byte) {
+	t.Helper()
 	var text bytes.Buffer
-	for i, piece := range piecesOf(t, grouperOf(t, everyAggregate(columns), table), false) {
+	for i, piece := range pieces {
 		fmt.Fprintf(&text, "piece %d\n%s", i, hex.Dump(piece))
 	}
-	const golden = "testdata/partial.v1"
 	if *rewritePartial {
 		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(golden, text.Bytes(), 0o644)); err != nil {
 			t.Fatal(err)
@@ -190,6 +202,46 @@ func TestPartialGolden(t *testing.T) {
 	}
 	if !bytes.Equal(text.Bytes(), want) {
 		t.Fatalf("got\n%s\nwant\n%s", text.Bytes(), want)
+	}
+}
+
+// TestMeasuredPartials: what scans did comes with their partials where it is asked for, also
+// from an arbor that counts more than this one, and not from others.
+func TestMeasuredPartials(t *testing.T) {
+	columns, table := groupTable(rand.New(rand.NewPCG(3, 1)), 50)
+	for _, measured := range []bool{false, true} {
+		f := everyAggregate(columns)
+		f.Measured = measured
+		m := mergedPartials(t, rand.New(rand.NewPCG(3, 2)), f, []*Grouper{grouperOf(t, f, table), grouperOf(t, f, table[:20])})
+		got := m.Stats()
+		want := ScanStats{RowsIndexed: 6, Measured: measured}
+		if measured {
+			want.Work.Add(endStats.Work)
+			want.Work.Add(endStats.Work)
+		}
+		want.Partials, want.BytesPartials, want.TimeMerge = 2, got.BytesPartials, got.TimeMerge
+		if got != want || got.BytesPartials == 0 {
+			t.Errorf("measured %t: %+v, want %+v", measured, got, want)
+		}
+	}
+	var body []byte
+	for n := range uint64(11) {
+		body = binary.AppendUvarint(body, n)
+	}
+	known := len((&Work{}).numbers())
+	body = binary.AppendUvarint(body, uint64(known+2))
+	for n := range uint64(known + 2) {
+		body = binary.AppendUvarint(body, 100+n)
+	}
+	s, err := endOf(body, measuredVersion)
+	if err != nil || s.RowsGiven != 10 || s.FilesPruned != 100 || s.TimeMerge != 112 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := endOf(body, pieceVersion); !errors.Is(err, ErrPartial) {
+		t.Errorf("version 1 with more numbers: %v", err)
+	}
+	if _, err := endOf(body[:len(body)-1], measuredVersion); !errors.Is(err, ErrPartial) {
+		t.Errorf("cut off: %v", err)
 	}
 }
 
@@ -227,7 +279,7 @@ func TestPartIsWholeOrNothing(t *testing.T) {
 	refused("after a mistake", p.Add(pieces[len(pieces)-1]), ErrPartial)
 	refused("out of turn", part().Add(pieces[1]), ErrPartial)
 	newer := bytes.Clone(pieces[0])
-	newer[3] = manyVersion + 1
+	newer[3] = measuredVersion + 1
 	binary.LittleEndian.PutUint32(newer[4:], pieceSum(newer))
 	refused("newer", part().Add(newer), ErrVersion)
 	for i := range pieces[0] {

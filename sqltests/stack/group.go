@@ -36,6 +36,8 @@ type GroupOptions struct {
 	CompareEvery time.Duration
 	// Lines is between the members and the network, if tests want to cut it.
 	Lines func(from protocol.MemberID, p cluster.Peers) cluster.Peers
+	// Measures is as in cluster.MembersOptions.
+	Measures func() bool
 	// Gateway changes what members' gateways are made with; nil changes nothing.
 	Gateway func(*gateway.Options)
 }
@@ -130,7 +132,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	if m.Disk.Replicas, err = cluster.OpenReplicas(m.Engine, m.FS, "data/replicas"); err != nil {
 		t.Fatal(err)
 	}
-	o := cluster.MembersOptions{Member: m.ID, Generation: 1, Engine: m.Engine, Storage: m.Disk, Ledger: m.Disk, Logger: m.log, CompareEvery: g.o.CompareEvery,
+	o := cluster.MembersOptions{Member: m.ID, Generation: 1, Engine: m.Engine, Storage: m.Disk, Ledger: m.Disk, Logger: m.log, CompareEvery: g.o.CompareEvery, Measures: g.o.Measures,
 		Synced:  func(s protocol.Synced) { g.mu.Lock(); defer g.mu.Unlock(); g.mover.Synced(s) },
 		Broken:  func(err error) { m.Broken.Store(&err) },
 		Present: func() (all []protocol.MemberID) { return g.IDs() },
