@@ -14,6 +14,7 @@ import (
 	"arbor/cluster/tables"
 	"arbor/engine/appendlog"
 	"arbor/engine/event"
+	"arbor/engine/filesum"
 
 	"arbor/cluster"
 )
@@ -85,7 +86,13 @@ func addFiles(b *backup.Cut, c *event.FileCut) {
 		for j := range held.Files {
 			f := &held.Files[j]
 			shard.Files = append(shard.Files, backup.CutFile{
-				File: backup.File{Path: f.Path, Size: f.Size, Rows: f.Rows, Digest: f.Digest.String()}, Immutable: true, Sum: f.Sum,
+				File: backup.File{Path: f.Path, Size: f.Size, Rows: f.Rows, Digest: f.Digest.String()}, Immutable: true,
+				Sum: func(ctx context.Context, pace func(n int) error) (s filesum.Sums, err error) {
+					if err = pace(int(f.Size)); err == nil {
+						s.Hash, s.Quick, err = f.Sum(ctx)
+					}
+					return s, err
+				},
 				Content: func() io.Reader { return io.NewSectionReader(f.Content, 0, f.Size) },
 			})
 		}

@@ -76,7 +76,7 @@ func (s backupSource) withoutLog(ctx context.Context, damage error) ([]*backup.C
 }
 
 func cutFile(f *engine.CutFile, immutable bool) backup.CutFile {
-	out := backup.CutFile{File: backup.File{Path: f.Path, Size: f.Size, Rows: f.Rows}, Immutable: immutable, Content: f.Content, Check: f.Check}
+	out := backup.CutFile{File: backup.File{Path: f.Path, Size: f.Size, Rows: f.Rows}, Immutable: immutable, Content: f.Content, Sum: f.Sum}
 	if immutable {
 		out.Digest = f.Digest.String()
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
 	"arbor/backup"
@@ -94,6 +97,27 @@ func reportCore(b *testing.B, cpu time.Duration, bytes int64) {
 func openRecovery(b *testing.B) *dayServer {
 	b.Helper()
 	s := openDay(b, vfs.NewMem(), nil, nil)
+	fillRecovery(b, s)
+	return s
+}
+
+// reopenRecovery is one that another process wrote the files of.
+func reopenRecovery(b *testing.B) *dayServer {
+	b.Helper()
+	fs := vfs.NewMem()
+	s, end, err := startDay(b.Context(), fs, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fillRecovery(b, s)
+	if err := end(); err != nil {
+		b.Fatal(err)
+	}
+	return openDay(b, fs, nil, nil)
+}
+
+func fillRecovery(b *testing.B, s *dayServer) {
+	b.Helper()
 	post(b, s.url.String()+"/query", "root", "CREATE DATABASE shop")
 	project, _ := s.cluster.Catalog().Project("shop")
 	bodies, _ := recoveryRequests(b, 200, 2000)
@@ -101,21 +125,26 @@ func openRecovery(b *testing.B) *dayServer {
 	if err := s.engine.Index(b.Context(), 0, true); err != nil {
 		b.Fatal(err)
 	}
-	return s
 }
 
-// BenchmarkBackup copies everything to one place, and to two at once. An operation is a
-// whole backup.
+// BenchmarkBackup copies everything to one place, and to two at once, of files that this
+// process has written, and of those of an earlier one. An operation is a whole backup.
 func BenchmarkBackup(b *testing.B) {
-	s := openRecovery(b)
+	for _, of := range []string{"own", "earlier"} {
+		s := map[string]func(*testing.B) *dayServer{"own": openRecovery, "earlier": reopenRecovery}[of](b)
+		benchmarkBackup(b, s, of)
+	}
+}
+
+func benchmarkBackup(b *testing.B, s *dayServer, of string) {
 	for _, places := range []int{1, 2} {
-		b.Run(fmt.Sprintf("to %d", places), func(b *testing.B) {
-			var cpu time.Duration
+		b.Run(fmt.Sprintf("%s files to %d", of, places), func(b *testing.B) {
+			var cpu, alone time.Duration
 			var bytes int64
 			for range b.N {
 				var stores []*backup.Store
 				for i := range places {
-					stores = append(stores, &backup.Store{Name: fmt.Sprint(i), Bucket: memblob.OpenBucket(nil)})
+					stores = append(stores, &backup.Store{Name: fmt.Sprint(i), Bucket: memblob.OpenBucket(&memblob.Options{NoMD5: true})})
 				}
 				start := processorTime(b)
 				made, err := backup.Run(b.Context(), backup.Options{Sources: []backup.Source{backupSource{s.engine, s.cluster.Tables}}, Stores: stores})
@@ -124,11 +153,54 @@ func BenchmarkBackup(b *testing.B) {
 				}
 				cpu += processorTime(b) - start
 				bytes += made.Stores[0].Bytes
+				alone += time.Duration(places) * storeAlone(b, made.Manifest, stores[0])
 			}
 			b.SetBytes(bytes / int64(b.N))
 			reportCore(b, cpu, bytes)
+			b.ReportMetric(100*alone.Seconds()/(float64(bytes)/100e6), "%-of-which-the-stores")
 		})
 	}
+}
+
+// storeAlone is what a store in memory takes to be given the objects of a backup, and to
+// give them back, where nobody looks at them: elsewhere it is another machine that does so.
+func storeAlone(b *testing.B, m *backup.Manifest, from *backup.Store) time.Duration {
+	b.Helper()
+	to := memblob.OpenBucket(&memblob.Options{NoMD5: true})
+	defer to.Close()
+	var contents [][]byte
+	for _, f := range m.Files() {
+		content, err := from.Bucket.ReadAll(b.Context(), backup.FilesPrefix+f.Hash[:2]+"/"+f.Hash)
+		if err != nil {
+			b.Fatal(err)
+		}
+		contents = append(contents, content)
+	}
+	buf := make([]byte, 256<<10)
+	start := processorTime(b)
+	for i, content := range contents {
+		w, err := to.NewWriter(b.Context(), fmt.Sprint(i), &blob.WriterOptions{ContentType: "application/octet-stream"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for at := 0; at < len(content); at += len(buf) {
+			if _, err := w.Write(content[at:min(at+len(buf), len(content))]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
+		r, err := to.NewReader(b.Context(), fmt.Sprint(i), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, buf); err != nil {
+			b.Fatal(err)
+		}
+		r.Close()
+	}
+	return processorTime(b) - start
 }
 
 // BenchmarkRestore brings a backup back into an empty directory, each byte held against
@@ -142,19 +214,58 @@ func BenchmarkRestore(b *testing.B) {
 	}
 	b.SetBytes(made.Stores[0].Bytes)
 	b.ResetTimer()
+	var alone time.Duration
+	for range b.N {
+		alone += diskAlone(b, made.Manifest, stores[0])
+	}
 	start := processorTime(b)
 	for range b.N {
 		if _, err := backup.Restore(b.Context(), backup.RestoreOptions{Stores: stores, ID: made.ID, FS: vfs.NewMem(), Dir: "data", WriteCatalog: cluster.WriteCatalog, WriteTables: cluster.WriteTables}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	reportCore(b, processorTime(b)-start, int64(b.N)*made.Stores[0].Bytes)
+	cpu := processorTime(b) - start
+	reportCore(b, cpu, int64(b.N)*made.Stores[0].Bytes)
+	b.ReportMetric(100*alone.Seconds()/(float64(b.N)*float64(made.Stores[0].Bytes)/100e6), "%-of-which-store-and-disk")
 }
 
-// BenchmarkScrub reads everything once and holds it against checksums and digests. An
-// operation is a whole pass.
+// diskAlone is what store and disk in memory take to give the files of a backup and to be
+// given them, where nobody looks at them.
+func diskAlone(b *testing.B, m *backup.Manifest, from *backup.Store) time.Duration {
+	b.Helper()
+	fs, buf := vfs.NewMem(), make([]byte, 256<<10)
+	start := processorTime(b)
+	for i, f := range m.Files() {
+		r, err := from.Bucket.NewReader(b.Context(), backup.FilesPrefix+f.Hash[:2]+"/"+f.Hash, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, err := fs.Create(fmt.Sprint(i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf)
+		if err := errors.Join(err, r.Close(), w.Sync(), w.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return processorTime(b) - start
+}
+
+// BenchmarkScrub reads everything once, and holds it against its checksums, or every value
+// against orders and digests. An operation is a whole pass.
 func BenchmarkScrub(b *testing.B) {
 	s := openRecovery(b)
+	for _, whole := range []bool{true, false} {
+		b.Run(map[bool]string{true: "whole", false: "checksums"}[whole], func(b *testing.B) { benchmarkScrub(b, s, whole) })
+	}
+}
+
+func benchmarkScrub(b *testing.B, s *dayServer, whole bool) {
+	post(b, s.url.String()+"/query", "root", fmt.Sprintf("CALL arbor.set_setting('scrub_whole_every', '%s')", map[bool]string{true: "0s", false: "720h"}[whole]))
+	if err := s.engine.Scrub(b.Context(), 0); err != nil {
+		b.Fatal(err)
+	}
 	before, bytes := s.engine.Metrics().ScrubbedBytes.Load(), int64(0)
 	b.ResetTimer()
 	start := processorTime(b)

@@ -3,8 +3,6 @@ package backup
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"gocloud.dev/gcerrors"
+
+	"arbor/engine/filesum"
 )
 
 // Options say what is copied, and where to.
@@ -62,16 +62,18 @@ type run struct {
 	throttle *throttle
 	// contents are the files by hash: one is enough of those that are equal.
 	contents map[string]func() io.Reader
-	done     atomic.Int64
-	total    atomic.Int64
-	telling  sync.Mutex // held while Progress is called
+	// quick are the quick sums by hash, of files that were summed by this run.
+	quick   map[string]string
+	done    atomic.Int64
+	total   atomic.Int64
+	telling sync.Mutex // held while Progress is called
 }
 
 // Run makes a backup. The error is not nil unless every store has a whole copy of
 // every shard; Result says what was made all the same. What a broken-off backup
 // has uploaded the next one does not upload again.
 func Run(ctx context.Context, o Options) (Result, error) {
-	r := &run{o: o, throttle: &throttle{rate: o.Rate}, contents: map[string]func() io.Reader{}}
+	r := &run{o: o, throttle: &throttle{rate: o.Rate}, contents: map[string]func() io.Reader{}, quick: map[string]string{}}
 	res := Result{Stores: make([]StoreResult, len(o.Stores))}
 	for i, s := range o.Stores {
 		res.Stores[i].Name = s.Name
@@ -247,26 +249,12 @@ func (r *run) file(ctx context.Context, c *CutFile, known map[string]File) (File
 	f := c.File
 	if old, ok := known[f.Path]; ok && c.Immutable && old.Size == f.Size && old.Rows == f.Rows && old.Digest == f.Digest {
 		f.Hash = old.Hash
-	} else if c.Sum != nil {
-		var err error
-		if f.Hash, err = c.Sum(ctx); err != nil {
+	} else {
+		sums, err := r.sum(ctx, c)
+		if err != nil {
 			return f, fmt.Errorf("%s: %w", f.Path, err)
 		}
-	} else {
-		if c.Check != nil {
-			if err := c.Check(ctx); err != nil {
-				return f, fmt.Errorf("%s: %w", f.Path, err)
-			}
-		}
-		h := sha256.New()
-		n, err := io.Copy(h, &throttled{ctx: ctx, from: c.Content(), t: r.throttle})
-		if err != nil {
-			return f, fmt.Errorf("read %s: %w", f.Path, err)
-		}
-		if n != f.Size {
-			return f, fmt.Errorf("read %s: it has %d bytes, and should have %d: %w", f.Path, n, f.Size, ErrCorrupt)
-		}
-		f.Hash = hex.EncodeToString(h.Sum(nil))
+		f.Hash, r.quick[sums.Hash] = sums.Hash, sums.Quick
 	}
 	if err := f.valid(); err != nil {
 		return f, err
@@ -274,6 +262,21 @@ func (r *run) file(ctx context.Context, c *CutFile, known map[string]File) (File
 	r.contents[f.Hash] = c.Content
 	return f, nil
 }
+
+// sum gives what a file's bytes come to.
+func (r *run) sum(ctx context.Context, c *CutFile) (filesum.Sums, error) {
+	if c.Sum != nil {
+		return c.Sum(ctx, func(n int) error { return r.throttle.wait(ctx, n) })
+	}
+	sums, n, err := filesum.Of(&throttled{ctx: ctx, from: c.Content(), t: r.throttle})
+	if err == nil && n != c.Size {
+		err = fmt.Errorf("it has %d bytes, and should have %d: %w", n, c.Size, ErrCorrupt)
+	}
+	return sums, err
+}
+
+// sums are those of a file of the manifest, as far as they are known.
+func (r *run) sums(f *File) filesum.Sums { return filesum.Sums{Hash: f.Hash, Quick: r.quick[f.Hash]} }
 
 // fill uploads what a store lacks, and looks at the store again when all is there: an
 // upload may take longer than a collection waits. What the store's newest backup names
@@ -295,7 +298,7 @@ func (r *run) fill(ctx context.Context, s *Store, m *Manifest, res *StoreResult)
 		for _, f := range m.Files() {
 			o, ok := there[f.Hash]
 			safe := ok && o.size == f.Size && (named[f.Hash] || time.Since(o.modified) < freshUpload)
-			if !safe || !named[f.Hash] && !checked[f.Hash] && s.check(ctx, objectKey(f.Hash), f.Hash, r.discard(ctx)) != nil {
+			if !safe || !named[f.Hash] && !checked[f.Hash] && s.check(ctx, objectKey(f.Hash), r.sums(&f), r.discard(ctx)) != nil {
 				if named[f.Hash], err = r.upload(ctx, s, &f, res); err != nil {
 					return err
 				}
@@ -326,8 +329,8 @@ const maxRounds = 5
 // upload uploads a file. A store that lets nobody replace what it has lets nobody remove
 // it either: then an object that is right already is kept.
 func (r *run) upload(ctx context.Context, s *Store, f *File, res *StoreResult) (kept bool, err error) {
-	err = s.put(ctx, objectKey(f.Hash), f.Hash, r.content(ctx, f.Hash), r.discard(ctx))
-	if gcerrors.Code(err) == gcerrors.PermissionDenied && s.check(ctx, objectKey(f.Hash), f.Hash, r.discard(ctx)) == nil {
+	err = s.put(ctx, objectKey(f.Hash), r.sums(f), r.content(ctx, f.Hash), r.discard(ctx))
+	if gcerrors.Code(err) == gcerrors.PermissionDenied && s.check(ctx, objectKey(f.Hash), r.sums(f), r.discard(ctx)) == nil {
 		return true, nil
 	}
 	if err != nil {

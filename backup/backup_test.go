@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"arbor/engine/filesum"
 	"arbor/engine/vfs"
 )
 
@@ -310,9 +311,45 @@ func TestBadObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.put(testContext, key, f.Hash, (&Cut{Catalog: content}).reader(), io.Discard); err != nil {
+			if err := a.put(testContext, key, filesum.Sums{Hash: f.Hash}, (&Cut{Catalog: content}).reader(), io.Discard); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// TestChangedOnTheWay: a bit that changes between a file and its place in a store is found
+// when the object is read back, by the quick sum, or by the hash where that is all there
+// is. What goes wrong once is sent again, and what always does is no backup.
+func TestChangedOnTheWay(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		for _, times := range []int{1, 1 << 30} {
+			a, m := newS3(t, nil), newFakeMember("one")
+			m.noQuick = !quick
+			changed := map[string]int{}
+			a.inject(func(_ int, r *http.Request) int {
+				key := strings.TrimPrefix(r.URL.Path, "/"+testBucket+"/")
+				if r.Method == http.MethodGet && strings.HasPrefix(key, FilesPrefix) && changed[key] < times {
+					changed[key]++
+					a.overwrite(t, key, func(b []byte) []byte { b[len(b)/2] ^= 4; return b })
+				}
+				return 0
+			})
+			res, err := Run(testContext, Options{Sources: []Source{m}, Stores: []*Store{a.Store}, Keep: time.Hour})
+			if times > 1 {
+				if ids, _ := a.Manifests(testContext); !errors.Is(err, ErrCorrupt) || len(ids) > 0 {
+					t.Errorf("quick %t: a store that changes everything: %v, and the backups %v", quick, err, ids)
+				}
+				continue
+			}
+			if err != nil || len(changed) == 0 {
+				t.Fatalf("quick %t: %d objects changed once: %v", quick, len(changed), err)
+			}
+			fs := vfs.NewMem()
+			if _, err := Restore(testContext, restoreOptions(fs, res.ID, a.Store)); err != nil {
+				t.Fatal(err)
+			}
+			mustHold(t, fs, m)
 		}
 	}
 }

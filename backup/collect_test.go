@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"arbor/engine/filesum"
 	"arbor/engine/vfs"
 )
 
@@ -54,7 +55,7 @@ func TestCollectYoung(t *testing.T) {
 	a, m := newS3(t, nil), newFakeMember("one")
 	res := backUp(t, m, a.Store)
 	stray := sum([]byte("stray"))
-	if err := a.put(testContext, objectKey(stray), stray, (&Cut{Catalog: []byte("stray")}).reader(), io.Discard); err != nil {
+	if err := a.put(testContext, objectKey(stray), filesum.Sums{Hash: stray}, (&Cut{Catalog: []byte("stray")}).reader(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := Collect(testContext, a.Store, time.Now().Add(LeastDelay-time.Hour), LeastDelay, true); err != nil || c.Objects != 0 {

@@ -21,6 +21,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"gocloud.dev/blob/s3blob"
+
+	"arbor/engine/filesum"
 )
 
 // faultyS3 is an S3 server of its own, whose requests can be made to fail.
@@ -129,6 +131,7 @@ type fakeMember struct {
 	damaged []Damage
 	cluster bool
 	checked int
+	noQuick bool // it tells hashes alone
 	// spoilt makes the content of a file differ from what was hashed.
 	held int
 }
@@ -169,12 +172,16 @@ var errSpoilt = errors.New("spoilt")
 
 func (m *fakeMember) file(path, content string, immutable bool) CutFile {
 	f := CutFile{File: File{Path: path, Size: int64(len(content)), Rows: 1, Digest: "d"}, Immutable: immutable, Content: func() io.Reader { return strings.NewReader(content) }}
-	f.Check = func(context.Context) error {
+	f.Sum = func(ctx context.Context, pace func(int) error) (filesum.Sums, error) {
 		m.checked++
 		if strings.Contains(content, "spoilt") {
-			return errSpoilt
+			return filesum.Sums{}, errSpoilt
 		}
-		return nil
+		sums, _, err := filesum.Of(f.Content())
+		if m.noQuick {
+			sums.Quick = ""
+		}
+		return sums, errors.Join(err, pace(len(content)))
 	}
 	return f
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"arbor/engine/filesum"
 )
 
 // Source is a member, or a cluster, that can be copied.
@@ -49,9 +51,8 @@ type CutFile struct {
 	File
 	Immutable bool
 	Content   func() io.Reader
-	// Check holds the content against its own checksums.
-	Check func(ctx context.Context) error
-	// Sum, if it is there, does that and gives the SHA-256 besides, beside the content
-	// rather than here.
-	Sum func(ctx context.Context) (hash string, err error)
+	// Sum holds the content against its own checksums, and gives its sums, beside the
+	// content rather than here. It tells pace how many bytes it is about to read. Where it
+	// is nil the content is read and summed here.
+	Sum func(ctx context.Context, pace func(n int) error) (filesum.Sums, error)
 }

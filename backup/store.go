@@ -10,10 +10,13 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+
+	"arbor/engine/filesum"
 )
 
 // Limits of a request to a store.
@@ -75,12 +78,12 @@ func (s *Store) pause(ctx context.Context, attempt int) error {
 
 // put uploads an object and reads back what the store has, into back. open is called
 // once for each attempt.
-func (s *Store) put(ctx context.Context, key, hash string, open func() io.Reader, back io.Writer) (err error) {
+func (s *Store) put(ctx context.Context, key string, want filesum.Sums, open func() io.Reader, back io.Writer) (err error) {
 	for range attempts {
 		if err = s.again(ctx, func() error { return s.upload(ctx, key, open()) }); err != nil {
 			return fmt.Errorf("upload %s to %s: %w", key, s.Name, err)
 		}
-		err = s.again(ctx, func() error { return s.check(ctx, key, hash, back) })
+		err = s.again(ctx, func() error { return s.check(ctx, key, want, back) })
 		if !errors.Is(err, ErrCorrupt) {
 			break
 		}
@@ -100,37 +103,71 @@ func (s *Store) upload(ctx context.Context, key string, content io.Reader) error
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(w, content); err != nil {
+	if _, err = copyPieces(w, content); err != nil {
 		abort()
 	}
 	return errors.Join(err, w.Close())
 }
 
-// check reads an object into w, which may be slow, and compares its hash.
-func (s *Store) check(ctx context.Context, key, hash string, w io.Writer) error {
-	return s.copy(ctx, key, hash, w)
+// check reads an object into w, which may be slow, and compares its quick sum, or the hash
+// where that is not known. The quick sum was reckoned of the bytes that have the hash, in
+// this run and on no store, so whatever the way to the store and back changed is found.
+func (s *Store) check(ctx context.Context, key string, want filesum.Sums, w io.Writer) error {
+	if want.Quick == "" {
+		return s.copy(ctx, key, want.Hash, w)
+	}
+	var q filesum.Quick
+	n, err := s.read(ctx, key, io.MultiWriter(w, &q))
+	if err != nil {
+		return err
+	}
+	if got := q.Sum(); got != want.Quick {
+		return fmt.Errorf("%s in %s: its %d bytes have the quick sum %s: %w", key, s.Name, n, got, ErrCorrupt)
+	}
+	return nil
 }
 
 // copy reads an object into w, and gives ErrMissing or ErrCorrupt if it is not
 // there or not what the hash says. What w got then is worth nothing.
 func (s *Store) copy(ctx context.Context, key, hash string, w io.Writer) error {
-	r, err := s.Bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return fmt.Errorf("%s in %s: %w: %w", key, s.Name, ErrMissing, err)
-	}
-	if err != nil {
-		return fmt.Errorf("read %s from %s: %w", key, s.Name, err)
-	}
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h), r)
-	if err = errors.Join(err, r.Close()); err != nil {
-		return fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+	n, err := s.read(ctx, key, io.MultiWriter(w, h))
+	if err != nil {
+		return err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != hash {
 		return fmt.Errorf("%s in %s: its %d bytes have the hash %s: %w", key, s.Name, n, got, ErrCorrupt)
 	}
 	return nil
 }
+
+// read reads an object into w.
+func (s *Store) read(ctx context.Context, key string, w io.Writer) (n int64, err error) {
+	r, err := s.Bucket.NewReader(ctx, key, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return 0, fmt.Errorf("%s in %s: %w: %w", key, s.Name, ErrMissing, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+	}
+	n, err = copyPieces(w, r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return n, fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+	}
+	return n, nil
+}
+
+// copyPieces is io.Copy by one of a few buffers: the library's own way has a new one of a
+// megabyte for each object.
+func copyPieces(w io.Writer, r io.Reader) (int64, error) {
+	b := pieces.Get().(*[pieceBytes]byte)
+	defer pieces.Put(b)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, b[:])
+}
+
+const pieceBytes = 256 << 10
+
+var pieces = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
 
 // object is an object of a listing.
 type object struct {
@@ -207,7 +244,7 @@ func (s *Store) putManifest(ctx context.Context, id string, content []byte) erro
 	if err := s.settle(); err != nil {
 		return err
 	}
-	if err := s.put(ctx, manifestKey(id), sum(content), func() io.Reader { return bytes.NewReader(content) }, io.Discard); err != nil {
+	if err := s.put(ctx, manifestKey(id), filesum.Sums{Hash: sum(content)}, func() io.Reader { return bytes.NewReader(content) }, io.Discard); err != nil {
 		return err
 	}
 	return s.settle()

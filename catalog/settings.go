@@ -43,6 +43,7 @@ const (
 	SettingBackupRetention = "backup_retention"
 	SettingDrillEvery      = "drill_every"
 	SettingScrubRate       = "scrub_rate"
+	SettingScrubWholeEvery = "scrub_whole_every"
 
 	SettingLoginFailures      = "login_failures"
 	SettingLoginLockTime      = "login_lock_time"
@@ -85,6 +86,8 @@ var Settings = []Setting{
 		"The last backup is restored and compared this long after the last time, if the server was given where to; 0 never."},
 	{SettingScrubRate, UnitBytes, 1 << 20, 0, 1 << 40,
 		"Everything stored is read again and compared, over and over, at this many bytes a second; 0 is never."},
+	{SettingScrubWholeEvery, UnitDuration, 30 * day, 0, 3650 * day,
+		"Every value of a file is read again by the first scrub that meets it, and this long after the last time; else its checksums are; 0 is by every scrub."},
 	{SettingLoginFailures, UnitCount, 10, 0, 1_000_000,
 		"An account is locked for an address after this many failed logins from there; 0 never."},
 	{SettingLoginLockTime, UnitDuration, 5 * int64(time.Minute), int64(time.Second), 365 * day,
@@ -145,6 +148,11 @@ func (c *Catalog) IndexMemory() int64 { return c.number(SettingIndexMemory) }
 
 // ScrubRate is the setting scrub_rate.
 func (c *Catalog) ScrubRate() int64 { return c.number(SettingScrubRate) }
+
+// ScrubWholeEvery is the setting scrub_whole_every.
+func (c *Catalog) ScrubWholeEvery() time.Duration {
+	return time.Duration(c.number(SettingScrubWholeEvery))
+}
 
 // BackupEvery is the setting backup_every.
 func (c *Catalog) BackupEvery() time.Duration { return time.Duration(c.number(SettingBackupEvery)) }

@@ -163,9 +163,10 @@ func (p *cutPart) open(ctx context.Context, m *Members) MemberCut {
 		for j := range files {
 			f := &files[j]
 			f.Content = &remoteFile{ctx: ctx, members: m, part: p, path: f.Path, size: f.Size}
-			f.Sum = func(ctx context.Context) (string, error) {
-				b, err := m.askAboutCut(ctx, p, cutAsk{Sum: f.Path})
-				return string(b), err
+			f.Sum = func(ctx context.Context) (hash, quick string, err error) {
+				b, err := m.askAboutCut(ctx, p, cutAsk{Sum: f.Path, Quick: true})
+				hash, quick, _ = strings.Cut(string(b), " ")
+				return hash, quick, err
 			}
 		}
 	}
@@ -234,6 +235,8 @@ type cutAsk struct {
 	Token string
 	End   bool   `json:",omitempty"`
 	Sum   string `json:",omitempty"`
+	// Quick asks for the quick sum behind the hash, which an older member leaves out.
+	Quick bool   `json:",omitempty"`
 	Read  string `json:",omitempty"`
 	At    int64  `json:",omitempty"`
 	Bytes int    `json:",omitempty"`

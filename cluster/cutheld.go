@@ -160,8 +160,11 @@ func (m *Members) answerCut(ctx context.Context, _ protocol.MemberID, request []
 		if err != nil {
 			return nil, err
 		}
-		sum, err := f.Sum(ctx)
-		return []byte(sum), err
+		hash, quick, err := f.Sum(ctx)
+		if a.Quick && quick != "" {
+			hash += " " + quick
+		}
+		return []byte(hash), err
 	case a.Read != "":
 		f, err := c.file(a.Read)
 		if err != nil {

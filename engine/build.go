@@ -14,6 +14,7 @@ import (
 	"arbor/engine/appendlog"
 	"arbor/engine/dot"
 	"arbor/engine/event"
+	"arbor/engine/filesum"
 	"arbor/engine/indexfile"
 )
 
@@ -63,6 +64,7 @@ type build struct {
 	// dots are those of all named batches that the sources hold.
 	dots dot.Set
 	want event.Digest
+	sums *filesum.Sums // of the proven file
 
 	// last are the rows with the time and ingest id of the last one.
 	last     []sourceRow
@@ -94,8 +96,10 @@ func (b *build) run(ctx context.Context) (*file, error) {
 	f, err := openFile(b.engine.fs, b.view.shard.dir, b.name, b.view.shard.key, b.engine.kept)
 	if err != nil {
 		b.view.shard.addLitter(b.name.String())
+		return nil, err
 	}
-	return f, err
+	f.sums = b.sums
+	return f, nil
 }
 
 // suspect raises the alarm for errors that say that a build went wrong, rather

@@ -85,12 +85,20 @@ func addChecked(t *exec.Table, k catalog.ShardKey, name, kind string, events int
 	t.Rows = append(t.Rows, []catalog.Value{text(name), text(kind), project, day, bucket, catalog.Int(events), catalog.Bool(err == nil), problem})
 }
 
-// check reads the file whole and compares it with what it says of itself.
+// check reads the file whole and compares it with what it says of itself. Rows are read as
+// queries read them, and not as the proof of a new file does.
 func (f *file) check(ctx context.Context) error {
-	if err := f.reader.Verify(ctx); err != nil {
+	if err := f.reader.VerifyColumns(ctx); err != nil {
 		return err
 	}
-	d, err := f.readDigest(ctx)
+	order, err := f.reader.OrderCheck()
+	if err != nil {
+		return err
+	}
+	d, err := f.readRows(ctx, func(e *event.Event) error { return order.Row((*indexfile.Row)(e)) })
+	if err == nil {
+		err = order.End()
+	}
 	if err != nil {
 		return err
 	}
@@ -101,13 +109,21 @@ func (f *file) check(ctx context.Context) error {
 }
 
 // readDigest is the digest of what is in the file, whatever it says of itself.
-func (f *file) readDigest(ctx context.Context) (d event.Digest, err error) {
+func (f *file) readDigest(ctx context.Context) (event.Digest, error) {
+	return f.readRows(ctx, func(*event.Event) error { return nil })
+}
+
+// readRows gives each row to do, and the digest of all that is in the file.
+func (f *file) readRows(ctx context.Context, do func(*event.Event) error) (d event.Digest, err error) {
 	c := f.cursor()
 	for i := range f.rows() {
 		if i%pieceRows == 0 && ctx.Err() != nil {
 			return d, ctx.Err()
 		}
 		e, err := c.event(i)
+		if err == nil {
+			err = do(e)
+		}
 		if err != nil {
 			return d, err
 		}

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +13,7 @@ import (
 	"arbor/engine/appendlog"
 	"arbor/engine/dot"
 	"arbor/engine/event"
+	"arbor/engine/filesum"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
 )
@@ -59,6 +60,7 @@ type CutFile struct {
 	Digest event.Digest
 
 	reader *indexfile.Reader
+	sums   *filesum.Sums // if they are known
 	file   vfs.File
 }
 
@@ -135,7 +137,7 @@ func (c *Cut) holdFiles(s *shard) *CutShard {
 	held.view = &view{engine: c.engine, shard: s, contents: contents{files: files, tail: newTail(files)}}
 	for _, f := range files.files {
 		held.Files = append(held.Files, &CutFile{
-			Path: path.Join("shards", s.key.String(), f.name.String()), Size: f.reader.Size(), Rows: int64(f.rows()), Digest: f.digest(), reader: f.reader,
+			Path: path.Join("shards", s.key.String(), f.name.String()), Size: f.reader.Size(), Rows: int64(f.rows()), Digest: f.digest(), reader: f.reader, sums: f.sums,
 		})
 	}
 	c.Shards = append(c.Shards, held)
@@ -240,16 +242,54 @@ func (c *Cut) Release() {
 // Content reads the file from its beginning up to the cut.
 func (f *CutFile) Content() io.Reader {
 	if f.reader != nil {
-		return bytes.NewReader(f.reader.Bytes())
+		return f.reader.Content()
 	}
 	return io.NewSectionReader(f.file, 0, f.Size)
 }
 
-// Check holds an indexed file against its checksums. A segment was checked when
-// the cut was made.
-func (f *CutFile) Check(ctx context.Context) error {
+// Sum holds an indexed file against its checksums, and gives the sums of its bytes. A
+// segment was checked when the cut was made. pace is told how many bytes are to be read.
+//
+// No value of a file is read: it was proven when it was written, by this process or by one
+// before it, and its bytes are still those.
+func (f *CutFile) Sum(ctx context.Context, pace func(n int) error) (filesum.Sums, error) {
 	if f.reader == nil {
-		return nil
+		return sumBytes(&paced{io.NewSectionReader(f.file, 0, f.Size), pace}, f.Path, f.Size)
 	}
-	return f.reader.Verify(ctx)
+	if f.sums == nil {
+		return sumFile(ctx, f.reader, pace)
+	}
+	if err := pace(int(f.Size)); err != nil {
+		return filesum.Sums{}, err
+	}
+	return *f.sums, f.reader.VerifyChecksums(ctx)
+}
+
+// sumFile sums the bytes of an indexed file, and then sees that they were those that its
+// checksums are of.
+func sumFile(ctx context.Context, r *indexfile.Reader, pace func(n int) error) (filesum.Sums, error) {
+	sums, err := sumBytes(&paced{r.Content(), pace}, r.Path(), r.Size())
+	return sums, cmp.Or(err, r.VerifyChecksums(ctx))
+}
+
+func sumBytes(content io.Reader, name string, size int64) (filesum.Sums, error) {
+	sums, n, err := filesum.Of(content)
+	if err != nil {
+		return sums, fmt.Errorf("read %s: %w", name, err)
+	}
+	if n != size {
+		return sums, fmt.Errorf("read %s: it has %d bytes, and should have %d: %w", name, n, size, ErrDamaged)
+	}
+	return sums, nil
+}
+
+// paced tells how much is read.
+type paced struct {
+	from io.Reader
+	pace func(n int) error
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.from.Read(b)
+	return n, cmp.Or(p.pace(n), err)
 }

@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,7 +59,10 @@ func (c *Cut) files(ctx context.Context, which func(catalog.Slot) bool) (*event.
 		}
 		shard := event.ShardCut{Shard: s.Key, Digest: d, Visible: visible}
 		for _, f := range s.Files {
-			shard.Files = append(shard.Files, event.CutFile{Path: f.Path, Size: f.Size, Rows: f.Rows, Digest: f.Digest, Content: bytes.NewReader(f.reader.Bytes()), Sum: f.sum})
+			shard.Files = append(shard.Files, event.CutFile{Path: f.Path, Size: f.Size, Rows: f.Rows, Digest: f.Digest, Content: f.reader.Content(), Sum: func(ctx context.Context) (hash, quick string, err error) {
+				sums, err := f.Sum(ctx, func(int) error { return ctx.Err() })
+				return sums.Hash, sums.Quick, err
+			}})
 		}
 		out.Shards = append(out.Shards, shard)
 	}
@@ -101,13 +101,4 @@ func (c *Cut) holdIndexed(ctx context.Context, which func(catalog.Slot) bool) er
 	}
 	c.Catalog = e.catalog.Load()
 	return nil
-}
-
-// sum checks an indexed file and hashes its bytes.
-func (f *CutFile) sum(ctx context.Context) (string, error) {
-	if err := f.Check(ctx); err != nil {
-		return "", err
-	}
-	h := sha256.Sum256(f.reader.Bytes())
-	return hex.EncodeToString(h[:]), nil
 }

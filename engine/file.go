@@ -14,6 +14,7 @@ import (
 	"arbor/engine/appendlog"
 	"arbor/engine/dot"
 	"arbor/engine/event"
+	"arbor/engine/filesum"
 	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
 )
@@ -35,6 +36,11 @@ type file struct {
 	// visible remembers how often values come; see tallied.go.
 	visible visibleCounts
 	pairs   pairTallies
+	// sums are those of the bytes that were proven; nil where this process did not prove
+	// the file.
+	sums *filesum.Sums
+	// readWhole is when the scrub last read all values of the file, in microseconds.
+	readWhole atomic.Int64
 }
 
 // openFile opens an indexed file and reads what is always needed of it. What is kept

@@ -17,8 +17,9 @@ type Metrics struct {
 	RowsIndexed, BytesIndexed                          atomic.Int64
 	Unproven, Alarms                                   atomic.Int64
 	// Scrubs are the passes of the scrub that came to their end, and Scrubbed is when
-	// the last one did, in microseconds; 0 is never.
-	Scrubs, ScrubbedBytes, Scrubbed atomic.Int64
+	// the last one did, in microseconds; 0 is never. ScrubbedWhole are those of the bytes
+	// of which every value was read.
+	Scrubs, ScrubbedBytes, ScrubbedWhole, Scrubbed atomic.Int64
 }
 
 // Metrics gives the engine's counters.

@@ -68,7 +68,14 @@ func (b *build) reread(ctx context.Context) error {
 	if !slices.Equal(hidden, p.hidden) {
 		return fmt.Errorf("%w: the file lists %d duplicates, its rows hold %d or others", ErrUnproven, len(hidden), len(p.hidden))
 	}
-	return nil
+	return b.sum(ctx, r)
+}
+
+// sum notes the sums of the bytes that were proven, which backups are made by.
+func (b *build) sum(ctx context.Context, r *indexfile.Reader) error {
+	sums, err := sumFile(ctx, r, func(int) error { return ctx.Err() })
+	b.sums = &sums
+	return err
 }
 
 // proveDots holds the dots that the file names against those of its sources, taken

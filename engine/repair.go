@@ -12,6 +12,7 @@ import (
 	"arbor/catalog"
 	"arbor/engine/dot"
 	"arbor/engine/event"
+	"arbor/engine/indexfile"
 )
 
 // A damaged shard is repaired beside its damage: each file and each logged batch is read
@@ -353,12 +354,36 @@ func (v *view) leaveOut(spoilt []*file) {
 	}
 }
 
-// check reads a file of the view and compares it with what it says of itself, and sees
-// that it is still in its place.
+// check reads a file of the view whole, and compares it with what it says of itself, after
+// checkBytes.
 func (v *view) check(ctx context.Context, f *file) error {
-	at := path.Join(v.shard.dir, f.name.String())
-	if _, err := v.engine.fs.Stat(at); isNotExist(err) && v.shard.uses(f.name.String()) {
-		return fmt.Errorf("indexed file %s is not there any more: %w", at, ErrDamaged)
+	if err := v.checkBytes(ctx, f); err != nil {
+		return err
 	}
-	return f.check(ctx)
+	err := f.check(ctx)
+	if err == nil {
+		f.readWhole.Store(v.engine.now().UnixMicro())
+	}
+	return err
+}
+
+// checkBytes sees that what lies in the file's place is what the view reads, byte for byte,
+// by checksums: no value is read. So it finds a file that is away, was cut, changed or
+// exchanged for another one; one that was written wrong, with right checksums, check finds.
+func (v *view) checkBytes(ctx context.Context, f *file) error {
+	at := path.Join(v.shard.dir, f.name.String())
+	r, err := indexfile.Open(v.engine.fs, at)
+	switch {
+	case isNotExist(err) && v.shard.uses(f.name.String()):
+		return fmt.Errorf("indexed file %s is not there any more: %w", at, ErrDamaged)
+	case isNotExist(err): // it was replaced since the view was taken
+		return f.reader.VerifyChecksums(ctx)
+	case err != nil:
+		return err
+	}
+	defer r.Close()
+	if r.Seal() != f.reader.Seal() {
+		return fmt.Errorf("indexed file %s is another one than was opened under its name: %w", at, ErrDamaged)
+	}
+	return r.VerifyChecksums(ctx)
 }

@@ -47,10 +47,12 @@ func (e *Engine) pause(ctx context.Context, d time.Duration) bool {
 }
 
 // Scrub reads all files and all that is logged once, at most rate bytes a second
-// or, if it is 0, as fast as it goes, and holds them against their checksums, their
-// order and the digests that they were proven to have. A shard whose file or log
-// is not what it should be fails from then on, with an alarm. Only the end of the
-// context is an error.
+// or, if it is 0, as fast as it goes. It holds files against their checksums and, where
+// that is due, every value against their order and the digests that they were proven to
+// have: a file that this process has not read so yet, so that what a faulty build wrote and
+// nobody proved is found by the next pass, and one that it last read so scrub_whole_every
+// ago. A shard whose file or log is not what it should be fails from then on, with an
+// alarm. Only the end of the context is an error.
 func (e *Engine) Scrub(ctx context.Context, rate int64) error {
 	leave, err := e.enter()
 	if err != nil {
@@ -93,7 +95,12 @@ func (e *Engine) scrubShard(ctx context.Context, s *shard, rate int64) (read int
 	}
 	defer v.release()
 	for _, f := range v.files.files {
-		if err := v.check(ctx, f); err != nil {
+		check := v.checkBytes
+		if f.wholeDue(e.now(), e.catalog.Load().ScrubWholeEvery()) {
+			check = v.check
+			e.metrics.ScrubbedWhole.Add(f.reader.Size())
+		}
+		if err := check(ctx, f); err != nil {
 			return read, v.blame(err)
 		}
 		read += f.reader.Size()
@@ -110,6 +117,13 @@ func (e *Engine) scrubShard(ctx context.Context, s *shard, rate int64) (read int
 	}
 	e.scrubbed(ctx, max(v.bytes, leastScrubbed), rate)
 	return read + v.bytes, nil
+}
+
+// wholeDue reports whether a scrub has to read every value of the file, rather than its
+// checksums.
+func (f *file) wholeDue(now time.Time, every time.Duration) bool {
+	age := now.UnixMicro() - f.readWhole.Load()
+	return age >= every.Microseconds() || age < 0 || f.readWhole.Load() == 0
 }
 
 // scrubbed counts bytes that were read and pauses for as long as they may take.

@@ -37,8 +37,9 @@ type CutFile struct {
 	Digest     Digest
 	// Content reads the file's bytes.
 	Content io.ReaderAt `json:"-"`
-	// Sum holds the file against its own checksums, and gives the SHA-256 of its bytes.
-	Sum func(ctx context.Context) (string, error) `json:"-"`
+	// Sum holds the file against its own checksums, and gives the sums of its bytes, see
+	// filesum.Sums; quick is empty where only the hash is told.
+	Sum func(ctx context.Context) (hash, quick string, err error) `json:"-"`
 }
 
 // DamagedShard says why a shard is not in a cut.

@@ -60,6 +60,7 @@ func (r *Reader) open() error {
 		return err
 	}
 	r.footer.version = r.version
+	r.seal = sealOf(r.data)
 	if wrong := r.footer.decode(&decoder{bytes: plain}); wrong != "" {
 		return r.corrupt("footer", wrong)
 	}
@@ -252,13 +253,12 @@ func (r *Reader) sectionBytes(i int) ([]byte, error) {
 
 // readSection checks a section against its checksum and decompresses it.
 func (r *Reader) readSection(s *section) ([]byte, error) {
-	name := r.partName(s.info.kind, s.info.column)
-	if xxh3.Hash(s.stored) != s.info.checksum {
-		return nil, r.corrupt(name, "checksum")
+	if err := r.verifySection(s); err != nil {
+		return nil, err
 	}
 	b, err := decompress(s.stored, s.info.encoding, int(s.info.raw))
 	if err != nil {
-		return nil, r.corrupt(name, err.Error())
+		return nil, r.corrupt(r.partName(s.info.kind, s.info.column), err.Error())
 	}
 	return b, nil
 }

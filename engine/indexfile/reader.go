@@ -3,6 +3,7 @@ package indexfile
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"sort"
 	"strings"
 	"sync"
@@ -20,10 +21,12 @@ import (
 // Any method that returns an error may return ErrCorrupt, with the file and the
 // section, the first time it touches a section that is damaged, and then always.
 type Reader struct {
-	path     string
-	file     vfs.File
-	data     []byte
-	version  uint32
+	path    string
+	file    vfs.File
+	data    []byte
+	version uint32
+	// seal is the checksum of the footer as it was opened, which has those of all else.
+	seal     uint64
 	footer   footer
 	sections []section
 	columns  []columnSlot // by number
@@ -64,8 +67,10 @@ func (r *Reader) Rows() int { return r.footer.rows }
 // Size is the file's length in bytes.
 func (r *Reader) Size() int64 { return int64(len(r.data)) }
 
-// Bytes are the file's, for copying it as it is. Not to be changed.
-func (r *Reader) Bytes() []byte { return r.data }
+// Content reads the file's bytes, for copying it as it is, and may be read at any place.
+// It reads the file rather than the mapping, so that a disk that does not give them any
+// more is an error.
+func (r *Reader) Content() *io.SectionReader { return io.NewSectionReader(r.file, 0, r.Size()) }
 
 // Meta is what the Builder was given, without Duplicates, Groups, Cross and
 // Tombstones, which have methods of their own. Not to be changed.

@@ -20,7 +20,7 @@ func (r *Reader) Verify(ctx context.Context) error {
 // VerifyColumns is Verify but for the order of the rows, and their times and ids: it is
 // for who reads all rows anyway, and gives them to an OrderCheck.
 func (r *Reader) VerifyColumns(ctx context.Context) error {
-	if err := r.verifySections(ctx); err != nil {
+	if err := r.verifyBytes(ctx, func(s *section) error { _, err := r.readSection(s); return err }); err != nil {
 		return err
 	}
 	for i := columnEvent; i < len(r.columns); i++ {
@@ -35,41 +35,6 @@ func (r *Reader) VerifyColumns(ctx context.Context) error {
 		return err
 	}
 	return r.verifyMeta()
-}
-
-// verifySections reads every byte of the file.
-func (r *Reader) verifySections(ctx context.Context) error {
-	if err := r.openHeader(r.data[:headerSize]); err != nil {
-		return err
-	}
-	_, end, err := r.openTrailer(r.data)
-	if err != nil {
-		return err
-	}
-	at := int64(headerSize)
-	padding := func(to int64) error {
-		for _, b := range r.data[at:to] {
-			if b != 0 {
-				return r.corrupt("padding", "bytes that should be zero")
-			}
-		}
-		at = to
-		return nil
-	}
-	for i := range r.sections {
-		s := &r.sections[i]
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := padding(align(at, sectionAlign)); err != nil {
-			return err
-		}
-		if _, err := r.readSection(s); err != nil {
-			return err
-		}
-		at += s.info.stored
-	}
-	return padding(end)
 }
 
 // verify reads every value of the column and counts them.

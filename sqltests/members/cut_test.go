@@ -1,14 +1,13 @@
 package members
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"testing"
 
 	"arbor/catalog"
 	"arbor/cluster"
+	"arbor/engine/filesum"
 	"arbor/sqltests/stack"
 )
 
@@ -38,25 +37,28 @@ func TestCutOutlivesCleaning(t *testing.T) {
 		}
 		m.Tick(t)
 	}
-	files := func(each func(cut *cluster.MemberCut, path string, read io.Reader, sum func() (string, error))) (n int, records uint64) {
+	files := func(each func(cut *cluster.MemberCut, path string, read io.Reader, sum func() (filesum.Sums, error))) (n int, records uint64) {
 		for i := range cuts {
 			for _, s := range cuts[i].Shards {
 				records += s.Digest.Count
 				for _, f := range s.Files {
 					n++
-					each(&cuts[i], f.Path, io.NewSectionReader(f.Content, 0, f.Size), func() (string, error) { return f.Sum(t.Context()) })
+					each(&cuts[i], f.Path, io.NewSectionReader(f.Content, 0, f.Size), func() (s filesum.Sums, err error) {
+						s.Hash, s.Quick, err = f.Sum(t.Context())
+						return s, err
+					})
 				}
 			}
 		}
 		return n, records
 	}
-	n, records := files(func(cut *cluster.MemberCut, path string, read io.Reader, sum func() (string, error)) {
-		h := sha256.New()
-		if _, err := io.Copy(h, read); err != nil {
+	n, records := files(func(cut *cluster.MemberCut, path string, read io.Reader, sum func() (filesum.Sums, error)) {
+		want, _, err := filesum.Of(read)
+		if err != nil {
 			t.Errorf("%s of %s: %v", path, cut.Member, err)
 		}
-		if got, err := sum(); err != nil || got != hex.EncodeToString(h.Sum(nil)) {
-			t.Errorf("%s of %s has another hash, %v", path, cut.Member, err)
+		if got, err := sum(); err != nil || got != want {
+			t.Errorf("%s of %s has the sums %v, want %v, %v", path, cut.Member, got, want, err)
 		}
 	})
 	if n < 4 || records != 200 {
@@ -65,7 +67,7 @@ func TestCutOutlivesCleaning(t *testing.T) {
 	second.Close(t) // it does not wait for who needs its files
 	second.Open(t)
 	gone := 0
-	files(func(cut *cluster.MemberCut, _ string, read io.Reader, _ func() (string, error)) {
+	files(func(cut *cluster.MemberCut, _ string, read io.Reader, _ func() (filesum.Sums, error)) {
 		if _, err := io.Copy(io.Discard, read); (err != nil) != (cut.Member == second.ID.String()) {
 			t.Errorf("a file of %s after another start of %s: %v", cut.Member, second.ID, err)
 		} else if err != nil {
@@ -73,7 +75,7 @@ func TestCutOutlivesCleaning(t *testing.T) {
 		}
 	})
 	release()
-	files(func(cut *cluster.MemberCut, _ string, read io.Reader, _ func() (string, error)) {
+	files(func(cut *cluster.MemberCut, _ string, read io.Reader, _ func() (filesum.Sums, error)) {
 		if _, err := io.Copy(io.Discard, read); err == nil || cut.Member == first.ID.String() && !errors.Is(err, cluster.ErrCutGone) {
 			t.Errorf("a file of %s after the release: %v", cut.Member, err)
 		}
