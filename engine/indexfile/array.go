@@ -179,7 +179,7 @@ func (r *Reader) DistinctIDArray(lo, hi int) (arrow.Array, error) {
 			}
 		}
 	}
-	ids, err := r.column(columnDistinctID).slotTexts(first, k)
+	ids, err := u.column.slotTexts(first, k)
 	if err != nil {
 		return nil, err
 	}
@@ -224,10 +224,11 @@ func (r *Reader) UserEnds() ([]uint32, error) {
 
 // UserArray is all distinct ids, in order: a String.
 func (r *Reader) UserArray() (arrow.Array, error) {
-	if _, err := r.userColumn(); err != nil {
+	u, err := r.userColumn()
+	if err != nil {
 		return nil, err
 	}
-	ids, err := r.column(columnDistinctID).slotTexts(0, r.Users())
+	ids, err := u.column.slotTexts(0, r.Users())
 	if err != nil {
 		return nil, err
 	}

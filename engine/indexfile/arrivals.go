@@ -315,6 +315,8 @@ func (r *Reader) loadArrivals(s *ingestIDs) error {
 		return err
 	}
 	s.arrivals = a
+	holds[uint32](r, len(a.knots)+2*a.info.late)
+	holds[request](r, len(s.requestTimes))
 	return r.decodePart(partLate, func(d *decoder) {
 		a.lateBy = make([]uint32, a.info.late)
 		for i := range a.lateBy {

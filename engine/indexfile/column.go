@@ -119,6 +119,7 @@ func (c *column) readOrdinals() error {
 	}
 	d := &decoder{bytes: b}
 	c.ordinals = make([]uint32, c.info.slots)
+	holds[uint32](c.reader, c.info.slots)
 	row := uint64(0)
 	for i := range c.ordinals {
 		row += d.uvarint("row", MaxRows)
@@ -198,6 +199,7 @@ func (c *column) readStored(kind partKind) error {
 	switch s.coding {
 	case codingRanked:
 		s.ranks, numbers = newRanks(c.presence), c.info.values()
+		holds[uint32](c.reader, len(s.ranks.sums))
 	case codingUsers:
 		u, err := c.reader.userColumn()
 		if err != nil {
@@ -211,6 +213,7 @@ func (c *column) readStored(kind partKind) error {
 		}
 		d := &decoder{bytes: b}
 		s.ends = readRunLengths(d, c.info.runs, c.info.slots)
+		holds[uint32](c.reader, len(s.ends))
 		if d.end() != "" {
 			return c.corrupt(partRunEnds, "lengths")
 		}

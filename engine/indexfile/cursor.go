@@ -20,6 +20,9 @@ type Cursor struct {
 	dense   []*column // those of properties, in the order of their names
 	sparse  []*column
 	last    []recent // of each column, by number
+	// inserted is of the insert ids that are texts.
+	inserted recent
+	walked   recent // of the distinct ids that User gave
 
 	user  int // of the row read last
 	named int // 1 + the user whose distinct id is name, 0 for none
@@ -136,7 +139,7 @@ func (c *Cursor) insertID(i int) (string, error) {
 		c.id = c.insert.append(c.id[:0], i)
 		return text(c.id), nil
 	}
-	v, err := c.value(columnInsertText, slot)
+	v, err := c.insert.rest.value(slot, &c.inserted)
 	return v.Text, err
 }
 
@@ -252,14 +255,10 @@ func (c *Cursor) otherProperties(i int, props []catalog.Property) ([]catalog.Pro
 	return props, err
 }
 
-// User is the k-th user, in the order of distinct ids, with the rows [lo, hi).
+// User is the k-th user, in the order of distinct ids, with the rows [lo, hi). It needs no
+// other column: who walks the users of many files does not want their dictionaries.
 func (c *Cursor) User(k int) (distinctID string, lo, hi int, err error) {
-	if c.users == nil {
-		if err := c.load(); err != nil {
-			return "", 0, 0, err
-		}
-	}
-	return c.reader.user(k, &c.last[columnDistinctID])
+	return c.reader.user(k, &c.walked)
 }
 
 // Row fills in row i exactly as it was added; into.Properties is reused. A

@@ -91,26 +91,31 @@ func (s *ingestIDs) wanted(ids []catalog.IngestID) (set []uint64, some bool) {
 // InsertKey is Reader.InsertKey, and cheap also where ids are texts, in ascending
 // order.
 func (c *Cursor) InsertKey(i int) (InsertKey, error) {
-	if c.users == nil {
-		if err := c.load(); err != nil {
-			return InsertKey{}, err
-		}
+	if err := c.loadInsertIDs(); err != nil {
+		return InsertKey{}, err
 	}
 	slot, other := c.insert.rest.slot(i)
 	if !other {
 		return c.insert.key(i), nil
 	}
-	v, err := c.value(columnInsertText, slot)
+	v, err := c.insert.rest.value(slot, &c.inserted)
 	return InsertKeyOf(v.Text), err
+}
+
+// loadInsertIDs finds the insert ids alone: who compares keys wants no other column, as
+// a rule.
+func (c *Cursor) loadInsertIDs() (err error) {
+	if c.insert == nil {
+		c.insert, err = c.reader.insertColumn()
+	}
+	return err
 }
 
 // InsertID is Reader.InsertID, and cheap in ascending order. It holds until the
 // cursor's next call.
 func (c *Cursor) InsertID(i int) (string, error) {
-	if c.users == nil {
-		if err := c.load(); err != nil {
-			return "", err
-		}
+	if err := c.loadInsertIDs(); err != nil {
+		return "", err
 	}
 	return c.insertID(i)
 }

@@ -15,8 +15,9 @@ import (
 //
 // Arrays that were made of a column go on using its memory after it gave way.
 type Kept struct {
-	limit  int64
-	chunks keptChunks
+	limit   int64
+	chunks  keptChunks
+	decoded decodedParts
 
 	mu      sync.Mutex // guards what follows
 	used    int64
@@ -29,10 +30,13 @@ const keptFrom = 4
 
 // NewKept makes room for that many bytes.
 func NewKept(limit int64) *Kept {
-	return &Kept{limit: limit, chunks: keptChunks{limit: limit / keptChunkShare}}
+	return &Kept{limit: limit, chunks: keptChunks{limit: limit / keptChunkShare}, decoded: decodedParts{limit: limit}}
 }
 
-// Bytes is how much is kept.
+// Decoded is how much readers hold of what they decoded to answer anything.
+func (k *Kept) Decoded() int64 { return k.decoded.bytes() }
+
+// Bytes is how much is kept, without what Decoded says.
 func (k *Kept) Bytes() int64 {
 	k.chunks.mu.RLock()
 	used := k.chunks.used
@@ -92,6 +96,12 @@ func (k *Kept) removeAt(i int) {
 
 // forget lets go of what a reader keeps; it is closed.
 func (k *Kept) forget(r *Reader) {
+	k.decoded.forget(r)
+	k.forgetColumns(r)
+}
+
+// forgetColumns lets go of a reader's columns and chunks.
+func (k *Kept) forgetColumns(r *Reader) {
 	k.chunks.forget(r)
 	k.mu.Lock()
 	defer k.mu.Unlock()

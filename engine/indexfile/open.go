@@ -207,6 +207,7 @@ func (r *Reader) addPart(column int, ref partRef) error {
 
 // column gives a column by its number.
 func (r *Reader) column(number int) *column {
+	r.use()
 	slot := &r.columns[number]
 	if c := slot.loaded.Load(); c != nil {
 		return c
@@ -238,11 +239,15 @@ func (c *column) part(kind partKind) ([]byte, error) {
 	return nil, nil
 }
 
-// sectionBytes gives a section's bytes, checked and decompressed once.
+// sectionBytes gives a section's bytes, checked and decompressed once, or again when the
+// reader has let go of them.
 func (r *Reader) sectionBytes(i int) ([]byte, error) {
 	s := &r.sections[i]
 	b, err := s.loaded.get(func() (*[]byte, error) {
 		b, err := r.readSection(s)
+		if s.info.encoding != encodingRaw {
+			holds[byte](r, len(b))
+		}
 		return &b, err
 	})
 	if err != nil {

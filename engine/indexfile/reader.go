@@ -42,8 +42,10 @@ type Reader struct {
 	properties lazy[[]PropertyInfo]
 	cursors    sync.Pool // of *Cursor, for Row
 
-	kept   *Kept // nil for none
-	closed atomic.Bool
+	kept    *Kept // nil for none
+	decoded int64 // what is held decoded; see decodedParts
+	used    atomic.Bool
+	closed  atomic.Bool
 }
 
 // Close unmaps the file. Nothing that the Reader gave out may be touched after.
@@ -86,6 +88,7 @@ func (r *Reader) Duplicates() ([]uint32, error) {
 	v, err := r.duplicates.get(func() (*[]uint32, error) {
 		var out []uint32
 		err := r.decodePart(partDuplicates, func(d *decoder) { out = readDuplicates(d, r.footer.duplicates, r.Rows()) })
+		holds[uint32](r, len(out))
 		return &out, err
 	})
 	return deref(v), err
@@ -95,7 +98,13 @@ func (r *Reader) Duplicates() ([]uint32, error) {
 func (r *Reader) Groups() ([]Group, error) {
 	v, err := r.groups.get(func() (*[]Group, error) {
 		var out []Group
+		members := 0
 		err := r.decodePart(partGroups, func(d *decoder) { out = readGroups(d, r.footer.groups, r.Rows()) })
+		holds[Group](r, len(out))
+		for i := range out {
+			members += len(out[i].Members)
+		}
+		holds[Member](r, members)
 		return &out, err
 	})
 	return deref(v), err
@@ -106,6 +115,7 @@ func (r *Reader) Cross() ([]Cross, error) {
 	v, err := r.cross.get(func() (*[]Cross, error) {
 		var out []Cross
 		err := r.decodePart(partCross, func(d *decoder) { out = readCross(d, r.footer.cross, r.Rows()) })
+		holds[Cross](r, len(out))
 		return &out, err
 	})
 	return deref(v), err
@@ -222,6 +232,7 @@ func (r *Reader) insertColumn() (*insertIDs, error) {
 }
 
 func (r *Reader) userColumn() (*users, error) {
+	r.use()
 	if u := r.users.value.Load(); u != nil {
 		return u, nil
 	}
@@ -233,10 +244,12 @@ func (r *Reader) loadUsers() (*users, error) {
 	if err := r.decodePart(partRunLengths, func(d *decoder) { u.ends = readRunLengths(d, r.footer.users, r.Rows()) }); err != nil {
 		return nil, err
 	}
+	holds[uint32](r, len(u.ends))
 	c := r.column(columnDistinctID)
 	if err := c.load(); err != nil {
 		return nil, err
 	}
+	u.column = c
 	if u.chunks = c.chunks; u.chunks == nil {
 		u.chunks = &chunks{}
 	}
@@ -356,7 +369,7 @@ func (r *Reader) user(k int, last *recent) (distinctID string, lo, hi int, err e
 	if err != nil {
 		return "", 0, 0, err
 	}
-	v, err := r.column(columnDistinctID).value(k, last)
+	v, err := u.column.value(k, last)
 	if k > 0 {
 		lo = int(u.ends[k-1])
 	}
@@ -383,7 +396,7 @@ func (r *Reader) FindUser(distinctID string) (k int, found bool, err error) {
 	if n < 0 {
 		return 0, false, nil
 	}
-	c, err := r.column(columnDistinctID).fewOf(n)
+	c, err := u.column.fewOf(n)
 	if err != nil {
 		return 0, false, err
 	}

@@ -68,6 +68,7 @@ type users struct {
 	ends   []uint32 // where each user's rows end
 	firsts textList
 	chunks *chunks
+	column *column // of the distinct ids, loaded
 }
 
 // readRunLengths gives where each run ends; the runs make up all rows.

@@ -164,12 +164,12 @@ func (r *Reader) verifyFirsts() error {
 		return err
 	}
 	for n := range u.chunks.len() {
-		c, err := r.column(columnDistinctID).chunk(n)
+		c, err := u.column.chunk(n)
 		if err != nil {
 			return err
 		}
 		if text(c.at(c.first)) != u.firsts.at(n) {
-			return r.column(columnDistinctID).corrupt(partFirsts, fmt.Sprintf("chunk %d", n))
+			return u.column.corrupt(partFirsts, fmt.Sprintf("chunk %d", n))
 		}
 	}
 	return nil
