@@ -153,7 +153,7 @@ func (e *Engine) install(ctx context.Context, s *shard, f *file) (err error) {
 	if err != nil {
 		return v.blame(err)
 	}
-	e.backlog.settle(s.swap(replaced, built, b.cut()))
+	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
 	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
 		// They are litter, which is swept later; what was adopted is durable.

@@ -255,7 +255,7 @@ func (x *indexer) buildWithout(ctx context.Context, s *shard, k taskKind, refs [
 	if err != nil {
 		return fmt.Errorf("%s shard %s: %w", k, s.key, v.blame(err))
 	}
-	e.backlog.settle(s.swap(sources, f, b.cut()))
+	e.backlog.settle(s.swap(sources, f, b.cut(), false))
 	e.metrics.built(b, f)
 	return e.trash.retire(s, fileNames(sources))
 }

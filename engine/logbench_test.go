@@ -159,3 +159,37 @@ func BenchmarkAppendFollowed(b *testing.B) {
 	b.ReportMetric(median(spent[0]), "alone-ns")
 	b.ReportMetric(median(spent[1])/median(spent[0]), "followed/alone")
 }
+
+// BenchmarkCarriedOver is the first question after half of 200,000 events, which were all
+// known, are in a file: with what was known of the others, and without.
+func BenchmarkCarriedOver(b *testing.B) {
+	count := exec.Fragment{Group: countAll}
+	var spent [2]time.Duration
+	for i := range b.N {
+		e := openSample(b, vfs.OS(), b.TempDir())
+		newSample().fill(b, e, benchLogged, 1000)
+		ask(b, e, count)
+		shard := sampleShard(e)
+		refs, err := e.indexer.due(context.Background(), shard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := e.indexer.build(context.Background(), shard, taskIndex, refs[:len(refs)/2], nil); err != nil {
+			b.Fatal(err)
+		}
+		from := shard.now.tail.from.Load()
+		for turn := range 2 {
+			k := (i + turn) % 2
+			shard.now.tail.columns.drop()
+			shard.now.tail = newTail(shard.now.files)
+			if k == 1 {
+				shard.now.tail.from.Store(from)
+			}
+			start := cpuTime()
+			ask(b, e, count)
+			spent[k] += cpuTime() - start
+		}
+	}
+	b.ReportMetric(float64(spent[0])/float64(b.N)/(benchLogged/2), "anew-ns/event")
+	b.ReportMetric(float64(spent[1])/float64(b.N)/(benchLogged/2), "carried-ns/event")
+}

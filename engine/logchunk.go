@@ -35,13 +35,18 @@ func newLogChunk() *logChunk { return &logChunk{minTime: math.MaxInt64, maxTime:
 
 // add adds what every event has.
 func (c *logChunk) add(e *event.Event, n *entry, size *int64) {
-	c.times = appendCounted(c.times, e.Time, size)
-	c.minTime, c.maxTime = min(c.minTime, e.Time), max(c.maxTime, e.Time)
-	c.events.append(int32(n.name), size)
-	c.users.append(int32(n.user), size)
+	c.addEntry(n, size)
 	if e.ServerTime {
 		c.ofServer = appendCounted(c.ofServer, uint16(c.rows), size)
 	}
+}
+
+// addEntry adds what is known of an event by its entry.
+func (c *logChunk) addEntry(n *entry, size *int64) {
+	c.times = appendCounted(c.times, n.time, size)
+	c.minTime, c.maxTime = min(c.minTime, n.time), max(c.maxTime, n.time)
+	c.events.append(int32(n.name), size)
+	c.users.append(int32(n.user), size)
 }
 
 // of gives the slots of a column, which are made if there are none.

@@ -125,9 +125,14 @@ func (c *logColumns) add(t *tail, b *event.Batch, first uint32, recordBytes int6
 		c.addEvents(t, b.Events[done:done+n], first+uint32(done))
 		done += n
 	}
+	c.hold(t, len(b.Events), recordBytes)
+}
+
+// hold makes a batch, whose events were added, one that is held.
+func (c *logColumns) hold(t *tail, events int, recordBytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rows += len(b.Events)
+	c.rows += events
 	c.ends = appendCounted(c.ends, uint32(c.rows), &c.size)
 	c.bytes.Add(recordBytes)
 	c.entries, c.texts = t.entries, t.texts
@@ -176,13 +181,7 @@ func (c *logColumns) addEvents(t *tail, events []event.Event, first uint32) {
 }
 
 func (c *logColumns) addEvent(chunk *logChunk, e *event.Event, n *entry) {
-	if int(n.name) == c.events.len() {
-		c.events.add(catalog.KindString, e.Name, &c.size)
-		c.shapes = append(c.shapes, nil)
-	}
-	if int(n.user) == c.users.len() {
-		c.users.add(catalog.KindString, e.DistinctID, &c.size)
-	}
+	c.know(n, e.Name, e.DistinctID)
 	chunk.add(e, n, &c.size)
 	for i := range e.Properties {
 		p := &e.Properties[i]
@@ -198,6 +197,34 @@ func (c *logColumns) addEvent(chunk *logChunk, e *event.Event, n *entry) {
 	chunk.rows++
 }
 
+// know makes the name and user of an entry known, if they are new.
+func (c *logColumns) know(n *entry, name, user string) {
+	if int(n.name) == c.events.len() {
+		c.events.add(catalog.KindString, name, &c.size)
+		c.shapes = append(c.shapes, nil)
+	}
+	if int(n.user) == c.users.len() {
+		c.users.add(catalog.KindString, user, &c.size)
+	}
+}
+
+// named is the column of a property, which is made if there is none; nil if there are too
+// many.
+func (c *logColumns) named(name string) *logProperty {
+	column := c.byName[name]
+	if column != nil || len(c.columns) == maxLogColumns {
+		return column
+	}
+	column = &logProperty{name: string([]byte(name)), number: len(c.columns)}
+	if c.byName == nil {
+		c.byName = map[string]*logProperty{}
+	}
+	c.byName[column.name] = column
+	c.columns = append(c.columns, column)
+	c.size += columnBytes + int64(len(name))
+	return column
+}
+
 // columnOf is the column of the property that is number i of an event; nil if it
 // has none.
 func (c *logColumns) columnOf(event, i int, name string) *logProperty {
@@ -205,19 +232,10 @@ func (c *logColumns) columnOf(event, i int, name string) *logProperty {
 	if i < len(shape) && shape[i] != nil && shape[i].name == name {
 		return shape[i]
 	}
-	column := c.byName[name]
+	column := c.named(name)
 	if column == nil {
-		if len(c.columns) == maxLogColumns {
-			c.spilled = true
-			return nil
-		}
-		column = &logProperty{name: string([]byte(name)), number: len(c.columns)}
-		if c.byName == nil {
-			c.byName = map[string]*logProperty{}
-		}
-		c.byName[column.name] = column
-		c.columns = append(c.columns, column)
-		c.size += columnBytes + int64(len(name))
+		c.spilled = true
+		return nil
 	}
 	for len(shape) <= i {
 		shape = append(shape, nil)

@@ -40,16 +40,7 @@ const maxCodedNumbers = 1 << 14
 // add adds the value of a row, which is behind all others. Numbers are codes up
 // to so many different ones.
 func (s *logSlots) add(row int, v catalog.Value, maxCoded int, size *int64) {
-	if s.rows == nil && row != s.count {
-		s.rows = make([]uint16, s.count, max(16, 2*s.count))
-		for i := range s.rows {
-			s.rows[i] = uint16(i)
-		}
-		*size += 2 * int64(cap(s.rows))
-	}
-	if s.rows != nil {
-		s.rows = appendCounted(s.rows, uint16(row), size)
-	}
+	s.place(row, size)
 	switch text := isTextKind(v.Kind); {
 	case text:
 		s.texts++
@@ -65,6 +56,37 @@ func (s *logSlots) add(row int, v catalog.Value, maxCoded int, size *int64) {
 		s.codes.append(s.column.dictionary.code(v, size), size)
 	}
 	s.count++
+}
+
+// addCode is add for a value that the dictionary has; false if add has to do it, since the
+// slots hold numbers themselves, or are about to.
+func (s *logSlots) addCode(row int, code int32, maxCoded int, size *int64) bool {
+	d := &s.column.dictionary
+	text := isTextKind(d.kind(code))
+	if s.plain || !text && s.texts == 0 && d.numbers >= maxCoded {
+		return false
+	}
+	s.place(row, size)
+	if text {
+		s.texts++
+	}
+	s.codes.append(code, size)
+	s.count++
+	return true
+}
+
+// place notes the row of the next slot.
+func (s *logSlots) place(row int, size *int64) {
+	if s.rows == nil && row != s.count {
+		s.rows = make([]uint16, s.count, max(16, 2*s.count))
+		for i := range s.rows {
+			s.rows[i] = uint16(i)
+		}
+		*size += 2 * int64(cap(s.rows))
+	}
+	if s.rows != nil {
+		s.rows = appendCounted(s.rows, uint16(row), size)
+	}
 }
 
 func (s *logSlots) addPlain(v catalog.Value, size *int64) {

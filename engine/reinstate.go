@@ -149,7 +149,7 @@ func (e *Engine) replaceStaged(ctx context.Context, s *shard, adopted []*file) (
 	if damaged {
 		s.mend()
 	}
-	e.backlog.settle(s.swap(replaced, built, b.cut()))
+	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
 	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
 		// They are litter, which is swept later; what is in their place is durable.

@@ -281,7 +281,7 @@ func (r *repair) install(ctx context.Context, f *file, last bool) error {
 	if err != nil {
 		return err
 	}
-	e.backlog.settle(s.swap(replaced, built, b.cut()))
+	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
 	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)

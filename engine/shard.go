@@ -123,9 +123,9 @@ func (s *shard) failure() error {
 }
 
 // swap exchanges files: removed are replaced by added, which holds the log up
-// to upTo. It returns the refs that are in the files now. The caller holds
-// building.
-func (s *shard) swap(removed []*file, added *file, upTo cut) (indexed []logRef) {
+// to upTo; foreign says that it may hold more than that and what removed have. It
+// returns the refs that are in the files now. The caller holds building.
+func (s *shard) swap(removed []*file, added *file, upTo cut, foreign bool) (indexed []logRef) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.now
@@ -138,6 +138,7 @@ func (s *shard) swap(removed []*file, added *file, upTo cut) (indexed []logRef) 
 		}
 	}
 	next.tail = newTail(next.files)
+	next.tail.succeed(&old, upTo.covers, foreign)
 	s.now = next
 	if s.cut.before(upTo) {
 		s.cut = upTo

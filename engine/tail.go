@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	"arbor/catalog"
@@ -38,8 +39,12 @@ type tail struct {
 	ids     idIndex
 	groups  []tailGroup
 	marks   []batchMarks
-	// unmatched are entries that were not looked for in the files yet.
-	unmatched []uint32
+	// unmatched are entries that were not looked for in the files yet, carried those that
+	// were looked for in all but the fresh ones.
+	unmatched, carried []uint32
+	fresh              []bool
+	// from is what this tail has to take over yet; see inherit.go.
+	from atomic.Pointer[predecessor]
 	// columns are the events by column, for scans: of the first batches that are known, maybe not of all.
 	columns logColumns
 	// damaged are the ids that turned out to belong to different events.
@@ -90,6 +95,9 @@ func newTail(files *fileset) *tail {
 // extend makes all batches of the view known, and holds them by column as far as
 // the budget goes. The caller has the turn.
 func (t *tail) extend(ctx context.Context, v *view) error {
+	if err := t.inherit(ctx, v); err != nil {
+		return err
+	}
 	t.columns.begin(&v.engine.columnBudget)
 	for held := t.columns.batches(); held < len(v.logs) && !t.columns.isFull(); held++ {
 		if err := t.read(ctx, v, held); err != nil {
@@ -109,6 +117,9 @@ func (t *tail) extend(ctx context.Context, v *view) error {
 // extendKeys makes all batches of the view known, but for their columns. The
 // caller has the turn.
 func (t *tail) extendKeys(ctx context.Context, v *view) error {
+	if err := t.inherit(ctx, v); err != nil {
+		return err
+	}
 	for t.batches < len(v.logs) {
 		if err := t.read(ctx, v, t.batches); err != nil {
 			return err
@@ -171,16 +182,22 @@ func (t *tail) add(b *event.Batch) error {
 func (t *tail) addEvent(e *event.Event) {
 	m := memberOf(e, place{})
 	k := indexfile.InsertKeyOf(e.InsertID)
-	number := t.entries.add(entry{
+	n := entry{
 		id: m.id, payload: m.payload, insert: fingerprint{k.Hi, k.Lo}, form: k.Form, time: m.time,
 		user: t.users.number(e.DistinctID), name: t.events.number(e.Name), group: -1,
-	})
-	n := t.entries.at(number)
+	}
 	if !k.Exact() {
 		n.text = uint32(len(t.texts))
 		t.texts = append(append(t.texts, byte(len(e.InsertID))), e.InsertID...)
 	}
-	t.unmatched = append(t.unmatched, number)
+	t.unmatched = append(t.unmatched, t.addEntry(n))
+}
+
+// addEntry adds an entry, of which neither its group nor whether it is the first of its
+// key is known.
+func (t *tail) addEntry(e entry) (number uint32) {
+	number = t.entries.add(e)
+	n := t.entries.at(number)
 	first, found := t.byKey.find(n.keyHash(), number, func(other uint32) bool { return t.areCopies(n, t.entries.at(other)) })
 	n.first = !found
 	if found {
@@ -189,6 +206,7 @@ func (t *tail) addEvent(e *event.Event) {
 		t.groups[g].entries = append(t.groups[g].entries, number)
 	}
 	t.identify(number)
+	return number
 }
 
 // keyHash is a hash that copies share.

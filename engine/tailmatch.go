@@ -13,7 +13,7 @@ import (
 // their ingest ids. What is found counts once all was looked at, so that a
 // match that was broken off can begin again.
 func (t *tail) match(ctx context.Context) error {
-	if len(t.unmatched) == 0 {
+	if len(t.unmatched) == 0 && len(t.carried) == 0 {
 		return nil
 	}
 	var matches []rowMatch
@@ -22,12 +22,21 @@ func (t *tail) match(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asking := t.asking()
+		newest, all := t.unmatched, slices.Concat(t.carried, t.unmatched)
+		asking := t.asking(newest)
+		allAsking := asking
+		if len(t.carried) > 0 {
+			allAsking = t.asking(all)
+		}
 		for i, f := range t.files.files {
-			if matches, err = t.matchFile(ctx, int32(i), f, asking, links, matches); err != nil {
+			numbers, who := newest, asking
+			if len(t.carried) > 0 && t.fresh[i] {
+				numbers, who = all, allAsking
+			}
+			if matches, err = t.matchFile(ctx, int32(i), f, who, links, matches); err != nil {
 				return err
 			}
-			if err := t.matchIDs(f); err != nil {
+			if err := t.matchIDs(f, numbers); err != nil {
 				return err
 			}
 		}
@@ -37,7 +46,7 @@ func (t *tail) match(ctx context.Context) error {
 		g.rows = append(g.rows, m.rows...)
 		g.link = max(g.link, m.link)
 	}
-	t.unmatched = t.unmatched[:0]
+	t.unmatched, t.carried = t.unmatched[:0], nil
 	return nil
 }
 
@@ -54,10 +63,11 @@ type asker struct {
 	entries []uint32
 }
 
-// asking are the users with new keys, in the order of their distinct ids.
-func (t *tail) asking() []asker {
-	keyed := make([]uint64, 0, len(t.unmatched)) // user<<32 | entry
-	for _, number := range t.unmatched {
+// asking are the users with new keys among some entries, in the order of their distinct
+// ids.
+func (t *tail) asking(of []uint32) []asker {
+	keyed := make([]uint64, 0, len(of)) // user<<32 | entry
+	for _, number := range of {
 		if n := t.entries.at(number); n.first {
 			keyed = append(keyed, uint64(n.user)<<32|uint64(number))
 		}
@@ -124,11 +134,11 @@ func (t *tail) probe(number uint32) probe {
 	return p
 }
 
-// matchIDs looks for the new entries' ingest ids among the file's rows. A row of
-// the same id is the same event, or both are damaged.
-func (t *tail) matchIDs(f *file) error {
+// matchIDs looks for some entries' ingest ids among the file's rows. A row of the same id
+// is the same event, or both are damaged.
+func (t *tail) matchIDs(f *file, of []uint32) error {
 	var ids []catalog.IngestID
-	for _, number := range t.unmatched {
+	for _, number := range of {
 		if id := t.entries.at(number).id; id.Compare(f.minID) >= 0 && id.Compare(f.maxID) <= 0 {
 			ids = append(ids, id)
 		}

@@ -103,7 +103,7 @@ func (r *repair) takeIn(ctx context.Context, f *file) (took bool, err error) {
 	if err != nil {
 		return false, v.blame(err)
 	}
-	e.backlog.settle(s.swap(replaced, built, b.cut()))
+	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
 	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
