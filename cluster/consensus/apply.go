@@ -80,6 +80,8 @@ func (g *Group) try(ctx context.Context, encoded []byte) (version uint64, err er
 	if !known || leader == g.o.ID || g.o.Forward == nil {
 		return 0, nil, false
 	}
+	ctx, cancel := g.While(ctx, leader)
+	defer cancel()
 	return g.forward(ctx, leader, encoded)
 }
 

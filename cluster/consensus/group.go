@@ -132,6 +132,7 @@ func open(o Options) (*Group, error) {
 	}))
 	g.running.Go(func() { g.observe(observed) })
 	g.running.Go(g.look)
+	g.running.Go(g.notice)
 	if g.alone() {
 		g.prompt.stand(raft.ServerID(o.ID.String()))
 	}

@@ -33,6 +33,7 @@ type world struct {
 	groups  map[MemberID]*Group
 	wires   map[MemberID]*raft.InmemTransport
 	down    map[MemberID]bool // cut off from all others
+	hangs   MemberID          // it takes commands that are forwarded to it, and answers none
 	failure map[MemberID]error
 }
 
@@ -64,6 +65,13 @@ func (w *world) options(n byte) Options {
 	}
 	return Options{FS: fs, Dir: "metadata", ID: me, Transport: w.wires[me], Logger: quiet,
 		Forward: func(ctx context.Context, to MemberID, command []byte) ([]byte, error) {
+			w.mu.Lock()
+			hangs := w.hangs == to
+			w.mu.Unlock()
+			if hangs {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
 			g := w.reach(me, to)
 			if g == nil {
 				return nil, errors.New("unreachable")

@@ -78,7 +78,12 @@ func (m *Member) ask(ctx context.Context, w wish) error {
 	if err != nil {
 		return err
 	}
-	answer, err := m.node.Call(ctx, leader, callAdmin, b)
+	asked, over := group.While(ctx, leader)
+	defer over()
+	answer, err := m.node.Call(asked, leader, callAdmin, b)
+	if asked.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: member %s leads no more, and whether it did what was asked is not known: %w", cluster.ErrUnavailable, leader, consensus.ErrNoLeader)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
 	}

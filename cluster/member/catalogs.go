@@ -79,7 +79,12 @@ func (m *Member) Current(ctx context.Context) error {
 	if leader == m.identity.id {
 		return nil
 	}
-	applied, err := m.askApplied(ctx, leader)
+	asked, over := group.While(ctx, leader)
+	applied, err := m.askApplied(asked, leader)
+	if asked.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", cluster.ErrUnavailable, consensus.ErrNoLeader)
+	}
+	over()
 	if err == nil {
 		err = group.Wait(ctx, func(s *consensus.State) bool { return s.Version >= applied })
 	}
