@@ -42,7 +42,9 @@ type Holder interface {
 	// that wraps dot.ErrNotAdopted is about the file.
 	Adopt(ctx context.Context, file dot.File, read func(ctx context.Context, take func(piece []byte) error) error) (dot.Set, error)
 
-	// Drop moves all that slots have to the trash, durably.
+	// Drop moves all that slots have to the trash, durably. An error that wraps
+	// syscall.ENOSPC, and not appendlog.ErrBroken, leaves some of them, which dropping
+	// again takes.
 	Drop(ctx context.Context, which func(catalog.Slot) bool) error
 
 	// Trust says, when all was dropped, that what is here is all that counts.
@@ -220,6 +222,14 @@ func (r *Replicas) Adopt(ctx context.Context, bucket protocol.Bucket, file proto
 
 // Drop is protocol.Storage's.
 func (r *Replicas) Drop(ctx context.Context, buckets ...protocol.Bucket) error {
+	err := r.drop(ctx, buckets)
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", protocol.ErrFull, err)
+	}
+	return err
+}
+
+func (r *Replicas) drop(ctx context.Context, buckets []protocol.Bucket) error {
 	dropped := map[protocol.Bucket]bool{}
 	for _, b := range buckets {
 		dropped[b] = true

@@ -8,11 +8,10 @@ import (
 	"arbor/engine/dot"
 )
 
-// ErrFull is what Storage.Append and Ledger.Save return, wrapped, when there is no room:
-// nothing of what was asked was stored, nothing else was harmed, and asking
-// again later is right. Any other error of Append or Save means that the disk
-// can no longer be believed: the replica stops, and comes back under its next
-// generation.
+// ErrFull is what Storage.Append, Storage.Drop and Ledger.Save return, wrapped, when
+// there is no room: nothing of what was asked was stored, nothing else was harmed, and
+// asking again later is right. Any other error of these means that the disk can no
+// longer be believed: the replica stops, and comes back under its next generation.
 var ErrFull = errors.New("disk is full")
 
 // ErrNotAdopted is what Storage.Adopt returns, wrapped, when a file could not be
@@ -109,7 +108,8 @@ type Storage interface {
 	// afterwards. What Dots said to be lost of them is forgotten with it, so that
 	// they may be held anew: under another generation, and after the Ledger was told
 	// that nothing of them is held (Save of a zero Record). All buckets that a
-	// LostError names are dropped in one call.
+	// LostError names are dropped in one call. After ErrFull some of what they have may
+	// be dropped, and dropping again goes on.
 	Drop(ctx context.Context, buckets ...Bucket) error
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"arbor/engine/dot"
 )
@@ -27,6 +28,7 @@ type Holder struct {
 	generation uint32
 	buckets    map[Bucket]*held
 	folded     func(dot.Stream) bool
+	dropAfter  time.Duration
 	bug        bug
 
 	now    Moment // of what happens now
@@ -59,6 +61,9 @@ type held struct {
 	pull     pull
 	catchUp  *catchUp
 	retired  Moment // when it ceased to be a member; 0 while it is one
+	// emptyAgain is true when it is left and the disk had no room to put on record that
+	// all of it is dropped.
+	emptyAgain bool
 }
 
 // parked is a request that came with an epoch which is not durable yet.
@@ -81,7 +86,7 @@ func NewHolder(member MemberID, process dot.Stream, generation uint32, kept map[
 	r := &Holder{
 		member: member, process: process, generation: generation,
 		buckets: map[Bucket]*held{}, tasks: map[uint64]func(*Effects, Result){},
-		folded: func(dot.Stream) bool { return false },
+		folded: func(dot.Stream) bool { return false }, dropAfter: dropAfter,
 	}
 	for b, s := range kept {
 		h := r.bucket(b)
@@ -397,8 +402,15 @@ func (r *Holder) Tick(e *Effects, now Moment) {
 		if now < h.saveAgain {
 			continue
 		}
+		if h.emptyAgain {
+			r.empty(e, h)
+			continue
+		}
 		r.save(e, h)
-		if h.retired != 0 && now-h.retired >= dropAfter {
+		if h.retired == 0 && !h.dots.IsEmpty() && !h.record.Config.Has(r.self(h)) {
+			h.retired = max(now, 1) // before this process began
+		}
+		if h.retired != 0 && now-h.retired >= r.dropAfter {
 			r.drop(e, h)
 		}
 	}
@@ -427,18 +439,29 @@ func (r *Holder) drop(e *Effects, h *held) {
 			return
 		}
 		h.record, h.dots, h.retired = record, dot.Set{}, 0
-		r.task(e, Task{Bucket: h.bucket, Drop: true}, func(e *Effects, res Result) {
-			if res.Err != nil {
-				r.fail(e, fmt.Errorf("drop bucket %d: %w", h.bucket, res.Err))
-				return
-			}
-			h.saving = false
-			if h.next != nil {
-				r.save(e, h)
-				return
-			}
-			r.unpark(e, h)
-		})
+		r.empty(e, h)
+	})
+}
+
+// empty drops what the disk has of a bucket that was left. On a full disk that takes until
+// there is room, and the bucket is being saved for so long.
+func (r *Holder) empty(e *Effects, h *held) {
+	h.emptyAgain = false
+	r.task(e, Task{Bucket: h.bucket, Drop: true}, func(e *Effects, res Result) {
+		if errors.Is(res.Err, ErrFull) {
+			h.emptyAgain, h.saveAgain = true, r.now+saveAgainAfter
+			return
+		}
+		if res.Err != nil {
+			r.fail(e, fmt.Errorf("drop bucket %d: %w", h.bucket, res.Err))
+			return
+		}
+		h.saving = false
+		if h.next != nil {
+			r.save(e, h)
+			return
+		}
+		r.unpark(e, h)
 	})
 }
 

@@ -35,6 +35,7 @@ type swarm struct {
 	news                                           time.Duration // until a member hears of a config
 	copying                                        time.Duration // of a file, at most
 	keeps                                          float64       // how often what is indexed is still there as batches
+	drop                                           time.Duration // how long what was left stays
 	metadataCut                                    bool
 	encode                                         bool
 }
@@ -193,6 +194,11 @@ func newWorld(seed uint64, planted bug) *world {
 	}
 	w.swarm = newSwarm(w.rand)
 	w.swarm.copying, w.swarm.keeps = time.Duration(1+w.copies.IntN(3000))*time.Millisecond, float64(w.copies.IntN(3))/2
+	if drops := rand.New(rand.NewPCG(seed, 23)); drops.IntN(2) == 0 { // apart, so that the rest stays as it was
+		w.swarm.drop = time.Duration(drops.Int64N(int64(4 * time.Second)))
+	} else {
+		w.swarm.drop = dropAfter
+	}
 	w.mover.bug = planted
 	w.placement.Configs = make([]Config, w.swarm.buckets)
 	w.generations = make([]uint32, w.swarm.nodes)
@@ -321,6 +327,7 @@ func (n *node) start() {
 	n.configs = NewConfigs()
 	kept := n.disk.kept()
 	n.holder = NewHolder(n.id, n.stream, n.disk.generation, kept)
+	n.holder.dropAfter = w.swarm.drop
 	n.writer = NewWriter(n.stream, n.configs)
 	n.reader = NewReader(n.stream, n.configs, func(m MemberID) int { return (int(m[0]) + n.index) % 5 })
 	n.holder.bug, n.writer.bug, n.reader.bug = w.bug, w.bug, w.bug
@@ -516,8 +523,13 @@ func (n *node) task(t Task) {
 			done(Result{Part: part})
 		})
 	case t.Drop:
+		if n.full {
+			in(wait(), func() { done(Result{Err: fmt.Errorf("drop: %w", ErrFull)}) })
+			return
+		}
 		in(wait(), func() {
 			delete(n.disk.buckets, t.Bucket)
+			w.counts["dropped"]++
 			done(Result{})
 		})
 	}

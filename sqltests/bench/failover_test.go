@@ -41,7 +41,7 @@ func BenchmarkFailover(b *testing.B) {
 				all.settle(b, 3)
 				// A member votes when it has been there for a while; before, nobody could decide
 				// without the only one that does.
-				all.wait(b, "SELECT SUM(votes) = 3 FROM arbor.members")
+				all.wait(b, "SELECT SUM(votes) = 3 AND SUM(leader) = 1 FROM arbor.members")
 				id, err := ask(b.Context(), all[0], fmt.Sprint("SELECT mysql FROM arbor.members WHERE leader = ", c.leads))
 				if err != nil {
 					b.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 type replica struct {
 	w        *replicaWorld
 	disk     *vfs.Mem
+	full     *vfs.Faulty // over the disk
 	engine   *engine.Engine
 	storage  *cluster.Replicas
 	holds    map[protocol.Bucket]map[dot.Dot]record
@@ -76,11 +78,12 @@ func (w *replicaWorld) must(err error) {
 func (r *replica) open() {
 	r.w.t.Helper()
 	options := engineOptions(func() time.Time { return r.w.now })
-	options.FS, options.Catalog = r.disk, r.w.catalog
+	r.full = vfs.NewFaulty(r.disk)
+	options.FS, options.Catalog = r.full, r.w.catalog
 	e, err := engine.Open(r.w.t.Context(), options)
 	r.w.must(err)
 	r.engine = e
-	r.storage, err = cluster.OpenReplicas(e, r.disk, "replicas")
+	r.storage, err = cluster.OpenReplicas(e, r.full, "replicas")
 	r.w.must(err)
 }
 
@@ -312,12 +315,39 @@ func (w *replicaWorld) step() {
 		}
 		for b := range r.holds {
 			r.save(b, protocol.Record{})
-			w.must(r.storage.Drop(w.t.Context(), b))
+			w.must(r.drop(b))
 			delete(r.holds, b)
 			break
 		}
 	}
 	r.check()
+}
+
+// drop drops a bucket. The disk may be full from some operation on, as often as not
+// several times, until there is room.
+func (r *replica) drop(b protocol.Bucket) error {
+	w := r.w
+	for w.rng.IntN(3) > 0 {
+		from := r.full.Operations() + 1 + w.rng.Int64N(6)
+		r.full.Inject(func(op vfs.Op) error {
+			switch op.Kind {
+			case vfs.OpWrite, vfs.OpCreate, vfs.OpMkdirAll, vfs.OpRename:
+				if op.N >= from {
+					return syscall.ENOSPC
+				}
+			}
+			return nil
+		})
+		err := r.storage.Drop(w.t.Context(), b)
+		r.full.Inject(nil)
+		switch {
+		case errors.Is(err, protocol.ErrFull):
+			w.did["drop, and no room"]++
+		case err != nil:
+			return fmt.Errorf("drop on a full disk: %w", err)
+		}
+	}
+	return r.storage.Drop(w.t.Context(), b)
 }
 
 // converge lets every replica pull all, and compares them.
@@ -377,6 +407,9 @@ func TestReplicas(t *testing.T) {
 		})
 	}
 	t.Logf("%d lives: %v", lives, did)
+	if did["drop, and no room"] == 0 && !testing.Short() {
+		t.Errorf("no disk was full while something was dropped: %v", did)
+	}
 	if did["files"] == 0 || did["batches"] == 0 {
 		t.Errorf("nothing was fetched in some way: %v", did)
 	}
