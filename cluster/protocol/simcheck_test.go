@@ -98,7 +98,9 @@ func (w *world) checkHeld(event uint64) {
 // checkLeast: what wants to be on so many disks is on them when it is acknowledged.
 func (w *world) checkLeast(event uint64, least int) {
 	b := w.bucketOf[event]
-	holders := len(w.lost[b]) // who lost it may have had it
+	// Who lost it may have had it, and who left the bucket since, and dropped it, had it
+	// when it said so. Only here is that in less time than a write may take.
+	holders := len(w.lost[b]) + w.dropped[event]
 	for _, n := range w.nodes {
 		if n.disk.bucket(b).has(event) {
 			holders++

@@ -121,8 +121,10 @@ type world struct {
 	// identities that were declared so.
 	generations []uint32
 	lost        map[Bucket]map[Replica]bool
-	blocked     map[[2]int]bool
-	noMetadata  map[int]bool
+	// dropped counts the disks that had an event and dropped its bucket, having left it.
+	dropped    map[uint64]int
+	blocked    map[[2]int]bool
+	noMetadata map[int]bool
 
 	events    uint64
 	files     uint64 // names given
@@ -188,7 +190,7 @@ func (n *node) near(query uint64) func(Bucket) (MemberID, bool) {
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), bug: planted, mover: NewMover(),
-		lost: map[Bucket]map[Replica]bool{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
+		lost: map[Bucket]map[Replica]bool{}, dropped: map[uint64]int{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
 		bucketOf: map[uint64]Bucket{}, acked: map[uint64]bool{}, ackedIn: map[Bucket][]uint64{}, contents: map[Bucket]map[dot.Dot]uint64{},
 		writes: map[uint64]*clientWrite{}, queries: map[uint64]*clientQuery{}, counts: map[string]int{},
 	}
@@ -528,6 +530,9 @@ func (n *node) task(t Task) {
 			return
 		}
 		in(wait(), func() {
+			for _, e := range n.disk.bucket(t.Bucket).all("") {
+				w.dropped[e.event]++
+			}
 			delete(n.disk.buckets, t.Bucket)
 			w.counts["dropped"]++
 			done(Result{})
