@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +28,7 @@ type Holder struct {
 	// holds keeps its own until it is lost.
 	generation uint32
 	buckets    map[Bucket]*held
+	order      []*held // of all buckets; nil when one has come since
 	folded     func(dot.Stream) bool
 	dropAfter  time.Duration
 	bug        bug
@@ -99,19 +101,18 @@ func (r *Holder) bucket(b Bucket) *held {
 	h := r.buckets[b]
 	if h == nil {
 		h = &held{bucket: b, arriving: map[dot.Dot]int{}}
-		r.buckets[b] = h
+		r.buckets[b], r.order = h, nil
 	}
 	return h
 }
 
-// sorted are the buckets in order, so that the same events have the same effects.
+// sorted are the buckets in order, so that the same events have the same effects. None
+// goes away again.
 func (r *Holder) sorted() []*held {
-	all := make([]*held, 0, len(r.buckets))
-	for _, h := range r.buckets {
-		all = append(all, h)
+	if r.order == nil {
+		r.order = slices.SortedFunc(maps.Values(r.buckets), func(a, b *held) int { return int(a.bucket) - int(b.bucket) })
 	}
-	slices.SortFunc(all, func(a, b *held) int { return int(a.bucket) - int(b.bucket) })
-	return all
+	return r.order
 }
 
 // Fold says which streams are left out of sets, since all replicas have all of
