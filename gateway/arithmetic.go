@@ -81,6 +81,33 @@ func (c *checkedArithmetic) WithChildren(_ *sql.Context, children ...sql.Express
 	return &checkedArithmetic{Arithmetic: expression.NewArithmetic(children[0], children[1], c.Op)}, nil
 }
 
+// Type is BIGINT, or BIGINT UNSIGNED where an operand is.
+func (c *checkedArithmetic) Type(ctx *sql.Context) sql.Type {
+	t := c.Arithmetic.Type(ctx)
+	if types.IsInteger(t) && c.unsigned(ctx) {
+		return types.Uint64
+	}
+	return t
+}
+
+// unsigned reports whether the result is: where one operand's type is. A literal's is only
+// if BIGINT does not hold it.
+func (c *checkedArithmetic) unsigned(ctx *sql.Context) bool {
+	for _, e := range []sql.Expression{c.LeftChild, c.RightChild} {
+		if !types.IsUnsigned(e.Type(ctx)) {
+			continue
+		}
+		l, ok := e.(*expression.Literal)
+		if !ok {
+			return true
+		}
+		if _, ok := asInteger(l.Value()); !ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Eval computes the expression.
 func (c *checkedArithmetic) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	left, err := c.LeftChild.Eval(ctx, row)
@@ -91,7 +118,7 @@ func (c *checkedArithmetic) Eval(ctx *sql.Context, row sql.Row) (any, error) {
 	if err != nil || right == nil {
 		return nil, err
 	}
-	unsigned := types.IsUnsigned(c.Type(ctx))
+	unsigned := c.unsigned(ctx)
 	a, ok := asInteger(left)
 	b, also := asInteger(right)
 	if ok && also && !unsigned {
@@ -142,7 +169,7 @@ func (c *checkedArithmetic) large(left, right any, unsigned bool) (any, error) {
 	if unsigned {
 		kind = "BIGINT UNSIGNED"
 	}
-	return nil, mysql.NewSQLError(1690, "22003", "%s value is out of range in '%s'", kind, c.String())
+	return nil, mysql.NewSQLError(codeNumberRange, "22003", "%s value is out of range in '%s'", kind, c.String())
 }
 
 func bigInteger(v any) (*big.Int, bool) {

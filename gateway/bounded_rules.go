@@ -173,11 +173,34 @@ func measureInsert(c *boundedCall) (length, func() any, error) {
 	if err != nil || position < 1 || position > int64(old) {
 		return old, nil, err
 	}
-	rest := int64(old) - (position - 1)
-	if cut < 0 || cut > rest {
-		cut = rest
+	text, err := c.text(0)
+	if err != nil {
+		return 0, nil, err
 	}
-	return (old - length(cut)).plus(added), nil, nil
+	start := characterAt(text, position-1)
+	if start == len(text) {
+		return old, func() any { return text }, nil
+	}
+	end := len(text)
+	if cut >= 0 && cut <= int64(len(text)) {
+		end = start + characterAt(text[start:], cut)
+	}
+	put, err := c.text(3)
+	if err != nil {
+		return 0, nil, err
+	}
+	return (old - length(end-start)).plus(added), func() any { return text[:start] + put + text[end:] }, nil
+}
+
+// characterAt is where a text's character of that number, from 0 on, begins: the text's
+// length, if it has not so many.
+func characterAt(text string, n int64) int {
+	at := 0
+	for ; n > 0 && at < len(text); n-- {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		at += size
+	}
+	return at
 }
 
 func measureReplace(c *boundedCall) (length, func() any, error) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
@@ -261,11 +260,10 @@ func unixMoments() []*plainKind {
 			if len(v) == 1 {
 				return t, nil
 			}
-			e, err := stockFunctions()["date_format"].NewInstance(ctx, []sql.Expression{
-				expression.NewLiteral(t, types.DatetimeMaxPrecision), expression.NewLiteral(v[1], types.LongText)})
+			format, err := valueText(ctx, v[1], args[1])
 			if err != nil {
 				return nil, err
 			}
-			return e.Eval(ctx, nil)
+			return formatMoment(t, format), nil
 		}}}
 }

@@ -105,6 +105,18 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 			return own
 		}
 	}
+	if b, ok := e.(*expression.BitOp); ok {
+		return withBits(ctx, b)
+	}
+	if numbers := withMomentNumbers(ctx, e); numbers != nil {
+		return numbers
+	}
+	if part := withClockParts(ctx, e); part != nil {
+		return part
+	}
+	if moments := withReadMoments(ctx, e); moments != nil {
+		return moments
+	}
 	if texts := withTextValues(ctx, e); texts != nil {
 		e = texts
 		if short := shortened(ctx, e); short != nil {

@@ -1,46 +1,129 @@
 package gateway
 
 import (
+	"sort"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
+	"github.com/dolthub/go-mysql-server/sql/sorters"
 )
 
-// concatBuffer is the state of a GROUP_CONCAT in one group. The SQL library keeps
-// each row and each value until the end of the group. The rows are counted by
-// their reader; values that are computed, and may be much longer, are counted
-// here.
+// concatBuffer is the state of a GROUP_CONCAT in one group. The SQL library's takes an empty
+// text for NULL, and may cut a result within a character. The rows are counted by their
+// reader; values that are computed, and may be much longer, are counted here.
 type concatBuffer struct {
+	of        sql.Expression // the value of a row
+	computed  bool
+	order     sql.SortConditions
+	separator string
+	most      int                 // bytes of the result
+	seen      map[string]struct{} // for DISTINCT, else nil
+	rows      []sql.Row           // each with its text at the end
+	holding   *holding
+}
+
+// codeConcatCut is MySQL's warning about a result that is cut.
+const codeConcatCut = 1260
+
+func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.AggregationBuffer, error) {
+	args, conditions := g.Children(), hidden(g, "sortConditions")
+	outputs := args[conditions.Len():] // what it is ordered by comes before
+	if len(outputs) != 1 {
+		return nil, sql.ErrInvalidChildrenNumber.New(g, len(outputs), 1)
+	}
+	b := &concatBuffer{of: outputs[0], separator: hidden(g, "separator").String(), most: int(hidden(g, "maxLen").Int()), holding: newHolding(ctx)}
+	_, column := b.of.(*expression.GetField)
+	b.computed = !column
+	if hidden(g, "distinct").String() != "" {
+		b.seen = make(map[string]struct{})
+	}
+	for i := range conditions.Len() {
+		c := conditions.Index(i)
+		b.order = append(b.order, sql.SortCondition{Expr: args[i], Order: sql.SortOrder(c.FieldByName("Order").Uint()), NullOrdering: sql.NullOrdering(c.FieldByName("NullOrdering").Uint())})
+	}
+	return b, nil
+}
+
+// Update adds a row.
+func (b *concatBuffer) Update(ctx *sql.Context, row sql.Row) error {
+	v, err := b.of.Eval(ctx, row)
+	if err != nil {
+		return err
+	}
+	if v, err = sql.UnwrapAny(ctx, v); err != nil || v == nil {
+		return err
+	}
+	text, err := valueText(ctx, v, b.of)
+	if err != nil {
+		return err
+	}
+	if b.seen != nil {
+		if _, again := b.seen[text]; again {
+			return nil
+		}
+		b.seen[text] = struct{}{}
+	}
+	if b.computed {
+		if err := b.holding.take(int64(len(text))); err != nil {
+			return err
+		}
+	}
+	// What is appended must not reach another GROUP_CONCAT of the same row.
+	b.rows = append(b.rows, append(row[:len(row):len(row)], text))
+	return nil
+}
+
+// Eval is the texts of all rows, in order, up to group_concat_max_len bytes.
+func (b *concatBuffer) Eval(ctx *sql.Context) (any, error) {
+	if len(b.rows) == 0 {
+		return nil, nil
+	}
+	if len(b.order) > 0 {
+		sorter := sorters.NewRowSorterWithRows(ctx, b.order, b.rows)
+		sort.Stable(sorter)
+		if err := sorter.GetError(); err != nil {
+			return nil, err
+		}
+	}
+	var out strings.Builder
+	for i, row := range b.rows {
+		if i > 0 {
+			out.WriteString(b.separator)
+		}
+		out.WriteString(row[len(row)-1].(string))
+		if out.Len() > b.most {
+			ctx.Warn(codeConcatCut, "Row %d was cut by GROUP_CONCAT()", i+1)
+			return wholeCharacters(out.String(), b.most), nil
+		}
+	}
+	return out.String(), nil
+}
+
+// wholeCharacters is the beginning of a text that has at most so many bytes.
+func wholeCharacters(text string, most int) string {
+	if most >= len(text) {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}
+
+// Dispose frees the values.
+func (b *concatBuffer) Dispose(*sql.Context) { b.holding.release() }
+
+// collectBuffer is the state of an aggregate that keeps the values of its arguments.
+type collectBuffer struct {
 	sql.AggregationBuffer
 	holding *holding
 }
 
-func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.AggregationBuffer, error) {
-	args, h := g.Children(), newHolding(ctx)
-	first := len(args) - len(g.OutputExpressions()) // what it is ordered by comes before
-	if first < len(args) {
-		if _, column := args[first].(*expression.GetField); !column {
-			args = append([]sql.Expression(nil), args...)
-			args[first] = &heldValue{Expression: args[first], holding: h}
-			e, err := g.WithChildren(ctx, args...)
-			if err != nil {
-				return nil, err
-			}
-			g = e.(*aggregation.GroupConcat)
-		}
-	}
-	b, err := g.NewBuffer(ctx)
-	return &concatBuffer{AggregationBuffer: b, holding: h}, err
-}
-
-// Update adds a row. The library appends to it, which must not reach another
-// GROUP_CONCAT of the same row.
-func (b *concatBuffer) Update(ctx *sql.Context, row sql.Row) error {
-	return b.AggregationBuffer.Update(ctx, row[:len(row):len(row)])
-}
-
 // Dispose frees the values.
-func (b *concatBuffer) Dispose(ctx *sql.Context) {
+func (b *collectBuffer) Dispose(ctx *sql.Context) {
 	b.AggregationBuffer.Dispose(ctx)
 	b.holding.release()
 }
@@ -58,7 +141,7 @@ func newCollectBuffer(ctx *sql.Context, a sql.Aggregation, args []sql.Expression
 		return nil, err
 	}
 	b, err := counted.(sql.Aggregation).NewBuffer(ctx)
-	return &concatBuffer{AggregationBuffer: b, holding: h}, err
+	return &collectBuffer{AggregationBuffer: b, holding: h}, err
 }
 
 // heldValue is an expression whose values are kept.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -247,10 +248,28 @@ func sqlError(err error, log func(id string, err error)) *mysql.SQLError {
 	if internal(err) {
 		return internalError(err, log)
 	}
+	if e := textError(err); e != nil {
+		return e
+	}
 	if e := sql.CastSQLError(err); e.Num != codeUnknown {
 		return e
 	}
 	return mysql.NewSQLError(codeUnknown, stateGeneral, "%s", err)
+}
+
+// textError gives the code of an error that the library knows by its text alone, nil for
+// others.
+func textError(err error) *mysql.SQLError {
+	text := err.Error()
+	var number *strconv.NumError
+	switch {
+	case errors.As(err, &number) && number.Func == "ParseFloat":
+		return mysql.NewSQLError(1367, "22007", "Illegal double '%s' value found during parsing", number.Num)
+	case strings.Contains(text, "Invalid JSON path expression"):
+		_, after, _ := strings.Cut(text, "Invalid JSON path expression")
+		return mysql.NewSQLError(codeInvalidPath, stateSyntax, "Invalid JSON path expression%s", after)
+	}
+	return nil
 }
 
 // unwrapConversion takes off the wrappers that the library puts around errors

@@ -46,7 +46,8 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	}
 	all["json_extract"] = newJSONExtract(stock["json_extract"])
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
-	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind}} {
+	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind},
+		numberKinds(), textKinds(), momentFormats(), bitFunctions(), momentNumbers(), {momentOrNullKind}} {
 		for _, k := range kinds {
 			all[k.name] = k.function()
 		}

@@ -109,6 +109,8 @@ func (r *idiomRewriter) at(i int) {
 	case t.kind != idiomWord && w != ":=":
 	case w == ":=":
 		r.assignment(i)
+	case w == "ALL", w == "ANY", w == "SOME":
+		r.quantifier(i)
 	case w == "WITH" && r.word(i+1) == "ROLLUP":
 		r.edit(t.start, r.tokens[i+1].end, ", "+rollupFunction+"()")
 	case w == "INTERVAL":

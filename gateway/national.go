@@ -2,23 +2,31 @@ package gateway
 
 import "strings"
 
-// withoutNational is a text without the N before the strings N'…', which the SQL
-// library's grammar takes for a column. The text's length stays.
-func withoutNational(text string) string {
-	if len(text) > maxIdiomText || !strings.Contains(text, "N'") && !strings.Contains(text, "n'") {
+// withPlainLiterals is a text without the N before the strings N'…', and with b'101' for
+// 0b101: the SQL library's grammar takes both for columns.
+func withPlainLiterals(text string) string {
+	if len(text) > maxIdiomText || !strings.Contains(text, "N'") && !strings.Contains(text, "n'") && !strings.Contains(text, "0b") {
 		return text
 	}
-	var changed []byte
+	var b strings.Builder
+	at := 0
+	put := func(t idiomToken, with string) {
+		b.WriteString(text[at:t.start])
+		b.WriteString(with)
+		at = t.end
+	}
 	for _, t := range idiomTokens(text) {
-		if t.kind == idiomWord && t.end == t.start+1 && text[t.start]|0x20 == 'n' && t.end < len(text) && text[t.end] == '\'' {
-			if changed == nil {
-				changed = []byte(text)
-			}
-			changed[t.start] = ' '
+		word := text[t.start:t.end]
+		switch {
+		case t.kind != idiomWord || t.start > 0 && text[t.start-1] == '.':
+		case (word == "N" || word == "n") && t.end < len(text) && text[t.end] == '\'':
+			put(t, " ")
+		case len(word) > 2 && word[:2] == "0b" && strings.Trim(word[2:], "01") == "":
+			put(t, "b'"+word[2:]+"'")
 		}
 	}
-	if changed == nil {
+	if at == 0 {
 		return text
 	}
-	return string(changed)
+	return b.String() + text[at:]
 }

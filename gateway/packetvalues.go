@@ -69,7 +69,7 @@ func (e *rowEncoder) doubles(a *array.Float64) packetAppender {
 	}
 	return e.orNull(a, func(dst []byte, row int) ([]byte, error) {
 		start := len(dst)
-		dst = strconv.AppendFloat(append(dst, 0), value(row), 'g', -1, 64)
+		dst = appendDouble(append(dst, 0), value(row))
 		dst[start] = byte(len(dst) - start - 1)
 		return dst, nil
 	})

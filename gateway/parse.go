@@ -25,7 +25,7 @@ func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
 	if err := checkText(query); err != nil {
 		return nil, err
 	}
-	query = withoutNational(query)
+	query = withPlainLiterals(query)
 	s, err := p.Parser.ParseSimple(query)
 	if err != nil {
 		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
@@ -36,6 +36,7 @@ func (p *strictParser) ParseSimple(query string) (sqlparser.Statement, error) {
 	if err == nil {
 		err = checkShape(s)
 	}
+	nameCollation(s, query)
 	return p.mend(s, false), err
 }
 
@@ -55,7 +56,7 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 		}
 		return p.mend(s, false), query[:length], strings.TrimLeft(query[length:], "; \t\r\n"), err
 	}
-	query = withoutNational(query)
+	query = withPlainLiterals(query)
 	s, parsed, rest, err := p.Parser.ParseWithOptions(ctx, query, delimiter, multi, o)
 	if err != nil {
 		first := query
@@ -72,6 +73,7 @@ func (p *strictParser) ParseWithOptions(ctx context.Context, query string, delim
 	if err == nil {
 		err = checkShape(s)
 	}
+	nameCollation(s, parsed)
 	s = p.mend(s, false)
 	if view, ok := s.(*sqlparser.DDL); ok && view.ViewSpec != nil && !keepable(view.ViewSpec.ViewExpr) {
 		if c, ok := ctx.(*sql.Context); ok {
@@ -89,7 +91,8 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 	if err := checkText(query); err != nil {
 		return nil, 0, err
 	}
-	query = withoutNational(query)
+	length := len(query)
+	query = withPlainLiterals(query)
 	s, next, err := p.Parser.ParseOneWithOptions(ctx, query, o)
 	if err != nil {
 		s, _, err = again(query, err, func(q string) (sqlparser.Statement, string, error) {
@@ -104,7 +107,8 @@ func (p *strictParser) ParseOneWithOptions(ctx context.Context, query string, o 
 	if err == nil {
 		err = checkShape(s)
 	}
-	return p.mend(s, true), next, err
+	nameCollation(s, query)
+	return p.mend(s, true), min(next, length), err
 }
 
 // mend changes a statement where the library would take it for something else
@@ -245,7 +249,7 @@ func preparable(query string) string {
 	if checkText(query) != nil || loadsFile.MatchString(query) {
 		return unpreparable
 	}
-	query = withoutNational(query)
+	query = withPlainLiterals(query)
 	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err != nil {
 		if changed, ok := rewriteIdioms(query); ok {
 			query = changed

@@ -32,7 +32,9 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	readAssigned(s)
 	var found stringsSeen
 	var counts rowCounts
-	var arithmetic, aggregates, constants, intervals, negated, decimals bool
+	quantified := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return writeQuantified(e) }}
+	quantified.walk(reflect.ValueOf(s), false)
+	var arithmetic, aggregates, constants, intervals, negated, decimals, inverted bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
@@ -50,6 +52,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 			arithmetic = arithmetic || checkable(n)
 		case *sqlparser.UnaryExpr:
 			negated = negated || negatedPart(n) != nil
+			inverted = inverted || n.Operator == sqlparser.TildaStr
 		case *sqlparser.IntervalExpr, *sqlparser.TimestampFuncExpr:
 			intervals = true
 		case *sqlparser.ConvertExpr:
@@ -73,6 +76,10 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	counts.rename()
 	if negated {
 		w := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return negatedPart(e) }}
+		w.walk(reflect.ValueOf(s), false)
+	}
+	if inverted {
+		w := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return writeBitNot(e) }}
 		w.walk(reflect.ValueOf(s), false)
 	}
 	if intervals {
@@ -122,7 +129,7 @@ func nameColumn(c *sqlparser.AliasedExpr) {
 	if l, ok := c.Expr.(*sqlparser.SQLVal); ok && l.Type == sqlparser.StrVal && text != c.InputExpression {
 		text = string(l.Val) // its quotes stood behind what is cut
 	}
-	c.InputExpression = text
+	c.InputExpression = strings.ReplaceAll(text, intervalIndex+"(", "INTERVAL(")
 }
 
 // joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the library

@@ -202,13 +202,18 @@ func (p *parts) add(ctx *sql.Context, schema sql.Schema, row sql.Row) error {
 
 // asPrinted is a value as MySQL prints it: a moment with the zeros before its year,
 // which the SQL library leaves out; a time without a fraction that is zero, since
-// most have none in MySQL; and a decimal's zero without a sign.
+// most have none in MySQL; a double with an exponent where MySQL has one; and a decimal's
+// zero without a sign.
 func asPrinted(v sqltypes.Value) sqltypes.Value {
 	const digits = 4
 	switch v.Type() {
 	case sqltypes.Decimal:
 		if digits, negative := bytes.CutPrefix(v.Raw(), []byte("-")); negative && len(bytes.Trim(digits, "0.")) == 0 {
 			return sqltypes.MakeTrusted(v.Type(), digits)
+		}
+	case sqltypes.Float64, sqltypes.Float32:
+		if bytes.IndexByte(v.Raw(), 'e') > 0 {
+			return sqltypes.MakeTrusted(v.Type(), []byte(doubleOfText(string(v.Raw()))))
 		}
 	case sqltypes.Time:
 		return sqltypes.MakeTrusted(v.Type(), bytes.TrimSuffix(v.Raw(), []byte(".000000")))

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,10 +13,10 @@ import (
 	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
-// A moment or a decimal where a function takes a text. In MySQL it is the text that a
+// A moment or a number where a function takes a text. In MySQL it is the text that a
 // client would be sent: a DATETIME(6) with its six digits, a DATE without a time, a zero
-// without a sign. The SQL library drops digits that are zero, gives a DATE a time, and
-// some of its functions take no such value at all. So what makes the text is put between.
+// without a sign. The SQL library drops digits that are zero, gives a DATE a time, writes
+// a number otherwise, and some of its functions take no such value at all. So what makes the text is put between.
 
 // textFunction is the name under which it travels.
 const textFunction = "arbor_text"
@@ -60,9 +61,18 @@ func shownDigits(ctx *sql.Context, e sql.Expression) int {
 	return momentDigits(e.Type(ctx))
 }
 
-// printedValue is a TIME or a decimal as a client would be sent it. Other values stay.
+// printedValue is a TIME or a number as a client would be sent it. Other values stay.
 func printedValue(v any) any {
+	if n, ok := asInteger(v); ok {
+		return strconv.FormatInt(n, 10)
+	}
 	switch v := v.(type) {
+	case uint64:
+		return strconv.FormatUint(v, 10)
+	case float64:
+		return doubleText(v)
+	case float32:
+		return floatText(v)
 	case types.Timespan:
 		return strings.TrimSuffix(v.String(), ".000000")
 	case *apd.Decimal:
@@ -82,7 +92,7 @@ var textArguments = map[string]int{
 	"length": 1, "octet_length": 1, "char_length": 1, "character_length": 1, "bit_length": 1,
 	"substr": 1, "substring": 1, "mid": 1, "substring_index": 1, "left": 1, "right": 1,
 	"lower": 1, "lcase": 1, "upper": 1, "ucase": 1, "reverse": 1, "repeat": 1, "lpad": 1, "rpad": 1, "insert": 1,
-	"trim": 1, "ltrim": 1, "rtrim": 1, "md5": 1, "sha": 1, "sha1": 1, "sha2": 1, "crc32": 1, "to_base64": 1, "ascii": 1, "ord": 1, "hex": 1,
+	"trim": 1, "ltrim": 1, "rtrim": 1, "md5": 1, "sha": 1, "sha1": 1, "sha2": 1, "crc32": 1, "to_base64": 1, "ascii": 1, "ord": 1, "hex": 1, "soundex": 1, "quote": 1,
 }
 
 // withTextValues is an expression whose arguments are texts where it takes texts, nil if
@@ -96,6 +106,14 @@ func withTextValues(ctx *sql.Context, e sql.Expression) sql.Expression {
 		switch hidden(e, "castToType").String() {
 		case expression.ConvertToChar, expression.ConvertToNChar, expression.ConvertToBinary:
 			count = 1
+		}
+	case *function.If:
+		if types.IsText(e.Type(ctx)) {
+			first, count, numbers = 1, 2, false
+		}
+	case *function.Coalesce, *function.IfNull:
+		if types.IsText(e.Type(ctx)) {
+			count, numbers = -1, false
 		}
 	case *aggregation.GroupConcat:
 		count = len(e.OutputExpressions())
@@ -116,7 +134,7 @@ func withTextValues(ctx *sql.Context, e sql.Expression) sql.Expression {
 		if children[i] == nil || !children[i].Resolved() {
 			continue
 		}
-		if t := children[i].Type(ctx); !types.IsTime(t) && !types.IsTimespan(t) && (!numbers || !types.IsDecimal(t)) {
+		if t := children[i].Type(ctx); !types.IsTime(t) && !types.IsTimespan(t) && (!numbers || !types.IsNumber(t)) {
 			continue
 		}
 		if changed == nil {

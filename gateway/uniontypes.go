@@ -136,6 +136,9 @@ func unionColumn(e sql.Expression) (f *expression.GetField, converted bool) {
 	if c, ok := e.(*expression.Convert); ok {
 		e, converted = c.Child, true
 	}
+	if p, ok := e.(*plainFunction); ok && converted && p.kind.name == textFunction {
+		e = p.args[0]
+	}
 	f, _ = e.(*expression.GetField)
 	return f, converted
 }

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/expression/function"
+	"github.com/dolthub/go-mysql-server/sql/types"
+)
+
+// Functions of texts that the SQL library answers otherwise than MySQL: LOCATE compares
+// without case whatever the collation, and with NULL for a position; FROM_BASE64 fails
+// where MySQL's is NULL; QUOTE(NULL) is NULL.
+
+// textKinds are those functions.
+func textKinds() []*plainKind {
+	locate := func(name string, least, most, text, part int) *plainKind {
+		return &plainKind{name: name, least: least, most: most, typ: ofType(types.Int64), eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+			from := int64(1)
+			if len(v) > 2 {
+				var ok bool
+				if from, ok = argumentNumber(ctx, v[2]); !ok {
+					return nil, nil
+				}
+			}
+			whole, err := valueText(ctx, v[text], args[text])
+			if err != nil {
+				return nil, err
+			}
+			wanted, err := valueText(ctx, v[part], args[part])
+			if err != nil {
+				return nil, err
+			}
+			return placeIn(whole, wanted, from, commonCollation(ctx, args[text], args[part])), nil
+		}}
+	}
+	return []*plainKind{
+		locate("locate", 2, 3, 1, 0), locate("position", 2, 3, 1, 0), locate("instr", 2, 2, 0, 1),
+		{name: "from_base64", least: 1, most: 1, typ: ofType(types.LongBlob), eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+			text, err := valueText(ctx, v[0], args[0])
+			if err != nil {
+				return nil, err
+			}
+			decoded, err := base64.StdEncoding.DecodeString(strings.Map(withoutSpace, text))
+			if err != nil {
+				return nil, nil
+			}
+			return decoded, nil
+		}},
+		{name: "quote", least: 1, most: 1, typ: ofType(types.LongText), nulls: true, eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+			if v[0] == nil {
+				return "NULL", nil
+			}
+			text, err := valueText(ctx, v[0], args[0])
+			if err != nil {
+				return nil, err
+			}
+			return "'" + literalEscapes.Replace(text) + "'", nil
+		}},
+	}
+}
+
+// literalEscapes are the characters that QUOTE escapes.
+var literalEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\0`, "\x1a", `\Z`)
+
+// withoutSpace leaves out what separates lines of base64.
+func withoutSpace(r rune) rune {
+	switch r {
+	case ' ', '\t', '\r', '\n', '\v', '\f':
+		return -1
+	}
+	return r
+}
+
+// valueText is a value as a text.
+func valueText(ctx *sql.Context, v any, of sql.Expression) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case []byte:
+		return string(v), nil
+	}
+	s, _, err := types.ConvertToCollatedString(ctx, v, of.Type(ctx))
+	return s, err
+}
+
+// commonCollation is the collation by which two texts are compared.
+func commonCollation(ctx *sql.Context, a, b sql.Expression) sql.CollationID {
+	x, coercibleX := sql.GetCoercibility(ctx, a)
+	y, coercibleY := sql.GetCoercibility(ctx, b)
+	c, _ := sql.ResolveCoercibility(x, coercibleX, y, coercibleY)
+	return c
+}
+
+// placeIn is the place, from one on and counted in characters, at which a text holds
+// another one, looked for from a place on; 0 for none.
+func placeIn(whole, wanted string, from int64, by sql.CollationID) int64 {
+	start := 0
+	for n := int64(1); n < from; n++ {
+		if start >= len(whole) {
+			return 0
+		}
+		_, size := utf8.DecodeRuneInString(whole[start:])
+		start += size
+	}
+	if from < 1 {
+		return 0
+	}
+	if wanted == "" {
+		return from
+	}
+	if byBytes(by) {
+		at := strings.Index(whole[start:], wanted)
+		if at < 0 {
+			return 0
+		}
+		return from + int64(utf8.RuneCountInString(whole[start:start+at]))
+	}
+	weight := by.Sorter()
+	for place := from; start < len(whole); place++ {
+		if beginsWith(whole[start:], wanted, weight) {
+			return place
+		}
+		_, size := utf8.DecodeRuneInString(whole[start:])
+		start += size
+	}
+	return 0
+}
+
+// byBytes reports whether texts of a collation are equal only where their bytes are.
+func byBytes(c sql.CollationID) bool {
+	return c == sql.Collation_Unspecified || c == sql.Collation_binary || strings.HasSuffix(c.Name(), "_bin")
+}
+
+// beginsWith reports whether a text begins with another one, character by character.
+func beginsWith(text, start string, weight sql.CollationSorter) bool {
+	for start != "" {
+		if text == "" {
+			return false
+		}
+		a, n := utf8.DecodeRuneInString(text)
+		b, m := utf8.DecodeRuneInString(start)
+		if a != b && weight(a) != weight(b) {
+			return false
+		}
+		text, start = text[n:], start[m:]
+	}
+	return true
+}
+
+// momentOrNullFunction reads a text as a moment, NULL with a warning where it is none.
+const momentOrNullFunction = "arbor_moment_or_null"
+
+var momentOrNullKind = &plainKind{name: momentOrNullFunction, least: 1, most: 1, typ: ofType(types.DatetimeMaxPrecision),
+	shown: func(args []string) string { return args[0] },
+	eval: func(ctx *sql.Context, _ []sql.Expression, v []any) (any, error) {
+		t, ok := argumentMoment(ctx, v[0])
+		if !ok {
+			ctx.Warn(codeWrongValue, "Incorrect datetime value: '%v'", v[0])
+			return nil, nil
+		}
+		return t, nil
+	}}
+
+// codeWrongValue is MySQL's warning about a text that cannot be read as what is wanted.
+const codeWrongValue = 1292
+
+// withReadMoments is TIMESTAMPDIFF of texts, of which those that are no moment make NULL as
+// in MySQL, where the library fails; nil for other expressions.
+func withReadMoments(ctx *sql.Context, e sql.Expression) sql.Expression {
+	if _, ok := e.(*function.TimestampDiff); !ok {
+		return nil
+	}
+	children := e.Children()
+	changed := append([]sql.Expression(nil), children...)
+	texts := false
+	for i := 1; i < len(children); i++ {
+		if children[i].Resolved() && types.IsText(children[i].Type(ctx)) {
+			changed[i], texts = &plainFunction{kind: momentOrNullKind, args: []sql.Expression{children[i]}}, true
+		}
+	}
+	if !texts {
+		return nil
+	}
+	out, err := e.WithChildren(ctx, changed...)
+	if err != nil {
+		return nil
+	}
+	return out
+}
