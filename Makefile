@@ -71,7 +71,7 @@ fuzz:
 torture:
 	go test ./cluster/protocol -run 'Simulation' -timeout 8h -count 1 -args -seeds=$(HISTORIES)
 	go test ./cluster/replication -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
-	go test ./sqltests -run 'TestSQL/.*rebalancing' -timeout 1h -count 1 -args -move-every=4
+	go test ./sqltests -run 'TestSQL/.*rebalancing' -timeout 1h -count 1 -args -move-every=4 -mixed-turn=-1
 	go test ./sqltests/members -run Once -timeout 8h -count 1 -args -rounds=$(FAULTS)
 	go test ./sqltests/faults -timeout 24h -count 1 -v -args -rounds=$(FAULTS)
 	go test ./sqltests/torture -timeout 8h -count 1 -args -histories=$(HISTORIES)

@@ -8,6 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"arbor/catalog"
+	"arbor/cluster"
+	"arbor/cluster/protocol"
+	"arbor/engine"
+	"arbor/engine/exec"
+	"arbor/engine/indexfile"
 	"arbor/gateway"
 	"arbor/sqltests/stack"
 )
@@ -22,6 +28,21 @@ var clusterShapes = []shape{
 	{"one member of a cluster", openOne, sometimes},
 	{"three members, one away", openOneAway, sometimes},
 	{"three members, rebalancing", openRebalancing, sometimes},
+	{"three members, one older", openMixed, sometimes},
+	{mixedMoving, openMixedMoving, sometimes},
+}
+
+// mixedMoving is a shape of which each run has a part of the files.
+const mixedMoving = "three members, one older, rebalancing"
+
+// The parts take turns, by the day.
+const mixedTurns = 7
+
+var mixedTurn = flag.Int("mixed-turn", time.Now().YearDay()%mixedTurns, "which part of the SQL files, from 0 to 6, is run on members of two versions while buckets move; -1 for all")
+
+// waitsForTurn says whether the n-th file is not run on a shape this time.
+func waitsForTurn(s shape, n int) bool {
+	return s.name == mixedMoving && *mixedTurn >= 0 && n%mixedTurns != *mixedTurn
 }
 
 // namesAway are what statements have that ask of every member. Where one is away they
@@ -46,7 +67,94 @@ func openOneAway(t *testing.T) *member {
 // openRebalancing opens three members with everything on two of them, which are others
 // after every few commands: buckets are hardly ever settled.
 func openRebalancing(t *testing.T) *member {
-	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 2, Far: true})
+	return rebalancing(t, stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 2, Far: true}))
+}
+
+// openMixed opens three members, each event on two of them, of which the last one is of the
+// arbor before this one.
+func openMixed(t *testing.T) *member { return memberOf(t, newMixed(t), 3) }
+
+// openMixedMoving has files of both versions move between them besides.
+func openMixedMoving(t *testing.T) *member { return rebalancing(t, newMixed(t)) }
+
+// The versions before the newest.
+const (
+	olderIndexVersion   = indexfile.Version - 1
+	olderPartialVersion = 2
+)
+
+// newMixed opens three members, the last one of which is older: it writes indexed files of
+// the version before, refuses fragments that came after it, as its decoder would, and
+// answers in the partials of its time.
+func newMixed(t *testing.T) *stack.Group {
+	g := stack.NewGroup(t, stack.GroupOptions{
+		Members: 3, Replicas: 2, Far: true,
+		Measures: func() bool { return false }, // as cluster/member says while one is older
+		Files: func(id protocol.MemberID) (o indexfile.BuilderOptions) {
+			if isOlder(id) {
+				o.Version = olderIndexVersion
+			}
+			return o
+		},
+		Engine: func(id protocol.MemberID, e *engine.Engine) cluster.Engine {
+			if isOlder(id) {
+				return older{e, t}
+			}
+			return e
+		},
+	})
+	t.Cleanup(func() {
+		for _, m := range g.Members {
+			checkVersions(t, m)
+		}
+	})
+	return g
+}
+
+// isOlder says whether a member is the last of three.
+func isOlder(id protocol.MemberID) bool { return id[0] == 3 }
+
+// checkVersions looks at the versions of the files that a member has made.
+func checkVersions(t *testing.T, m *stack.GroupMember) {
+	t.Helper()
+	want := indexfile.Version
+	if isOlder(m.ID) {
+		want = olderIndexVersion
+	}
+	files, err := m.Engine.Describe(context.Background(), "files")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, row := range files.Rows {
+		if got := row[len(row)-1]; got != catalog.Int(int64(want)) {
+			t.Errorf("member %s has an indexed file of version %v, want %d", m.ID, got, want)
+		}
+	}
+}
+
+// older is the engine of an older member.
+type older struct {
+	*engine.Engine
+	t *testing.T
+}
+
+// ExecutePartial answers what the older arbor knew.
+func (o older) ExecutePartial(ctx context.Context, f *exec.Fragment, yield func([]byte) error) (exec.ScanStats, error) {
+	if f.Measured {
+		o.t.Error("a fragment that is measured came to a member that does not know it")
+		return exec.ScanStats{}, exec.ErrVersion
+	}
+	return o.Engine.ExecutePartial(ctx, f, func(piece []byte) error {
+		if version := piece[len("exp")]; version > olderPartialVersion {
+			o.t.Errorf("a member answers in version %d of partials, and knows %d", version, olderPartialVersion)
+		}
+		return yield(piece)
+	})
+}
+
+// rebalancing has the buckets of a group move.
+func rebalancing(t *testing.T, g *stack.Group) *member {
 	m := memberOf(t, g, 3)
 	commands, rounds := 0, 0
 	m.move = func() {

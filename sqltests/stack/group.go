@@ -15,6 +15,7 @@ import (
 	"arbor/cluster/protocol"
 	"arbor/cluster/tables"
 	"arbor/engine"
+	"arbor/engine/indexfile"
 	"arbor/engine/vfs"
 	"arbor/gateway"
 )
@@ -38,6 +39,8 @@ type GroupOptions struct {
 	Lines func(from protocol.MemberID, p cluster.Peers) cluster.Peers
 	// Measures is as in cluster.MembersOptions.
 	Measures func() bool
+	// Files are how a member writes indexed files; nil for as everybody does.
+	Files func(id protocol.MemberID) indexfile.BuilderOptions
 	// Gateway changes what members' gateways are made with; nil changes nothing.
 	Gateway func(*gateway.Options)
 }
@@ -125,7 +128,11 @@ func (m *GroupMember) Open(t testing.TB) {
 	m.inForce = g.catalog
 	g.mu.Unlock()
 	var err error
-	m.Engine, err = engine.Open(context.Background(), engine.Options{FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions(), Faults: g.o.Faults, Member: catalog.MemberKey(m.ID)})
+	var files indexfile.BuilderOptions
+	if g.o.Files != nil {
+		files = g.o.Files(m.ID)
+	}
+	m.Engine, err = engine.Open(context.Background(), engine.Options{Files: files, FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, Functions: gateway.NewFunctions(), Faults: g.o.Faults, Member: catalog.MemberKey(m.ID)})
 	if err != nil {
 		t.Fatal(err)
 	}
