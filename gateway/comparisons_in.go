@@ -20,6 +20,7 @@ type ownIn struct {
 	// A subquery has one for all.
 	query *plan.Subquery
 	how   pair
+	rows  bool // compared part by part whatever their types
 	// index is that of a list of constants, or of a subquery's rows, once they
 	// are known.
 	indexed bool
@@ -81,6 +82,50 @@ func newOwnInSubquery(ctx *sql.Context, e *plan.InSubquery) sql.Expression {
 	if how.kind == pairStock && how.right != types.Null {
 		return nil
 	}
+	return ownInSubquery(e, q, how)
+}
+
+// notInRows is NOT IN with a subquery of rows, in which the library takes a NULL for a
+// difference; nil for others.
+func notInRows(ctx *sql.Context, not *expression.Not) sql.Expression {
+	e, ok := not.Child.(*plan.InSubquery)
+	if !ok || types.NumColumns(e.LeftChild.Type(ctx)) < 2 {
+		return nil
+	}
+	in := inRows(ctx, e)
+	if in == nil {
+		return nil
+	}
+	return expression.NewNot(in)
+}
+
+// inRows is IN with a subquery of rows, compared part by part.
+func inRows(ctx *sql.Context, e *plan.InSubquery) *ownIn {
+	q, ok := e.RightChild.(*plan.Subquery)
+	if !ok {
+		return nil
+	}
+	how := newPair(e.LeftChild.Type(ctx), q.Type(ctx))
+	how.forSubquery()
+	how.kind = pairRow
+	in := ownInSubquery(e, q, how)
+	in.rows = true
+	return in
+}
+
+// WithChildren puts other parts in their place.
+func (n *ownIn) WithChildren(ctx *sql.Context, children ...sql.Expression) (sql.Expression, error) {
+	if n.rows && len(children) == 1 {
+		if e, ok := children[0].(*plan.InSubquery); ok {
+			if in := inRows(ctx, e); in != nil {
+				return in, nil
+			}
+		}
+	}
+	return n.ownNodeParts.WithChildren(ctx, children...)
+}
+
+func ownInSubquery(e *plan.InSubquery, q *plan.Subquery, how pair) *ownIn {
 	return &ownIn{
 		ownNodeParts: ownNodeParts{stock: e, whole: true}, left: operand{expr: e.LeftChild}, query: q, how: how,
 		indexed: q.CanCacheResults() && numeric(how.left) && numeric(how.right), lock: new(sync.Mutex),

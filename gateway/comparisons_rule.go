@@ -96,6 +96,8 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 		return newOwnIn(ctx, e)
 	case *plan.InSubquery:
 		return newOwnInSubquery(ctx, e)
+	case *expression.Not:
+		return notInRows(ctx, e)
 	case *expression.Case:
 		return newOwnCase(ctx, e)
 	case *function.NullIf:

@@ -32,12 +32,19 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	readAssigned(s)
 	var found stringsSeen
 	var counts rowCounts
-	quantified := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr { return writeQuantified(e) }}
-	quantified.walk(reflect.ValueOf(s), false)
+	written := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr {
+		if of := writeQuantified(e); of != nil {
+			return of
+		}
+		return writeTuples(e)
+	}}
+	written.walk(reflect.ValueOf(s), false)
 	var arithmetic, aggregates, constants, intervals, negated, decimals, inverted bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
 		switch n := n.(type) {
+		case *sqlparser.Select:
+			orderByPlaces(n)
 		case *sqlparser.AliasedExpr:
 			nameColumn(n)
 		case *sqlparser.SetOp:
