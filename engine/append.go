@@ -49,7 +49,7 @@ func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 	}
 	now := e.now().UnixMicro()
 	for i := range records {
-		e.publish(headers[i], dot.Dot{}, positions[i], now)
+		e.publish(headers[i], dot.Dot{}, positions[i], now, recordKeyOf(records[i], headers[i].FirstID))
 	}
 	e.metrics.appended(headers, records)
 	return nil
@@ -69,13 +69,13 @@ func decodeHeaders(records [][]byte) ([]event.Header, error) {
 }
 
 // publish makes a logged batch known to its shard. at is when it came; the dot is
-// zero if it has no name.
-func (e *Engine) publish(h event.Header, d dot.Dot, pos appendlog.Position, at int64) {
+// zero if it has no name, and the key if nobody will count its duplicates.
+func (e *Engine) publish(h event.Header, d dot.Dot, pos appendlog.Position, at int64, record recordKey) {
 	s := e.shard(h.Shard)
 	e.backlog.add(pos.Segment, h.Events) // before anybody can settle it
 	s.publish(logRef{
 		segment: pos.Segment, offset: pos.Offset, length: pos.Length, events: int32(h.Events),
-		marks: h.Deletes+h.Undos > 0, at: at, dot: d,
+		marks: h.Deletes+h.Undos > 0, at: at, dot: d, record: record,
 	})
 	e.follower.add(s)
 }

@@ -172,7 +172,7 @@ func (a *namedAppend) store(mine []int) error {
 	}
 	now := e.now().UnixMicro()
 	for k, i := range mine {
-		e.publish(headers[k], a.named[i].Dot, positions[k], now)
+		e.publish(headers[k], a.named[i].Dot, positions[k], now, recordKeyOf(a.named[i].Record, headers[k].FirstID))
 		e.holdings.addLogged(headers[k].Shard.Slot(), a.named[i].Dot, positions[k])
 		a.outcomes[i] = dot.Stored
 	}

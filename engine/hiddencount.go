@@ -30,7 +30,7 @@ func (e *Engine) Duplicates(ctx context.Context, records [][]byte) (int64, error
 		if err := event.DecodeBatch(record, batch); err != nil {
 			return 0, fmt.Errorf("duplicates: record %d: %w", i, err)
 		}
-		n, err := e.countHidden(ctx, batch)
+		n, err := e.countHidden(ctx, record, batch)
 		if err != nil {
 			return 0, fmt.Errorf("duplicates: %w", err)
 		}
@@ -39,8 +39,11 @@ func (e *Engine) Duplicates(ctx context.Context, records [][]byte) (int64, error
 	return count, nil
 }
 
-// countHidden counts the events of a batch that are duplicates.
-func (e *Engine) countHidden(ctx context.Context, b *event.Batch) (int64, error) {
+// countHidden counts the events of a record, which is the batch, that are duplicates.
+func (e *Engine) countHidden(ctx context.Context, record []byte, b *event.Batch) (int64, error) {
+	if len(b.Events) == 0 {
+		return 0, nil
+	}
 	v, err := e.shard(b.Shard).view(e)
 	if err != nil {
 		return 0, err
@@ -52,7 +55,7 @@ func (e *Engine) countHidden(ctx context.Context, b *event.Batch) (int64, error)
 	}
 	ids = sortIDs(ids)
 	r := rulesFor(e.catalog.Load(), b.Shard, catalog.IngestID{}, nil)
-	hidden, counted, err := v.hiddenAmong(ctx, r, ids)
+	hidden, counted, err := v.hiddenAmong(ctx, r, ids, &decodedRecord{recordKeyOf(record, ids[0]), b})
 	if err != nil || counted {
 		return hidden, v.blame(err)
 	}
@@ -60,14 +63,15 @@ func (e *Engine) countHidden(ctx context.Context, b *event.Batch) (int64, error)
 }
 
 // hiddenAmong counts the hidden events among the logged ones of these ids by their
-// own groups, if all are logged and nothing but their copies can hide them.
-func (v *view) hiddenAmong(ctx context.Context, r rules, ids []catalog.IngestID) (hidden int64, counted bool, err error) {
+// own groups, if all are logged and nothing but their copies can hide them. have is the
+// batch that they are of.
+func (v *view) hiddenAmong(ctx context.Context, r rules, ids []catalog.IngestID, have *decodedRecord) (hidden int64, counted bool, err error) {
 	t := v.tail
 	if err := t.turn.take(ctx); err != nil {
 		return 0, false, err
 	}
 	defer t.turn.give()
-	if err := t.extendKeys(ctx, v); err != nil {
+	if err := t.extendKeys(ctx, v, have); err != nil {
 		return 0, false, err
 	}
 	if len(t.marks) > 0 || !t.damaged.empty() || !v.files.marks.empty() || !r.upTo.IsZero() || r.erasing != nil {

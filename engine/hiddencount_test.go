@@ -63,7 +63,7 @@ func TestDuplicatesCounted(t *testing.T) {
 			}
 			for _, p := range policies {
 				r := rules{asOf: catalog.MaxIngestID, policy: p}
-				got, ok, err := v.hiddenAmong(testContext, r, slices.Clone(ids))
+				got, ok, err := v.hiddenAmong(testContext, r, slices.Clone(ids), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -89,4 +89,56 @@ func TestDuplicatesCounted(t *testing.T) {
 	if counted < 1000 || hiddenOnes < 500 {
 		t.Errorf("only %d counts, %d hidden", counted, hiddenOnes)
 	}
+}
+
+// TestDuplicatesAreNotReadAgain: who counts the duplicates of what it has just appended
+// does not read the log for it, and reads what others appended meanwhile.
+func TestDuplicatesAreNotReadAgain(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	s := newSample()
+	var records [][]byte
+	for range 3 {
+		record, err := event.AppendBatch(nil, s.batch(50))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, record)
+	}
+	count := func(want int64, of ...[]byte) {
+		t.Helper()
+		got, err := e.Duplicates(testContext, of)
+		if err != nil || got != want {
+			t.Errorf("%d duplicates, want %d: %v", got, want, err)
+		}
+	}
+	for _, record := range records[:2] {
+		if err := e.Append(testContext, [][]byte{record}); err != nil {
+			t.Fatal(err)
+		}
+		count(0, record)
+	}
+	tail := sampleShard(e).now.tail
+	if tail.batches != 2 || tail.buffer != nil {
+		t.Errorf("of %d batches some were read: %d bytes", tail.batches, cap(tail.buffer))
+	}
+	if err := e.Append(testContext, [][]byte{records[2], records[0]}); err != nil {
+		t.Fatal(err)
+	}
+	count(0, records[0]) // a physical repeat is one record
+	if tail.batches != 4 || tail.buffer == nil {
+		t.Errorf("%d batches are known, and nothing was read", tail.batches)
+	}
+	v, err := sampleShard(e).view(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	fresh := *v
+	fresh.tail = newTail(v.files)
+	for _, of := range []*view{v, &fresh} {
+		if _, err := of.state(testContext, rules{asOf: catalog.MaxIngestID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compareColumns(t, v, &fresh)
 }

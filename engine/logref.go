@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"arbor/catalog"
 	"arbor/engine/appendlog"
 	"arbor/engine/dot"
 	"arbor/engine/event"
@@ -23,6 +24,22 @@ type logRef struct {
 	at int64
 	// dot is the batch's name; zero if it has none.
 	dot dot.Dot
+	// record tells the batch's record from others; zero if the batch was there when
+	// the engine was opened.
+	record recordKey
+}
+
+// recordKey tells a record of a shard from others without reading it. Ids are given by
+// servers, each once, so that two records with one id are the same, or damage, which has
+// another checksum.
+type recordKey struct {
+	first catalog.IngestID
+	sum   uint32
+}
+
+// recordKeyOf is the key of a record; first is the least ingest id in it.
+func recordKeyOf(record []byte, first catalog.IngestID) recordKey {
+	return recordKey{first, event.Sum(record)}
 }
 
 func (r logRef) position() appendlog.Position {

@@ -203,7 +203,7 @@ func (e *Engine) openLog(ctx context.Context) error {
 			return nil
 		}
 		if !e.shard(h.Shard).covers(pos) {
-			e.publish(h, name, pos, now)
+			e.publish(h, name, pos, now, recordKey{})
 		}
 		if !name.IsZero() {
 			e.holdings.addLogged(h.Shard.Slot(), name, pos)

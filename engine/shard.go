@@ -41,7 +41,9 @@ type contents struct {
 	logs  []logRef
 	// events is the number of events in logs, bytes their batches' size.
 	events, bytes int64
-	tail          *tail
+	// oldest is the oldest segment of the log that logs name; 0 for none.
+	oldest uint64
+	tail   *tail
 }
 
 func newShard(k catalog.ShardKey, dir string) *shard {
@@ -60,6 +62,9 @@ func (s *shard) publish(r logRef) {
 
 func (c *contents) add(r logRef) {
 	c.logs = append(c.logs, r)
+	if c.oldest == 0 || r.segment < c.oldest {
+		c.oldest = r.segment
+	}
 	c.events += int64(r.events)
 	c.bytes += int64(r.length)
 }
@@ -101,7 +106,8 @@ func (s *shard) viewNow(e *Engine) *view {
 	v := &view{engine: e, shard: s, contents: s.now}
 	v.logs = s.now.logs[:len(s.now.logs):len(s.now.logs)]
 	v.files.acquire()
-	v.pinned = e.pins.pin(v.logs)
+	v.pinned = v.oldest
+	e.pins.pinFrom(v.pinned)
 	return v
 }
 
@@ -191,17 +197,7 @@ type pins struct {
 	counts map[uint64]int
 }
 
-// pin holds the segments that refs name, and all newer ones. 0 holds nothing.
-func (p *pins) pin(refs []logRef) (oldest uint64) {
-	for _, r := range refs {
-		if oldest == 0 || r.segment < oldest {
-			oldest = r.segment
-		}
-	}
-	p.pinFrom(oldest)
-	return oldest
-}
-
+// pinFrom holds a segment and all newer ones; 0 holds nothing.
 func (p *pins) pinFrom(oldest uint64) {
 	if oldest == 0 {
 		return

@@ -111,20 +111,23 @@ func (t *tail) extend(ctx context.Context, v *view) error {
 		}
 		t.columns.add(t, &t.batch, first, int64(v.logs[held].length))
 	}
-	return t.extendKeys(ctx, v)
+	return t.extendKeys(ctx, v, nil)
 }
 
-// extendKeys makes all batches of the view known, but for their columns. The
-// caller has the turn.
-func (t *tail) extendKeys(ctx context.Context, v *view) error {
+// extendKeys makes all batches of the view known, but for their columns. Those of have,
+// nil for none, are not read. The caller has the turn.
+func (t *tail) extendKeys(ctx context.Context, v *view, have *decodedRecord) error {
 	if err := t.inherit(ctx, v); err != nil {
 		return err
 	}
 	for t.batches < len(v.logs) {
-		if err := t.read(ctx, v, t.batches); err != nil {
+		b := &t.batch
+		if have != nil && have.key == v.logs[t.batches].record {
+			b = have.batch
+		} else if err := t.read(ctx, v, t.batches); err != nil {
 			return err
 		}
-		if err := t.add(&t.batch); err != nil {
+		if err := t.add(b); err != nil {
 			return err
 		}
 	}
@@ -133,6 +136,12 @@ func (t *tail) extendKeys(ctx context.Context, v *view) error {
 	}
 	t.report(v)
 	return nil
+}
+
+// decodedRecord is a record that somebody has decoded already.
+type decodedRecord struct {
+	key   recordKey
+	batch *event.Batch
 }
 
 // read decodes a batch of the view into t.batch.

@@ -96,6 +96,9 @@ func DecodeHeader(rec []byte) (Header, error) {
 	return h, err
 }
 
+// Sum is the checksum that a record, which was decoded or checked before, bears.
+func Sum(rec []byte) uint32 { return binary.LittleEndian.Uint32(rec[sumOffset:]) }
+
 // ShardOf reads which shard a record is of, and nothing else: not its checksum either,
 // which whoever stores it looks at.
 func ShardOf(rec []byte) (catalog.ShardKey, error) {
