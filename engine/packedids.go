@@ -33,11 +33,12 @@ func (f *file) packedInsertIDs(w *worker, lo, hi int, out []exec.PackedText) err
 	if err := f.reader.InsertKeys(lo, keys); err != nil {
 		return err
 	}
+	cursor := f.reader.Cursor() // in which texts one after the other are cheap
 	for i, k := range keys {
 		if out[i] = packedKey(k); k.Form != indexfile.FormText {
 			continue
 		}
-		text, err := f.reader.InsertID(lo + i)
+		text, err := cursor.InsertID(lo + i)
 		if err != nil {
 			return err
 		}

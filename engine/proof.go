@@ -113,6 +113,7 @@ type prover struct {
 	// it, the lower the row.
 	keys        []uint64
 	once, twice exec.Bitmap // scratch
+	pairs       [][2]uint32 // scratch: rows of the user with one hash
 
 	canonical []byte // scratch: the canonical bytes of a row
 }
@@ -203,7 +204,7 @@ func (p *prover) endUser() error {
 		}
 		lo = hi
 	}
-	return nil
+	return p.hidePairs()
 }
 
 // candidates leaves of many keys those whose hash may be there twice: the second
@@ -231,10 +232,12 @@ func (p *prover) candidates(keys []uint64) []uint64 {
 }
 
 // hide finds, among rows with one hash, those that the default policy hides: of
-// the rows with one insert id and name all but the one with the least ingest id.
+// the rows with one insert id and name all but the one with the least ingest id. Two
+// rows, which nearly all are, are put aside for hidePairs.
 func (p *prover) hide(keys []uint64) error {
 	if len(keys) == 2 {
-		return p.hidePair(int(uint32(keys[0])), int(uint32(keys[1])))
+		p.pairs = append(p.pairs, [2]uint32{uint32(keys[0]), uint32(keys[1])})
+		return nil
 	}
 	type copied struct {
 		insertID, name string
@@ -269,20 +272,23 @@ func (p *prover) hide(keys []uint64) error {
 	return nil
 }
 
-// hidePair is hide for two rows, which nearly all are.
-func (p *prover) hidePair(a, b int) error {
-	key, err := p.cursor.InsertKey(a)
-	if err != nil {
-		return err
-	}
-	if other, err := p.cursor.InsertKey(b); err != nil || other != key {
-		return err
-	}
-	if !key.Exact() {
-		// Equal hashes of texts are equal texts, or an attack.
-		if same, err := p.reader.SameInsertID(a, p.reader, b); err != nil || !same {
+// hidePairs is hide for the pairs of a user's rows, in the order of the file, in which
+// texts are cheap to read.
+func (p *prover) hidePairs() error {
+	slices.SortFunc(p.pairs, func(a, b [2]uint32) int { return cmp.Compare(a[0], b[0]) })
+	for _, pair := range p.pairs {
+		if err := p.hidePair(int(pair[0]), int(pair[1])); err != nil {
 			return err
 		}
+	}
+	p.pairs = p.pairs[:0]
+	return nil
+}
+
+// hidePair is hide for two rows.
+func (p *prover) hidePair(a, b int) error {
+	if same, err := p.cursor.SameInsertID(a, b); err != nil || !same {
+		return err
 	}
 	nameA, err := p.reader.Event(a)
 	if err != nil {

@@ -161,6 +161,7 @@ func (k *reckoning) judgeOwn(i int, f *file) error {
 	if err != nil {
 		return err
 	}
+	rows := f.reader.Cursor() // in which insert ids that are texts are cheap
 	for _, g := range groups {
 		if _, reached := slices.BinarySearch(k.reached[i], g.Members[0].Ordinal); reached {
 			continue
@@ -173,7 +174,7 @@ func (k *reckoning) judgeOwn(i int, f *file) error {
 			}
 			k.members = append(k.members, loaded)
 		}
-		key, err := f.reader.InsertKey(int(g.Members[0].Ordinal))
+		key, err := rows.InsertKey(int(g.Members[0].Ordinal))
 		if err != nil {
 			return err
 		}

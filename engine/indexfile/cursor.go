@@ -22,7 +22,8 @@ type Cursor struct {
 	last    []recent // of each column, by number
 	// inserted is of the insert ids that are texts.
 	inserted recent
-	walked   recent // of the distinct ids that User gave
+	compared [2]recent // of those that are compared with each other
+	walked   recent    // of the distinct ids that User gave
 
 	user  int // of the row read last
 	named int // 1 + the user whose distinct id is name, 0 for none

@@ -111,6 +111,39 @@ func (c *Cursor) loadInsertIDs() (err error) {
 	return err
 }
 
+// SameInsertID reports whether two rows bear the same insert id, or both none. Where ids
+// are texts it is cheap near the rows that it was asked for last, and does not keep
+// others of the cursor's methods from being cheap.
+func (c *Cursor) SameInsertID(i, j int) (bool, error) {
+	if err := c.loadInsertIDs(); err != nil {
+		return false, err
+	}
+	rest := c.insert.rest
+	slotI, otherI := rest.slot(i)
+	slotJ, otherJ := rest.slot(j)
+	keyI, keyJ := InsertKey{}, InsertKey{}
+	var texts [2]string
+	if otherI {
+		v, err := rest.value(slotI, &c.compared[0])
+		if err != nil {
+			return false, err
+		}
+		keyI, texts[0] = InsertKeyOf(v.Text), v.Text
+	} else {
+		keyI = c.insert.key(i)
+	}
+	if otherJ {
+		v, err := rest.value(slotJ, &c.compared[1])
+		if err != nil {
+			return false, err
+		}
+		keyJ, texts[1] = InsertKeyOf(v.Text), v.Text
+	} else {
+		keyJ = c.insert.key(j)
+	}
+	return keyI == keyJ && (keyI.Exact() || texts[0] == texts[1]), nil
+}
+
 // InsertID is Reader.InsertID, and cheap in ascending order. It holds until the
 // cursor's next call.
 func (c *Cursor) InsertID(i int) (string, error) {

@@ -83,3 +83,40 @@ func compareCursor(t *testing.T, r *Reader) {
 		}
 	}
 }
+
+// TestSameInsertID compares rows with ids of every form with each other, and finds that
+// comparing texts near each other decodes nothing again.
+func TestSameInsertID(t *testing.T) {
+	var rows []Row
+	for i := range 600 {
+		id := []string{"", fmt.Sprint("order ", i/7), fmt.Sprintf("%032x", i/5), fmt.Sprintf("%08x-0000-4000-8000-%012x", i/5, i/9), fmt.Sprintf("%032X", i/5)}[i%5]
+		if i > 9 && i%11 == 0 {
+			id = rows[i-9].InsertID
+		}
+		rows = append(rows, Row{ID: catalog.IngestID{Time: 1, Index: uint32(i)}, Name: "e", Time: int64(i), DistinctID: "u", InsertID: id})
+	}
+	r := built(t, rows, Meta{})
+	cursor := r.Cursor()
+	same := 0
+	for i := range rows {
+		for j := range rows {
+			got, err := cursor.SameInsertID(i, j)
+			if want := rows[i].InsertID == rows[j].InsertID; err != nil || got != want {
+				t.Fatalf("rows %d and %d, %q and %q: %v, %v", i, j, rows[i].InsertID, rows[j].InsertID, got, err)
+			}
+			if got && i != j {
+				same++
+			}
+		}
+	}
+	if same == 0 {
+		t.Error("no two rows have the same id")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := cursor.SameInsertID(1, 6); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("comparing two texts again allocates %v times", n)
+	}
+}

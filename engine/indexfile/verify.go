@@ -191,10 +191,11 @@ func (r *Reader) verifyMeta() error {
 	if err != nil {
 		return err
 	}
+	cursor := r.Cursor()
 	for n, g := range groups {
 		first := int(g.Members[0].Ordinal)
 		for _, m := range g.Members[1:] {
-			same, err := r.sameKey(first, int(m.Ordinal))
+			same, err := cursor.sameKey(first, int(m.Ordinal))
 			if err != nil {
 				return err
 			}
@@ -207,33 +208,14 @@ func (r *Reader) verifyMeta() error {
 }
 
 // sameKey reports whether two rows share user and insert id.
-func (r *Reader) sameKey(i, j int) (bool, error) {
-	a, err := r.UserOf(i)
+func (c *Cursor) sameKey(i, j int) (bool, error) {
+	a, err := c.reader.UserOf(i)
 	if err != nil {
 		return false, err
 	}
-	b, err := r.UserOf(j)
+	b, err := c.reader.UserOf(j)
 	if err != nil || a != b {
 		return false, err
 	}
-	return r.SameInsertID(i, r, j)
-}
-
-// SameInsertID reports whether row i bears the same insert id as row j of a
-// reader, which may be another one. It allocates only where ids are not packed.
-func (r *Reader) SameInsertID(i int, o *Reader, j int) (bool, error) {
-	a, err := r.InsertKey(i)
-	if err != nil {
-		return false, err
-	}
-	b, err := o.InsertKey(j)
-	if err != nil || a != b || a.Exact() {
-		return err == nil && a == b, err
-	}
-	x, err := r.InsertID(i)
-	if err != nil {
-		return false, err
-	}
-	y, err := o.InsertID(j)
-	return x == y, err
+	return c.SameInsertID(i, j)
 }
