@@ -40,6 +40,9 @@ const (
 	// keepAlive is how often a silent connection is tried, and how long that may take.
 	keepAlive        = 10 * time.Second
 	keepAliveTimeout = 5 * time.Second
+	// silentWithin is how long the other side of a connection may acknowledge nothing of
+	// what was sent.
+	silentWithin = 10 * time.Second
 )
 
 // Errors of calls.
@@ -176,6 +179,7 @@ func (n *Node) accept() {
 			}
 			continue
 		}
+		n.bound(conn)
 		select {
 		case n.shakes <- struct{}{}:
 			n.running.Go(func() {
@@ -253,10 +257,18 @@ func (n *Node) dialTCP(ctx context.Context, to MemberID) (net.Conn, error) {
 	for _, address := range n.o.Addresses(to) {
 		var conn net.Conn
 		if conn, err = dialer.DialContext(ctx, "tcp", address); err == nil {
+			n.bound(conn)
 			return conn, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: member %s: %w", ErrUnreachable, to, err)
+}
+
+// bound has a connection end when the other side is silent.
+func (n *Node) bound(c net.Conn) {
+	if err := boundSilence(c, silentWithin); err != nil {
+		n.o.Logger.Debug("how long a connection may be silent is not bounded", "error", err)
+	}
 }
 
 // shaken are gRPC's credentials for connections that have shaken hands already.
