@@ -44,6 +44,7 @@ const (
 	SettingDrillEvery      = "drill_every"
 	SettingScrubRate       = "scrub_rate"
 	SettingScrubWholeEvery = "scrub_whole_every"
+	SettingMoveRate        = "move_rate"
 
 	SettingLoginFailures      = "login_failures"
 	SettingLoginLockTime      = "login_lock_time"
@@ -88,6 +89,8 @@ var Settings = []Setting{
 		"Everything stored is read again and compared, over and over, at this many bytes a second; 0 is never."},
 	{SettingScrubWholeEvery, UnitDuration, 30 * day, 0, 3650 * day,
 		"Every value of a file is read again by the first scrub that meets it, and this long after the last time; else its checksums are; 0 is by every scrub."},
+	{SettingMoveRate, UnitBytes, 64 << 20, 0, 1 << 40,
+		"A member takes files from others, to hold them too, at this many bytes a second at most; 0 is without bound."},
 	{SettingLoginFailures, UnitCount, 10, 0, 1_000_000,
 		"An account is locked for an address after this many failed logins from there; 0 never."},
 	{SettingLoginLockTime, UnitDuration, 5 * int64(time.Minute), int64(time.Second), 365 * day,
@@ -153,6 +156,9 @@ func (c *Catalog) ScrubRate() int64 { return c.number(SettingScrubRate) }
 func (c *Catalog) ScrubWholeEvery() time.Duration {
 	return time.Duration(c.number(SettingScrubWholeEvery))
 }
+
+// MoveRate is the setting move_rate.
+func (c *Catalog) MoveRate() int64 { return c.number(SettingMoveRate) }
 
 // BackupEvery is the setting backup_every.
 func (c *Catalog) BackupEvery() time.Duration { return time.Duration(c.number(SettingBackupEvery)) }

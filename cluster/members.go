@@ -133,6 +133,7 @@ func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 	m.driver, err = replication.Open(ctx, replication.Options{
 		Member: o.Member, Generation: o.Generation, Storage: knowing{o.Storage, m}, Ledger: o.Ledger, Scanner: m,
 		Prefer: m.avoidCanaries(o.Prefer), Synced: o.Synced, Broken: o.Broken, Lost: o.Lost, Faults: faults{}, Logger: o.Logger,
+		MoveRate: m.moveRate,
 	})
 	if err != nil {
 		return nil, err

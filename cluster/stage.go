@@ -491,6 +491,9 @@ func (m *Members) stageReports(ctx context.Context, ids []protocol.MemberID, a s
 	return reports
 }
 
+// moveRate is the setting move_rate.
+func (m *Members) moveRate() int64 { return m.catalogNow().MoveRate() }
+
 // avoidCanaries ranks canaries that differ behind all others for questions.
 func (m *Members) avoidCanaries(prefer func(protocol.MemberID) int) func(protocol.MemberID) int {
 	const behind = 1 << 10

@@ -14,8 +14,10 @@ const (
 	formatQuorum = 2
 	// formatMeasured is the first with fragments that are measured.
 	formatMeasured = 3
+	// formatRates is the first with the settings scrub_whole_every and move_rate.
+	formatRates = 4
 	// format is the newest that this arbor knows.
-	format = formatMeasured
+	format = formatRates
 )
 
 func (m *Member) format() uint32 {
@@ -57,6 +59,11 @@ func mayChange(s *consensus.State, change catalog.Change) error {
 			return refused("each event is on %d members, so %d cannot be waited for: add members, or set the setting %s", copies, c.Members, catalog.SettingReplicas)
 		}
 	case catalog.SetSetting:
+		if c.Name == catalog.SettingMoveRate || c.Name == catalog.SettingScrubWholeEvery {
+			if err := mustKnow(s, formatRates, "has no setting "+c.Name); err != nil {
+				return err
+			}
+		}
 		next, err := s.Catalog.Apply(c)
 		if err != nil || next.Replicas() == s.Catalog.Replicas() {
 			return nil // what is wrong with it is said where it is applied

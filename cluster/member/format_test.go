@@ -55,6 +55,8 @@ func TestMixedFormats(t *testing.T) {
 	for _, s := range []*station{first, second} {
 		set(s, catalog.SetWriteQuorum{Project: 1, Members: 2}, "knows no write quorums")
 		set(s, catalog.BeginErasure{Project: 1}, "would keep the user's rows")
+		set(s, catalog.SetSetting{Name: catalog.SettingMoveRate, Value: "1MiB"}, "has no setting move_rate")
+		set(s, catalog.SetSetting{Name: catalog.SettingScrubWholeEvery, Value: "1h"}, "has no setting scrub_whole_every")
 	}
 	set(first, catalog.CreateProject{Name: "blog"}, "")
 	waitFor(t, "the older one follows", func() bool { return second.has("blog") })

@@ -62,7 +62,7 @@ type Faults interface {
 	Decode(fault []byte) error
 }
 
-// Options of a driver. All but Prefer, Synced, Logger and Faults are needed.
+// Options of a driver. All but Prefer, Synced, MoveRate, Logger and Faults are needed.
 type Options struct {
 	Member protocol.MemberID
 	// Generation is the member's in the metadata. It was raised before if the
@@ -87,7 +87,10 @@ type Options struct {
 	// nil, Open fails then.
 	Lost   func(context.Context, *protocol.LostError) (generation uint32, err error)
 	Faults Faults
-	Logger *slog.Logger
+	// MoveRate is how many bytes of files a second are taken from others at most, of all
+	// files together; nil, or 0, is without bound. It is asked again and again.
+	MoveRate func() int64
+	Logger   *slog.Logger
 }
 
 // Driver is a member's part of the replication. Its methods may be called from
@@ -106,7 +109,8 @@ type Driver struct {
 	alone      atomic.Pointer[bitset]
 	arriving   atomic.Int64 // bytes of Append tasks
 	dropped    atomic.Uint64
-	maxWriting int // MaxWritingBytes, but in tests
+	pace       pace // of files that are taken
+	maxWriting int  // MaxWritingBytes, but in tests
 
 	// mu guards what follows. Nothing waits under it.
 	mu        sync.Mutex

@@ -21,7 +21,12 @@ func (d *Driver) adopt(t *protocol.Task) {
 		if transport == nil {
 			return errNoTransport
 		}
-		return (*transport).Stream(ctx, t.Adopt.From, StreamFile, request, take)
+		return (*transport).Stream(ctx, t.Adopt.From, StreamFile, request, func(piece []byte) error {
+			if err := d.pass(ctx, len(piece)); err != nil {
+				return err
+			}
+			return take(piece)
+		})
 	})
 	d.complete(t.Number, protocol.Result{Dots: dots, Err: err})
 }
