@@ -58,6 +58,7 @@ type build struct {
 	written  uint32 // rows
 	finder   finder
 	matchers []matcher
+	borrowed []func() // give back what the matchers decoded
 	cross    []indexfile.Cross
 	having   []userRows // scratch
 	marks    tombstones
@@ -77,6 +78,11 @@ type build struct {
 // removes.
 func (b *build) run(ctx context.Context) (*file, error) {
 	b.chooseVersion()
+	defer func() {
+		for _, giveBack := range b.borrowed {
+			giveBack()
+		}
+	}()
 	steps := []struct {
 		what string
 		do   func(context.Context) error
@@ -144,6 +150,7 @@ func (b *build) open(ctx context.Context) (err error) {
 	}
 	b.matchers = make([]matcher, len(b.others))
 	for i, f := range b.others {
+		b.borrowed = append(b.borrowed, f.reader.Borrow())
 		b.matchers[i] = newMatcher(f)
 	}
 	b.finder.source = b.rows

@@ -110,6 +110,19 @@ func (r *Reader) letGo() {
 	r.kept.forgetColumns(r) // of columns that nobody finds any more
 }
 
+// Borrow is for who reads a file that nobody else may want soon: giveBack lets go of what
+// was decoded meanwhile, unless others had used the reader before.
+func (r *Reader) Borrow() (giveBack func()) {
+	if r.kept == nil || r.used.Load() {
+		return func() {}
+	}
+	return func() {
+		r.kept.decoded.forget(r)
+		r.letGo()
+		r.used.Store(false)
+	}
+}
+
 // use says that the reader is in use. What it gives stays good when it lets go: a column,
 // or what userColumn and its like give, is not to be asked for twice in one step, since
 // the second may be another one, not loaded yet.

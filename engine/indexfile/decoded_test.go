@@ -115,6 +115,25 @@ func TestUsersAlone(t *testing.T) {
 			t.Fatalf("key of row %d is %v: %v", i, k, err)
 		}
 	}
+	defer func() {
+		before := kept.Decoded()
+		giveBack := r.Borrow()
+		if giveBack(); kept.Decoded() != before {
+			t.Error("what others use was let go")
+		}
+		fresh := built(t, rows, Meta{})
+		fresh.Keep(kept)
+		giveBack = fresh.Borrow()
+		for range 2 {
+			if err := askDecoded(fresh, rows, 5); err != nil {
+				t.Fatal(err)
+			}
+			giveBack()
+			if got := kept.Decoded(); got != before {
+				t.Errorf("%d bytes are held, %d before somebody borrowed", got, before)
+			}
+		}
+	}()
 	if c := r.property("url"); c.body.value.Load() != nil || c.head.value.Load() != nil {
 		t.Error("a property was loaded")
 	}
