@@ -374,31 +374,7 @@ func TestStageStopsByItself(t *testing.T) {
 // spoilFile changes a byte in the middle of a file.
 func spoilFile(t *testing.T, m *stack.GroupMember, name string) {
 	t.Helper()
-	f, err := m.FS.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	size, err := f.Size()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); n < len(b) {
-		t.Fatal(err)
-	}
-	b[len(b)/2] ^= 0x55
-	w, err := m.FS.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	for _, do := range []func() error{w.Sync, w.Close, f.Close} {
-		if err := do(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	changeFile(m.FS, name, func(b []byte) { b[len(b)/2] ^= 0x55 })
 }
 
 // TestCanaryGivesNothingStaged: who lacks something gets it from others than a canary,
