@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,6 +100,8 @@ func runSiphon(ctx context.Context, o siphonOptions) (err error) {
 		return err
 	}
 	defer listener.Close()
+	floor := make([]byte, heapFloor) // a siphon keeps next to nothing, and each request is garbage
+	defer runtime.KeepAlive(floor)
 	s, err := siphon.New(options)
 	if err != nil {
 		return err

@@ -2,11 +2,17 @@ package bench
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,62 +26,196 @@ import (
 )
 
 // BenchmarkSiphon sends requests through a siphon to a server, each a process of its
-// own, and reports what share of the server's processor time the siphon takes. An
-// operation is one event.
+// own, and reports what share of the server's processor time the siphon takes. In its place
+// come bare processes of Go that do less, see beFloor: what they take, nobody who
+// passes bodies on can do without. An operation is one event.
 func BenchmarkSiphon(b *testing.B) {
-	for _, c := range []struct{ requests, events, conns int }{{50, 2000, 2}, {200, 10, 8}} {
-		b.Run(fmt.Sprintf("%d events a request", c.events), func(b *testing.B) {
-			bodies := importBodies(b, c.requests, c.events, func(body []byte) []byte { return body })
-			key := filepath.Join(b.TempDir(), "edge.key")
-			if err := os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
-				b.Fatal(err)
-			}
-			s := server.Start(b, "--edge-key", key)
-			s.Exec(b, "CREATE DATABASE shop", "CALL arbor.set_setting('seal_after_age', '168h')")
-			token := s.QueryOne(b, "SELECT token FROM arbor.projects WHERE name = 'shop'")
-			url, pid := startSiphon(b, key, s.HTTP)
-			server, siphon := processTime(b, s.PID()), processTime(b, pid)
-			b.ResetTimer()
-			var next atomic.Int64
-			var clients sync.WaitGroup
-			for range c.conns {
-				clients.Go(func() {
-					for {
-						i := next.Add(1) - 1
-						if i*int64(c.events) >= int64(b.N) {
-							return
-						}
-						r, err := http.NewRequest(http.MethodPost, url+"/import?strict=1", bytes.NewReader(bodies[i%int64(len(bodies))]))
-						if err != nil {
-							b.Error(err)
-							return
-						}
-						r.SetBasicAuth(token, "")
-						answer, err := http.DefaultClient.Do(r)
-						if err != nil {
-							b.Error(err)
-							return
-						}
-						answer.Body.Close()
-						if answer.StatusCode != http.StatusOK {
-							b.Error(answer.Status)
-							return
-						}
-					}
-				})
-			}
-			clients.Wait()
-			server, siphon = processTime(b, s.PID())-server, processTime(b, pid)-siphon
-			events := float64(max(1, next.Load()*int64(c.events)))
-			b.ReportMetric(float64(server.Nanoseconds())/events, "server-ns/event")
-			b.ReportMetric(float64(siphon.Nanoseconds())/events, "siphon-ns/event")
-			b.ReportMetric(100*float64(siphon)/float64(max(server, 1)), "%-of-server")
-		})
+	same := func(body []byte) []byte { return body }
+	for _, c := range []struct {
+		name                    string
+		requests, events, conns int
+		compress                func([]byte) []byte
+	}{
+		{"2000 events a request", 50, 2000, 2, same},
+		{"2000 events a request, gzip", 50, 2000, 2, gzipped},
+		{"50 events a request, gzip", 200, 50, 8, gzipped},
+		{"10 events a request", 200, 10, 8, same},
+	} {
+		bodies := importBodies(b, c.requests, c.events, c.compress)
+		for _, front := range []string{"siphon", floorConnections, floorProxy, floorFile} {
+			b.Run(c.name+"/"+front, func(b *testing.B) { benchmarkFront(b, front, bodies, c.events, c.conns) })
+		}
 	}
 }
 
-// startSiphon starts the real binary's siphon before a server.
-func startSiphon(b *testing.B, key, upstream string) (url string, pid int) {
+func benchmarkFront(b *testing.B, front string, bodies [][]byte, events, conns int) {
+	key := filepath.Join(b.TempDir(), "edge.key")
+	if err := os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s := server.Start(b, "--edge-key", key)
+	s.Exec(b, "CREATE DATABASE shop", "CALL arbor.set_setting('seal_after_age', '168h')")
+	token := s.QueryOne(b, "SELECT token FROM arbor.projects WHERE name = 'shop'")
+	url, pid := startFront(b, func(address string) *exec.Cmd {
+		if front == "siphon" {
+			return exec.Command(server.Binary(b), "siphon", "--listen", address, "--admin", "", "--edge-key", key, "--dir", b.TempDir(), "--upstream", "http://"+s.HTTP)
+		}
+		return exec.Command(os.Args[0], "-floor", strings.Join([]string{front, address, s.HTTP, filepath.Join(b.TempDir(), "copies")}, ","))
+	})
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}}
+	defer client.CloseIdleConnections()
+	server, before := processTime(b, s.PID()), processTime(b, pid)
+	b.ResetTimer()
+	var next atomic.Int64
+	var clients sync.WaitGroup
+	for range conns {
+		clients.Go(func() {
+			for {
+				i := next.Add(1) - 1
+				if i*int64(events) >= int64(b.N) {
+					return
+				}
+				body := bodies[i%int64(len(bodies))]
+				r, err := http.NewRequest(http.MethodPost, url+"/import?strict=1", bytes.NewReader(body))
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				r.SetBasicAuth(token, "")
+				if body[0] == 0x1f {
+					r.Header.Set("Content-Encoding", "gzip")
+				}
+				answer, err := client.Do(r)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+				if answer.StatusCode != http.StatusOK {
+					b.Error(answer.Status)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	server, took := processTime(b, s.PID())-server, processTime(b, pid)-before
+	sent := float64(max(1, (next.Load()-int64(conns))*int64(events)))
+	b.ReportMetric(float64(server.Nanoseconds())/sent, "server-ns/event")
+	b.ReportMetric(float64(took.Nanoseconds())/sent, "front-ns/event")
+	b.ReportMetric(100*float64(took)/float64(max(server, 1)), "%-of-server")
+}
+
+// The bare processes: one copies bytes between connections and looks at nothing, which the
+// kernel does by itself; one is the standard library's proxy; one reads each body whole
+// and writes it to a file, which it syncs, before it answers.
+const (
+	floorConnections = "connections"
+	floorProxy       = "proxy"
+	floorFile        = "proxy and file"
+)
+
+var floor = flag.String("floor", "", "be a bare process for BenchmarkSiphon, which gives this itself")
+
+// TestMain is this process, or a bare one.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *floor != "" {
+		if err := beFloor(strings.Split(*floor, ",")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// beFloor is a bare process, until it is told to end.
+func beFloor(args []string) error {
+	kind, address, upstream, copies := args[0], args[1], args[2], args[3]
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { l.Close() })
+	if kind == floorConnections {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return nil
+			}
+			go func() { // ends with the connection
+				defer client.Close()
+				server, err := net.Dial("tcp", upstream)
+				if err != nil {
+					return
+				}
+				defer server.Close()
+				go io.Copy(client, server) // ends with the server's connection
+				io.Copy(server, client)
+			}()
+		}
+	}
+	var mu sync.Mutex // guards file
+	file, err := os.Create(copies)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	proxy := &httputil.ReverseProxy{
+		Transport:  &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true, WriteBufferSize: 64 << 10},
+		BufferPool: make(floorPool, 16),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host = "http", upstream
+		},
+	}
+	err = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if kind == floorFile && r.Method == http.MethodPost {
+			body := make([]byte, max(r.ContentLength, 0))
+			if _, err := io.ReadFull(r.Body, body); err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			mu.Lock()
+			_, err := file.Write(body)
+			err = errors.Join(err, syscall.Fdatasync(int(file.Fd())))
+			mu.Unlock()
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// floorPool lends buffers.
+type floorPool chan []byte
+
+func (p floorPool) Get() []byte {
+	select {
+	case b := <-p:
+		return b
+	default:
+		return make([]byte, 64<<10)
+	}
+}
+
+func (p floorPool) Put(b []byte) {
+	select {
+	case p <- b:
+	default:
+	}
+}
+
+// startFront starts what stands in front of a server, at an address of its own.
+func startFront(b *testing.B, command func(address string) *exec.Cmd) (url string, pid int) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +223,7 @@ func startSiphon(b *testing.B, key, upstream string) (url string, pid int) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	cmd := exec.Command(server.Binary(b), "siphon", "--listen", address, "--admin", "", "--edge-key", key, "--dir", b.TempDir(), "--upstream", "http://"+upstream)
+	cmd := command(address)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -94,7 +234,7 @@ func startSiphon(b *testing.B, key, upstream string) (url string, pid int) {
 	b.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		if err := <-exited; err != nil {
-			b.Errorf("siphon ended with %v\n%s", err, log.String())
+			b.Errorf("what stood in front ended with %v\n%s", err, log.String())
 		}
 	})
 	for range 6000 {
@@ -104,7 +244,7 @@ func startSiphon(b *testing.B, key, upstream string) (url string, pid int) {
 		}
 		time.Sleep(10 * time.Millisecond) // as server.Run waits for a process of its own
 	}
-	b.Fatal("the siphon does not answer")
+	b.Fatal("what stands in front does not answer")
 	return "", 0
 }
 
