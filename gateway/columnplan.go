@@ -216,11 +216,12 @@ func (p *columnPlan) byTableNames(e sql.Expression) sql.Expression {
 // scan is the plan as a scan, nil where an expression is more than a value of a row.
 func (p *columnPlan) scan() *columnScan {
 	t := *p.table
-	left := p.push(&t)
+	left, values := p.push(&t), slices.Clone(p.values)
+	named := p.nameProperties(left, values)
 	needed := make(map[int]bool)
-	for _, e := range append(left, p.values...) {
+	for _, e := range append(slices.Clip(left), values...) {
 		sql.Inspect(p.ctx, e, func(_ *sql.Context, e sql.Expression) bool {
-			if f, ok := e.(*expression.GetField); ok {
+			if f, ok := e.(*expression.GetField); ok && f.Index() < t.width() {
 				needed[f.Index()] = true
 			}
 			return true
@@ -232,7 +233,10 @@ func (p *columnPlan) scan() *columnScan {
 	s := &columnScan{table: t.withOnly(needed), window: p.window}
 	s.read, s.shape.places = s.table.fragment()
 	s.read.Runs = true
-	s.shape.width, s.shape.kinds, s.shape.projected = t.width(), kindsOf(s.read), p.projected
+	for i, c := range named {
+		s.read.Columns, s.shape.places = append(s.read.Columns, c), append(s.shape.places, t.width()+i)
+	}
+	s.shape.width, s.shape.kinds, s.shape.projected = t.width()+len(named), kindsOf(s.read), p.projected
 	for _, e := range left {
 		c := newComputedValue(p.ctx, e, &s.shape)
 		if c == nil {
@@ -244,7 +248,7 @@ func (p *columnPlan) scan() *columnScan {
 	for i, place := range s.shape.places {
 		at[place] = i
 	}
-	for _, e := range p.values {
+	for _, e := range values {
 		if f, ok := e.(*expression.GetField); ok {
 			s.shape.columns = append(s.shape.columns, columnSource{place: at[f.Index()]})
 			continue

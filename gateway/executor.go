@@ -57,7 +57,7 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 		}
 		return x.main.Build(ctx, moments, row)
 	}
-	whole := len(row) == 0 && !x.rowsOnly.Load() && isRoot(ctx)
+	whole := len(row) == 0 && !x.stockGroups && !x.rowsOnly.Load() && isRoot(ctx)
 	if whole {
 		if rows, err := x.byColumn(ctx, n, row); err != nil || rows != nil {
 			notePushed(ctx)

@@ -88,7 +88,8 @@ type Options struct {
 	ExportPart int64
 	// Collectors add to /metrics.
 	Collectors []prometheus.Collector
-	// StockGroups leaves every GROUP BY and DISTINCT to the rows of the SQL library.
+	// StockGroups leaves every GROUP BY, DISTINCT, ORDER BY and window function, and what is
+	// computed of rows, to the SQL library.
 	// The answers are the same, later: tests compare them.
 	StockGroups bool
 }

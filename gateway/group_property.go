@@ -6,6 +6,7 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
+	"github.com/dolthub/go-mysql-server/sql/transform"
 
 	"arbor/engine/exec"
 )
@@ -26,12 +27,8 @@ func (s *groupSource) namedProperty(c *composite, column int) int {
 	if s.table == nil || of.exec.Source != exec.SourceProperties || of.exec.Property != "" {
 		return column
 	}
-	name, ok := "", true
-	s.propertiesOf(c.expr, c.over, column, func(n string) {
-		ok = ok && n != "" && (name == "" || name == n)
-		name = n
-	})
-	if !ok || name == "" {
+	name, ok := onlyProperty(c.expr, c.over, column)
+	if !ok {
 		return column
 	}
 	of.exec.Property = name
@@ -41,6 +38,63 @@ func (s *groupSource) namedProperty(c *composite, column int) int {
 		i = len(s.columns) - 1
 	}
 	return i
+}
+
+// nameProperties has the expressions over a scan's rows that look at one property only of
+// `properties` look at that one: at columns behind those of the rows, which it gives.
+func (p *columnPlan) nameProperties(lists ...[]sql.Expression) (named []exec.Column) {
+	over := make([]slot, p.table.width())
+	column := -1
+	for i := range over {
+		over[i] = slot{kind: slotColumn, column: i}
+		if c := &p.table.all[p.table.place(i)].exec; c.Source == exec.SourceProperties {
+			column = i
+		}
+	}
+	if column < 0 {
+		return nil
+	}
+	for _, list := range lists {
+		for i, e := range list {
+			name, ok := onlyProperty(e, over, column)
+			if !ok {
+				continue
+			}
+			c := p.table.all[p.table.place(column)].exec
+			c.Property = name
+			at := slices.Index(named, c)
+			if at < 0 && len(named) == maxNamed {
+				continue
+			}
+			if at < 0 {
+				at, named = len(named), append(named, c)
+			}
+			out, _, err := transform.Expr(p.ctx, e, func(_ *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+				if f, ok := e.(*expression.GetField); ok && f.Index() == column {
+					return f.WithIndex(p.table.width() + at), transform.NewTree, nil
+				}
+				return e, transform.SameTree, nil
+			})
+			if err == nil {
+				list[i] = out
+			}
+		}
+	}
+	return named
+}
+
+// maxNamed is how many properties a scan is asked for by their objects.
+const maxNamed = 32
+
+// onlyProperty is the name of the one property that an expression looks at of a column;
+// false if it looks at none, or at more.
+func onlyProperty(e sql.Expression, over []slot, column int) (name string, ok bool) {
+	ok = true
+	(&groupSource{}).propertiesOf(e, over, column, func(n string) {
+		ok = ok && n != "" && (name == "" || name == n)
+		name = n
+	})
+	return name, ok && name != ""
 }
 
 // propertiesOf calls note for each place where an expression looks at a column: with

@@ -306,10 +306,83 @@ func (s Statements) nested() string {
 		"SELECT CONCAT(a0, '!') AS c, AVG(a1) FROM (%s) y WHERE a1 > 1 GROUP BY c ORDER BY 1 DESC LIMIT 3", "SELECT COUNT(*) FROM (%s) y"), inner)
 }
 
-// Statement is a SELECT with groups.
+// plain is a SELECT without groups: what it computes, it computes of each row.
+func (s Statements) plain() string {
+	var items []string
+	for range 1 + s.Rand.IntN(3) {
+		switch s.Rand.IntN(3) {
+		case 0:
+			items = append(items, fmt.Sprintf(s.pick("JSON_EXTRACT(properties, '$.%s')", "properties->>'$.%s'", "JSON_VALUE(properties, '$.%s')", "JSON_TYPE(properties->'$.%s')"), s.pick("n", "s", "j", "j.a", "m", "none", `"d"`)))
+		default:
+			items = append(items, s.Scalar(s.Kind(), s.Rand.IntN(3)))
+		}
+	}
+	q := "SELECT " + strings.Join(items, ", ") + " FROM " + s.pick("events", "events e", "events_all", "(SELECT * FROM events) x", "v")
+	switch s.Rand.IntN(3) {
+	case 0:
+		q += " WHERE " + s.Condition(2)
+	case 1:
+		q += fmt.Sprintf(" WHERE properties->>'$.%s' %s", s.pick("n", "s", "j.a"), s.pick("IS NULL", "= '3'", "LIKE '%o%'", "> '2'"))
+	}
+	return q
+}
+
+// windowed is a SELECT with window functions. Rows that an order does not tell apart are
+// the same to it, or it tells all apart.
+func (s Statements) windowed() string {
+	partition := s.pick("distinct_id", "distinct_id", "distinct_id", "event", "distinct_id, event", "s", "n", "DATE(time)", "d", "m")
+	all, peers := s.pick("time, _ingest_id", "time DESC, _ingest_id", "n, _ingest_id DESC"), s.pick("time", "time DESC", "n", "n DESC", "s", "d", "m, time", "b, event DESC")
+	kind := s.pick("int", "double", "decimal", "text", "moment")
+	value := s.Scalar(kind, s.Rand.IntN(2))
+	over := func(order string) string { return fmt.Sprintf("OVER (PARTITION BY %s ORDER BY %s)", partition, order) }
+	whole := fmt.Sprintf("OVER (PARTITION BY %s)", partition)
+	items := []string{"_ingest_id", "distinct_id"}
+	for range 1 + s.Rand.IntN(3) {
+		switch s.Rand.IntN(9) {
+		case 0:
+			items = append(items, "ROW_NUMBER() "+over(all))
+		case 1:
+			items = append(items, s.pick("RANK", "DENSE_RANK", "PERCENT_RANK", "CUME_DIST")+"() "+over(peers))
+		case 2, 3:
+			items = append(items, fmt.Sprintf("%s(%s%s) %s", s.pick("LAG", "LEAD"), value, s.pick("", ", 2", ", 0", ", 1, NULL"), over(all)))
+		case 4:
+			items = append(items, fmt.Sprintf("%s(%s) %s", s.pick("FIRST_VALUE", "LAST_VALUE"), value, over(s.pick(all, all, all+", event"))))
+		case 5:
+			items = append(items, fmt.Sprintf("COUNT(%s) %s", s.pick("*", value), s.pick(whole, over(peers), over(all))))
+		case 6:
+			items = append(items, fmt.Sprintf("%s(%s) %s", s.pick("MIN", "MAX"), value, s.pick(whole, over(peers), over(all))))
+		case 7:
+			items = append(items, fmt.Sprintf("SUM(%s) OVER (PARTITION BY %s ORDER BY %s ROWS BETWEEN 1 PRECEDING AND %s)", s.pick("n", "b", "m"), partition, all, s.pick("CURRENT ROW", "1 FOLLOWING")))
+		default:
+			items = append(items, fmt.Sprintf("%s(%s) %s", s.pick("SUM", "SUM", "AVG"), s.Scalar(s.pick("int", "int", "decimal"), s.Rand.IntN(2)), s.pick(whole, over(peers), over(all))))
+		}
+	}
+	for i := range items {
+		items[i] += fmt.Sprintf(" AS w%d", i)
+	}
+	from := s.pick("events", "events", "events_all", "(SELECT *, _ingest_id FROM events WHERE event <> 'e1') x")
+	q := "SELECT " + strings.Join(items, ", ") + " FROM " + from
+	if s.Rand.IntN(3) == 0 {
+		q += " WHERE " + s.Condition(1)
+	}
+	switch s.Rand.IntN(5) {
+	case 0:
+		return fmt.Sprintf("SELECT w0, w2 FROM (%s) y WHERE w2 IS NOT NULL", q)
+	case 1:
+		return fmt.Sprintf("SELECT w1, COUNT(w2), MAX(w2), MIN(w2) FROM (%s) y GROUP BY w1", q)
+	}
+	return q
+}
+
+// Statement is a SELECT with groups, with windows, or with neither.
 func (s Statements) Statement() string {
-	if s.Rand.IntN(6) == 0 {
+	switch s.Rand.IntN(12) {
+	case 0, 1:
 		return s.nested()
+	case 2:
+		return s.plain()
+	case 3, 4:
+		return s.windowed()
 	}
 	from := s.pick("events", "events", "events e", "events_all", "(SELECT * FROM events) x", "v")
 	if s.Rand.IntN(5) == 0 {

@@ -16,8 +16,8 @@ import (
 	"arbor/sqltests/stack"
 )
 
-// TestStatements asks random questions with groups of a member, and of another
-// gateway over the same data that leaves every grouping to the SQL library, while
+// TestStatements asks random questions with groups, with windows and with neither of a
+// member, and of another gateway over the same data that leaves all to the SQL library, while
 // the events go from the log into indexed files.
 func TestStatements(t *testing.T) {
 	count := *histories
