@@ -85,6 +85,9 @@ type Options struct {
 	// QueryBytes is about what the groups and sorted rows of one query may take in
 	// memory; if 0 it is the setting max_query_memory.
 	QueryBytes int64
+	// SortedRows is about how many rows of an order by time or by user are sorted at once;
+	// 0 means a number that suits the files.
+	SortedRows int
 	// IndexBytes is about what building a file may take in memory; if 0 it is the
 	// setting index_memory.
 	IndexBytes int64

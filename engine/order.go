@@ -19,7 +19,7 @@ import (
 // found by the columns of the order alone, and the other columns are read of the
 // winners. The events of one user in the order of time are merged: files have them
 // in that order, and the days follow each other. All others are sorted in memory,
-// which counts as the query's.
+// which counts as the query's: by time day by day, and by user some users at a time.
 
 // MaxTop is the greatest limit for which only the columns of the order are kept.
 const MaxTop = 100_000
@@ -41,6 +41,7 @@ type ordering struct {
 	// that comes after it is none of them. Nil as long as there is none.
 	worst atomic.Pointer[[]byte]
 	lists [][]sortedRow // of workers that have ended; scan.mu guards it
+	held  int64         // what those take of the query's memory; likewise
 }
 
 // sortedRow is a row with its place in the order.
@@ -106,6 +107,18 @@ func (s *scan) sort(ctx context.Context, yield func(*exec.Batch) error) error {
 		}
 		return cmp.Compare(a.shard.key.Day, b.shard.key.Day)
 	})
+	switch {
+	case !o.parts():
+	case o.byTime():
+		return s.sortByDays(ctx, o, yield)
+	case o.byUser():
+		if between, err := s.betweenUsers(o.partRows()); err != nil || len(between) > 0 {
+			if err != nil {
+				return err
+			}
+			return s.sortByUsers(ctx, o, between, yield)
+		}
+	}
 	if err := s.work(ctx); err != nil {
 		return err
 	}

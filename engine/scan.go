@@ -86,6 +86,8 @@ type scan struct {
 	catalog  *catalog.Catalog
 	views    []*view
 	order    *ordering // what the rows are sorted by, if they are
+	span     *span     // the part of a sorted scan, nil for all
+	states   map[*view]*state
 
 	mu     sync.Mutex // guards what follows, and calls of yield
 	yield  func(*exec.Batch) error
@@ -218,9 +220,12 @@ func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 			s.prune(v.files.rows() + v.events)
 			continue
 		}
-		st, err := s.stateOf(ctx, v)
-		if err != nil {
-			return err
+		st, known := s.states[v]
+		if !known {
+			var err error
+			if st, err = s.stateOf(ctx, v); err != nil {
+				return err
+			}
 		}
 		hand := func(p part) error {
 			p.view, p.state = v, st
@@ -235,6 +240,9 @@ func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 			if err := s.divideFile(v, int32(i), hand); err != nil {
 				return v.blame(err)
 			}
+		}
+		if s.span != nil && !s.span.logs {
+			continue
 		}
 		if err := s.divideLog(v, hand); err != nil {
 			return err
@@ -253,6 +261,9 @@ func (s *scan) wantsKinds() bool {
 // divideFile hands out a file's rows, or those of the users that can pass.
 func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 	f := v.files.files[number]
+	if s.span != nil {
+		return handRows(number, s.span.rows[f], hand)
+	}
 	ranges := []exec.Run{{Lo: 0, Hi: f.rows()}}
 	if s.bounds.Users != nil {
 		ranges = ranges[:0]
@@ -276,15 +287,23 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 	left := f.rows()
 	for _, r := range ranges {
 		left -= r.Hi - r.Lo
-		for lo := r.Lo; lo < r.Hi; {
-			hi := min(r.Hi, (lo/pieceRows+1)*pieceRows)
-			if err := hand(part{file: number, lo: lo, hi: hi}); err != nil {
-				return err
-			}
-			lo = hi
+		if err := handRows(number, r, hand); err != nil {
+			return err
 		}
 	}
 	s.prune(int64(left))
+	return nil
+}
+
+// handRows hands out rows of a file.
+func handRows(number int32, r exec.Run, hand func(part) error) error {
+	for lo := r.Lo; lo < r.Hi; {
+		hi := min(r.Hi, (lo/pieceRows+1)*pieceRows)
+		if err := hand(part{file: number, lo: lo, hi: hi}); err != nil {
+			return err
+		}
+		lo = hi
+	}
 	return nil
 }
 

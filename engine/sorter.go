@@ -60,6 +60,7 @@ func (s *sorter) finish() {
 	scan.mu.Lock()
 	defer scan.mu.Unlock()
 	s.order.lists = append(s.order.lists, runs...)
+	s.order.held += s.held
 }
 
 func compareSorted(a, b sortedRow) int { return bytes.Compare(a.key, b.key) }

@@ -21,6 +21,9 @@ import (
 	"arbor/gateway"
 )
 
+// sortedRows has orders of few events sorted in parts, as those of many are.
+const sortedRows = 64
+
 // Stack is an open member.
 type Stack struct {
 	FS      vfs.FS
@@ -62,7 +65,7 @@ func (s *Stack) Open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.metadata = metadata
-	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true, Functions: gateway.NewFunctions()})
+	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true, SortedRows: sortedRows, Functions: gateway.NewFunctions()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type member struct {
 // engineOptions are those of all engines under test: nothing happens by itself,
 // and segments are so small that histories fill many.
 func engineOptions(now func() time.Time) engine.Options {
-	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
+	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, SortedRows: 40, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
 }
 
 // indexBytes are what lives of a member may take to build files: as much as they
