@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -42,7 +43,15 @@ func (h *heldRows) column(p *part, m *marks, c *exec.Column, lo, hi int, runs []
 		return h.ingestIDs(lo, hi), nil
 	case exec.SourceIngestedAt:
 		return h.ingestedAt(lo, hi), nil
-	case exec.SourceProperties, exec.SourceRecord:
+	case exec.SourceRecord:
+		return h.read(p, c, lo, hi, runs)
+	case exec.SourceProperties:
+		if h.one(c) {
+			a, err := h.view.tail.columns.array(c, false, lo, hi)
+			if !errors.Is(err, indexfile.ErrLimit) {
+				return a, err
+			}
+		}
 		return h.read(p, c, lo, hi, runs)
 	case exec.SourceProperty:
 		if !h.view.tail.columns.holds(c.Property) {
@@ -50,6 +59,11 @@ func (h *heldRows) column(p *part, m *marks, c *exec.Column, lo, hi int, runs []
 		}
 	}
 	return h.view.tail.columns.array(c, false, lo, hi)
+}
+
+// one reports whether objects of one property are wanted, which is held by column.
+func (h *heldRows) one(c *exec.Column) bool {
+	return c.Property != "" && h.view.tail.columns.holds(c.Property)
 }
 
 // vector is a column of the rows [lo, hi) for groups, read when it is needed.
@@ -82,7 +96,9 @@ func (h *heldRows) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi i
 			return nil
 		})
 	case exec.SourceProperties:
-		v = v.Costly()
+		if !h.one(c) {
+			v = v.Costly()
+		}
 	}
 	return v, nil
 }

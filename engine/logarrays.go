@@ -144,7 +144,7 @@ func (s *logSlots) plainArray(key columnType, n int) slotArray {
 	for slot := range s.slotsBelow(n) {
 		v, ok := catalog.Value{Bits: s.bits[slot]}, true
 		if !same {
-			v, ok = catalog.Convert(s.value(slot), key.t, key.precision, key.scale)
+			v, ok = key.convert(s.value(slot))
 		}
 		if ok {
 			row := s.rowOf(slot)
@@ -167,7 +167,7 @@ func (s *logSlots) builtArray(key columnType, n int) slotArray {
 	bytes := int64(0)
 	for slot := range s.slotsBelow(n) {
 		nullsTo(s.rowOf(slot))
-		v, ok := catalog.Convert(s.value(slot), key.t, key.precision, key.scale)
+		v, ok := key.convert(s.value(slot))
 		b.append(v, ok)
 		bytes += int64(len(v.Text)) + 5
 		row++

@@ -306,7 +306,7 @@ func (c *logColumns) holds(property string) bool {
 }
 
 // array is a column of rows [lo, hi), which are in one chunk: a property, if the
-// columns hold it, an event name, user or time.
+// columns hold it, or objects of it alone, an event name, user or time.
 func (c *logColumns) array(column *exec.Column, coded bool, lo, hi int) (arrow.Array, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -348,11 +348,14 @@ func (c *logColumns) nameArray(made *arrow.Array, codes *codeList, names *logDic
 
 // property gives the array of a chunk's property, of its first n rows or more.
 func (c *logColumns) property(chunk *logChunk, column *exec.Column, coded bool, n int) (arrow.Array, error) {
-	key := arrayKey{typeOf(column.Type, column.Precision, column.Scale), coded}
+	key := arrayKey{keyOf(column), coded}
 	key.coded = key.coded && !key.isText()
 	logged := c.byName[column.Property]
 	if logged == nil || chunk.slotsOf(logged) == nil {
 		return nullArray(key.columnType, n), nil
+	}
+	if key.object != "" {
+		key.object = logged.name // what is kept does not hold on to the fragment
 	}
 	s := chunk.slotsOf(logged)
 	made, ok := s.arrays[key]

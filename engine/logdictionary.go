@@ -12,6 +12,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"arbor/catalog"
+	"arbor/engine/exec"
 	"arbor/engine/indexfile"
 )
 
@@ -36,12 +37,31 @@ const maxDictionaryBytes = 256 << 20
 type columnType struct {
 	t                catalog.Type
 	precision, scale uint8
+	// object makes of each value an object that has it by this name, "" for none; t is
+	// TypeJSON then.
+	object string
+}
+
+// convert makes what the type has of a value.
+func (k columnType) convert(v catalog.Value) (catalog.Value, bool) {
+	if k.object == "" {
+		return catalog.Convert(v, k.t, k.precision, k.scale)
+	}
+	return catalog.JSON(string(appendProperties(nil, []catalog.Property{{Name: k.object, Value: v}}))), true
+}
+
+// keyOf is what a column of a fragment is wanted as.
+func keyOf(c *exec.Column) columnType {
+	if c.Source == exec.SourceProperties {
+		return columnType{t: catalog.TypeJSON, object: c.Property}
+	}
+	return typeOf(c.Type, c.Precision, c.Scale)
 }
 
 func typeOf(t catalog.Type, precision, scale uint8) columnType {
 	switch t {
 	case catalog.TypeDecimal:
-		return columnType{t, precision, scale}
+		return columnType{t: t, precision: precision, scale: scale}
 	case catalog.TypeNull:
 		return columnType{t: catalog.TypeString}
 	}
@@ -178,7 +198,7 @@ func (t *typedEntries) convert(d *logDictionary) error {
 		t.offsets = append(t.offsets, 0)
 	}
 	for ; t.done < d.len(); t.done++ {
-		v, ok := catalog.Convert(d.value(int32(t.done)), t.key.t, t.key.precision, t.key.scale)
+		v, ok := t.key.convert(d.value(int32(t.done)))
 		if !ok && t.valid == nil {
 			t.valid = slices.Repeat([]bool{true}, t.done)
 		}

@@ -190,6 +190,13 @@ func logValue(p *part, c *exec.Column, row *logRow, scratch *[]byte) (catalog.Va
 	case exec.SourceInsertID:
 		return catalog.String(e.InsertID), e.InsertID != ""
 	case exec.SourceProperties:
+		if c.Property != "" {
+			v, ok := property(e, c.Property)
+			if !ok {
+				return v, false
+			}
+			return columnType{object: c.Property}.convert(v)
+		}
 		*scratch = appendProperties((*scratch)[:0], e.Properties)
 		return catalog.JSON(textOf(*scratch)), true
 	case exec.SourceIngestID:
