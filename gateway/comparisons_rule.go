@@ -110,6 +110,11 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 	if b, ok := e.(*expression.BitOp); ok {
 		return withBits(ctx, b)
 	}
+	if m, ok := e.(*expression.Mod); ok {
+		if own := withModulo(ctx, m); own != nil {
+			return own
+		}
+	}
 	if numbers := withMomentNumbers(ctx, e); numbers != nil {
 		return numbers
 	}
