@@ -27,14 +27,14 @@ func roundings() []*plainKind {
 			return roundValue(ctx, roundedType(ctx, args), values[0], clampPlaces(places), up)
 		}}
 	}
-	whole := func(name string, round apd.Rounder, double func(float64) float64) *plainKind {
+	whole := func(name string, sign int, double func(float64) float64) *plainKind {
 		return &plainKind{name: name, least: 1, most: 1, typ: wholeType, eval: func(ctx *sql.Context, args []sql.Expression, values []any) (any, error) {
-			return wholeValue(ctx, wholeType(ctx, args), values[0], round, double)
+			return wholeValue(ctx, wholeType(ctx, args), values[0], sign, double)
 		}}
 	}
 	return []*plainKind{
 		places("round", 1, true), places("truncate", 2, false),
-		whole("ceil", apd.RoundCeiling, math.Ceil), whole("ceiling", apd.RoundCeiling, math.Ceil), whole("floor", apd.RoundFloor, math.Floor),
+		whole("ceil", 1, math.Ceil), whole("ceiling", 1, math.Ceil), whole("floor", -1, math.Floor),
 	}
 }
 
@@ -205,9 +205,15 @@ func wholeType(ctx *sql.Context, args []sql.Expression) sql.Type {
 	return types.Float64
 }
 
-func wholeValue(ctx *sql.Context, t sql.Type, v any, round apd.Rounder, double func(float64) float64) (any, error) {
+// wholeValue rounds up for a sign of 1 and down for -1.
+func wholeValue(ctx *sql.Context, t sql.Type, v any, sign int, double func(float64) float64) (any, error) {
 	if d, ok := v.(*apd.Decimal); ok {
-		whole := decimalWith(round, d, 0)
+		whole := decimalWith(apd.RoundDown, d, 0)
+		if d.Cmp(whole) == sign { // the decimals' own rounding up and down forgets what is below a tenth
+			if _, err := apd.BaseContext.WithPrecision(2*types.DecimalTypeMaxPrecision).Add(whole, whole, apd.New(int64(sign), 0)); err != nil {
+				return nil, err
+			}
+		}
 		if types.IsDecimal(t) {
 			return whole, nil
 		}
