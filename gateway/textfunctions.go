@@ -38,6 +38,7 @@ func textKinds() []*plainKind {
 	}
 	return []*plainKind{
 		locate("locate", 2, 3, 1, 0), locate("position", 2, 3, 1, 0), locate("instr", 2, 2, 0, 1),
+		{name: "field", least: 2, most: maxFieldValues, typ: ofType(types.Int64), nulls: true, eval: fieldOf},
 		{name: "from_base64", least: 1, most: 1, typ: ofType(types.LongBlob), eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
 			text, err := valueText(ctx, v[0], args[0])
 			if err != nil {
@@ -60,6 +61,59 @@ func textKinds() []*plainKind {
 			return "'" + literalEscapes.Replace(text) + "'", nil
 		}},
 	}
+}
+
+// maxFieldValues bounds the values of FIELD.
+const maxFieldValues = 65_535
+
+// fieldOf is FIELD(x, a, b, …): the place of the first value that is equal to x, 0 for none.
+// Texts are compared as texts, by their collation, and everything else as numbers.
+func fieldOf(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+	if v[0] == nil {
+		return int64(0), nil
+	}
+	texts := true
+	for _, a := range args {
+		t := a.Type(ctx)
+		texts = texts && (types.IsText(t) || t == types.Null)
+	}
+	for i := 1; i < len(v); i++ {
+		if v[i] == nil {
+			continue
+		}
+		same, err := sameValue(ctx, texts, args[0], args[i], v[0], v[i])
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			return int64(i), nil
+		}
+	}
+	return int64(0), nil
+}
+
+func sameValue(ctx *sql.Context, texts bool, left, right sql.Expression, a, b any) (bool, error) {
+	if !texts {
+		if order, ok := compareExactly(a, b); ok {
+			return order == 0, nil
+		}
+		x, okX := numberAsDouble(ctx, a)
+		y, okY := numberAsDouble(ctx, b)
+		return okX && okY && x == y, nil
+	}
+	x, err := valueText(ctx, a, left)
+	if err != nil {
+		return false, err
+	}
+	y, err := valueText(ctx, b, right)
+	if err != nil {
+		return false, err
+	}
+	by := commonCollation(ctx, left, right)
+	if byBytes(by) {
+		return x == y, nil
+	}
+	return utf8.RuneCountInString(x) == utf8.RuneCountInString(y) && beginsWith(x, y, by.Sorter()), nil
 }
 
 // literalEscapes are the characters that QUOTE escapes.
