@@ -123,6 +123,9 @@ func TestUsersAlone(t *testing.T) {
 		}
 		fresh := built(t, rows, Meta{})
 		fresh.Keep(kept)
+		if _, err := fresh.Tombstones(); err != nil { // as who opens a file does
+			t.Fatal(err)
+		}
 		giveBack = fresh.Borrow()
 		for range 2 {
 			if err := askDecoded(fresh, rows, 5); err != nil {

@@ -207,7 +207,9 @@ func (r *Reader) addPart(column int, ref partRef) error {
 
 // column gives a column by its number.
 func (r *Reader) column(number int) *column {
-	r.use()
+	if number != columnFile { // which is read at opening
+		r.use()
+	}
 	slot := &r.columns[number]
 	if c := slot.loaded.Load(); c != nil {
 		return c
