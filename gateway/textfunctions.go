@@ -81,7 +81,7 @@ func fieldOf(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
 		if v[i] == nil {
 			continue
 		}
-		same, err := sameValue(ctx, texts, args[0], args[i], v[0], v[i])
+		same, err := equalValues(ctx, texts, args[0], args[i], v[0], v[i])
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +92,7 @@ func fieldOf(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
 	return int64(0), nil
 }
 
-func sameValue(ctx *sql.Context, texts bool, left, right sql.Expression, a, b any) (bool, error) {
+func equalValues(ctx *sql.Context, texts bool, left, right sql.Expression, a, b any) (bool, error) {
 	if !texts {
 		if order, ok := compareExactly(a, b); ok {
 			return order == 0, nil
