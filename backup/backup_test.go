@@ -231,6 +231,38 @@ func TestTransientFaults(t *testing.T) {
 	}
 }
 
+// TestStalledUploads: an upload that is never answered, and one whose connection ends in the
+// middle, are made again; a store that answers no upload fails the backup and not the others.
+func TestStalledUploads(t *testing.T) {
+	for _, how := range []breakage{hangs, drops} {
+		a, m := newS3(t, nil), newFakeMember("one")
+		a.Stall, a.broken = 2*time.Second, map[int]breakage{1: how, 4: how}
+		res := backUp(t, m, a.Store)
+		if a.puts <= len(res.Manifest.Files())+1 {
+			t.Errorf("%d uploads for %d files and a manifest: none was made again", a.puts, len(res.Manifest.Files()))
+		}
+		fs := vfs.NewMem()
+		if _, err := Restore(testContext, restoreOptions(fs, res.ID, a.Store)); err != nil {
+			t.Fatal(err)
+		}
+		mustHold(t, fs, m)
+	}
+	a, b, m := newS3(t, nil), newS3(t, nil), newFakeMember("one")
+	a.Stall, a.broken = 10*time.Millisecond, map[int]breakage{}
+	for n := 1; n <= 1000; n++ {
+		a.broken[n] = hangs
+	}
+	res, err := Run(testContext, Options{Sources: []Source{m}, Stores: []*Store{a.Store, b.Store}})
+	if !errors.Is(err, ErrStalled) || !strings.Contains(err.Error(), "nothing moved for 10ms") {
+		t.Errorf("a store that answers no upload: %v", err)
+	}
+	fs := vfs.NewMem()
+	if _, err := Restore(testContext, restoreOptions(fs, res.ID, b.Store)); err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, fs, m)
+}
+
 // TestBrokenOff: a backup that ends at any request is no backup, and the next one
 // is whole, whatever the first has left.
 func TestBrokenOff(t *testing.T) {

@@ -35,6 +35,42 @@ type faultyS3 struct {
 	// fault is asked before each request; the answer of one that it gives a status
 	// for is that status.
 	fault func(n int, r *http.Request) (status int)
+	// broken are uploads, by their numbers, that do not come to their end.
+	broken map[int]breakage
+	puts   int
+}
+
+// breakage is what becomes of an upload.
+type breakage int
+
+const (
+	hangs breakage = iota + 1 // it is never answered
+	drops                     // its connection ends after half of it
+)
+
+// breaks does to an upload what is to become of it, and reports whether that was its end.
+func (f *faultyS3) breaks(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodPut && r.Method != http.MethodPost {
+		return false
+	}
+	f.mu.Lock()
+	f.puts++
+	how := f.broken[f.puts]
+	f.mu.Unlock()
+	switch how {
+	case hangs:
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+		return true
+	case drops:
+		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			c.Close()
+		}
+		return true
+	}
+	return false
 }
 
 const testBucket = "copies"
@@ -51,6 +87,9 @@ func newS3(t testing.TB, backend *s3mem.Backend) *faultyS3 {
 	f := &faultyS3{backend: backend}
 	inner := gofakes3.New(backend, gofakes3.WithLogger(gofakes3.StdLog(log.New(io.Discard, "", 0)))).Server()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.breaks(w, r) {
+			return
+		}
 		if status := f.ask(r); status != 0 {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.WriteHeader(status)

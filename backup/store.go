@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -27,7 +28,13 @@ const (
 	uploadPart = 8 << 20
 	// attempts is how often a request is made before it counts as failed.
 	attempts = 4
+	// stallAfter is how long nothing may move in a request before it counts as failed: a
+	// part of an upload takes less at 28 kB/s.
+	stallAfter = 5 * time.Minute
 )
+
+// ErrStalled: a store took or gave nothing for too long.
+var ErrStalled = errors.New("the store stalls")
 
 // Store is a bucket that holds backups. Its methods may be called from many
 // goroutines.
@@ -38,6 +45,9 @@ type Store struct {
 	// Pause waits before a failed request is made again; a second, then four and so
 	// on if nil.
 	Pause func(ctx context.Context, attempt int) error
+	// Stall is how long nothing may move in a request before it is made again; five minutes
+	// if 0.
+	Stall time.Duration
 	// Settle makes what was uploaded survive a power cut, where the store does not do
 	// that by itself; nil where it does.
 	Settle func() error
@@ -99,14 +109,62 @@ func (s *Store) upload(ctx context.Context, key string, content io.Reader) error
 	// An upload that is closed counts; one whose context has ended does not.
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
+	watch := s.watch(abort)
+	defer watch.stop()
 	w, err := s.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", BufferSize: uploadPart})
 	if err != nil {
 		return err
 	}
-	if _, err = copyPieces(w, content); err != nil {
+	if _, err = copyPieces(watch.writer(w), content); err != nil {
 		abort()
 	}
-	return errors.Join(err, w.Close())
+	return watch.explain(errors.Join(err, w.Close()))
+}
+
+// watch is what ends a request in which nothing moves.
+type watch struct {
+	after time.Duration
+	timer *time.Timer
+	fired atomic.Bool
+}
+
+// watch begins to watch a request, which end ends.
+func (s *Store) watch(end func()) *watch {
+	w := &watch{after: s.Stall}
+	if w.after <= 0 {
+		w.after = stallAfter
+	}
+	w.timer = time.AfterFunc(w.after, func() {
+		w.fired.Store(true)
+		end()
+	})
+	return w
+}
+
+func (w *watch) stop() { w.timer.Stop() }
+
+// writer is a writer whose every write is a move.
+func (w *watch) writer(to io.Writer) io.Writer { return movingWriter{to, w} }
+
+// explain says of a request that failed whether it had stalled.
+func (w *watch) explain(err error) error {
+	if err != nil && w.fired.Load() {
+		return fmt.Errorf("nothing moved for %s: %w: %w", w.after, ErrStalled, err)
+	}
+	return err
+}
+
+type movingWriter struct {
+	to    io.Writer
+	watch *watch
+}
+
+// Write passes bytes on, and notes that they moved.
+func (m movingWriter) Write(b []byte) (int, error) {
+	m.watch.timer.Reset(m.watch.after)
+	n, err := m.to.Write(b)
+	m.watch.timer.Reset(m.watch.after)
+	return n, err
 }
 
 // check reads an object into w, which may be slow, and compares its quick sum, or the hash
@@ -143,15 +201,19 @@ func (s *Store) copy(ctx context.Context, key, hash string, w io.Writer) error {
 
 // read reads an object into w.
 func (s *Store) read(ctx context.Context, key string, w io.Writer) (n int64, err error) {
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	watch := s.watch(abort)
+	defer watch.stop()
 	r, err := s.Bucket.NewReader(ctx, key, nil)
 	if gcerrors.Code(err) == gcerrors.NotFound {
 		return 0, fmt.Errorf("%s in %s: %w: %w", key, s.Name, ErrMissing, err)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read %s from %s: %w", key, s.Name, err)
+		return 0, fmt.Errorf("read %s from %s: %w", key, s.Name, watch.explain(err))
 	}
-	n, err = copyPieces(w, r)
-	if err = errors.Join(err, r.Close()); err != nil {
+	n, err = copyPieces(watch.writer(w), r)
+	if err = watch.explain(errors.Join(err, r.Close())); err != nil {
 		return n, fmt.Errorf("read %s from %s: %w", key, s.Name, err)
 	}
 	return n, nil
