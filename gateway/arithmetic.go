@@ -90,22 +90,22 @@ func (c *checkedArithmetic) Type(ctx *sql.Context) sql.Type {
 	return t
 }
 
-// unsigned reports whether the result is: where one operand's type is. A literal's is only
-// if BIGINT does not hold it.
+// unsigned reports whether the result is: where one operand is.
 func (c *checkedArithmetic) unsigned(ctx *sql.Context) bool {
-	for _, e := range []sql.Expression{c.LeftChild, c.RightChild} {
-		if !types.IsUnsigned(e.Type(ctx)) {
-			continue
-		}
-		l, ok := e.(*expression.Literal)
-		if !ok {
-			return true
-		}
-		if _, ok := asInteger(l.Value()); !ok {
-			return true
-		}
+	return isUnsigned(ctx, c.LeftChild) || isUnsigned(ctx, c.RightChild)
+}
+
+// isUnsigned reports whether an operand is; a literal is only if BIGINT does not hold it.
+func isUnsigned(ctx *sql.Context, e sql.Expression) bool {
+	if !types.IsUnsigned(e.Type(ctx)) {
+		return false
 	}
-	return false
+	l, ok := e.(*expression.Literal)
+	if !ok {
+		return true
+	}
+	_, small := asInteger(l.Value())
+	return !small
 }
 
 // Eval computes the expression.

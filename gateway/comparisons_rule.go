@@ -115,6 +115,11 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 			return own
 		}
 	}
+	if d, ok := e.(*expression.IntDiv); ok {
+		if own := withDivide(ctx, d); own != nil {
+			return own
+		}
+	}
 	if numbers := withMomentNumbers(ctx, e); numbers != nil {
 		return numbers
 	}

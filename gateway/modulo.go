@@ -8,6 +8,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/mysql"
 )
 
 // a % b and MOD(a, b) of numbers that are not both integers. The SQL library divides decimals
@@ -79,4 +80,76 @@ func withModulo(ctx *sql.Context, e *expression.Mod) sql.Expression {
 		return nil
 	}
 	return &plainFunction{kind: moduloKind, args: args}
+}
+
+// divideFunction is the name under which a DIV b travels.
+const divideFunction = "arbor_divide"
+
+// divideKind is a DIV b of numbers that are not both signed integers. The SQL library rounds
+// what is not whole, and takes a negative quotient of an unsigned number for a large one.
+var divideKind = &plainKind{name: divideFunction, least: 2, most: 2, typ: divideType,
+	shown: func(args []string) string { return "(" + args[0] + " div " + args[1] + ")" },
+	eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+		x, okX := decimalOperand(ctx, v[0])
+		y, okY := decimalOperand(ctx, v[1])
+		if !okX || !okY || y.IsZero() {
+			return nil, nil
+		}
+		exponent := min(x.Exponent, y.Exponent, 0)
+		quotient := new(big.Int).Quo(wholeUnits(x, exponent), wholeUnits(y, exponent))
+		unsigned := divideType(ctx, args) == types.Uint64
+		switch {
+		case unsigned && quotient.IsUint64():
+			return quotient.Uint64(), nil
+		case !unsigned && quotient.IsInt64():
+			return quotient.Int64(), nil
+		}
+		kind := "BIGINT"
+		if unsigned {
+			kind = "BIGINT UNSIGNED"
+		}
+		return nil, mysql.NewSQLError(codeNumberRange, "22003", "%s value is out of range in '%s DIV %s'", kind, args[0], args[1])
+	}}
+
+// divideType is BIGINT UNSIGNED where an operand is unsigned, else BIGINT.
+func divideType(ctx *sql.Context, args []sql.Expression) sql.Type {
+	for _, a := range args {
+		if isUnsigned(ctx, a) {
+			return types.Uint64
+		}
+	}
+	return types.Int64
+}
+
+// decimalOperand is a number, or the number that a text begins with, as a decimal.
+func decimalOperand(ctx *sql.Context, v any) (*apd.Decimal, bool) {
+	if d, ok := asDecimal(v); ok {
+		return d, true
+	}
+	f, ok := numberAsDouble(ctx, v)
+	if !ok || math.IsInf(f, 0) || math.IsNaN(f) {
+		return nil, false
+	}
+	d, err := new(apd.Decimal).SetFloat64(f)
+	return d, err == nil
+}
+
+// withDivide is a DIV of numbers that are not both signed integers, nil for others.
+func withDivide(ctx *sql.Context, e *expression.IntDiv) sql.Expression {
+	args := []sql.Expression{e.LeftChild, e.RightChild}
+	plain := true
+	for i, a := range args {
+		if n := numberOperand(ctx, a); n != nil {
+			args[i] = n
+		}
+		t := args[i].Type(ctx)
+		if types.IsDeferredType(t) || t == types.Null {
+			return nil
+		}
+		plain = plain && types.IsInteger(t) && !isUnsigned(ctx, args[i])
+	}
+	if plain {
+		return nil
+	}
+	return &plainFunction{kind: divideKind, args: args}
 }

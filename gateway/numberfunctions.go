@@ -99,6 +99,9 @@ func absolute(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
 		d.Negative = false
 		return d, nil
 	case t == types.Uint64:
+		if n, ok := asInteger(v[0]); ok && n != math.MinInt64 {
+			return uint64(max(n, -n)), nil // the library takes -x of an unsigned x for unsigned
+		}
 		n, _, err := types.Uint64.Convert(ctx, v[0])
 		return n, err
 	case t == types.Int64:

@@ -204,15 +204,21 @@ func unitPeriod(unit any) int64 {
 // unixPeriod is the period of UNIX_TIMESTAMP(moment) DIV n where the session is in
 // UTC, 0 for all else.
 func unixPeriod(ctx *sql.Context, e sql.Expression, over []slot) int64 {
-	d, ok := e.(*expression.IntDiv)
-	if !ok {
+	switch d := e.(type) {
+	case *expression.IntDiv:
+	case *plainFunction:
+		if d.kind.name != divideFunction {
+			return 0
+		}
+	default:
 		return 0
 	}
-	u, ok := d.LeftChild.(*unixTimestamp)
+	parts := e.Children()
+	u, ok := parts[0].(*unixTimestamp)
 	if !ok || len(u.Children()) != 1 {
 		return 0
 	}
-	l, ok := d.RightChild.(*expression.Literal)
+	l, ok := parts[1].(*expression.Literal)
 	if !ok {
 		return 0
 	}

@@ -128,7 +128,7 @@ func TestScalarsMeanTheSame(t *testing.T) {
 				continue
 			}
 			compared++
-			checkBack(t, ctx, form, typ, got, want)
+			checkBack(t, ctx, form, typ, got, want, text)
 		}
 	}
 	t.Logf("%d of %d expressions travelled, %d values compared", travelled, rounds, compared)
@@ -142,7 +142,7 @@ func unaliased(e sql.Expression) sql.Expression {
 }
 
 // checkBack checks that a column's value is the expression's value again.
-func checkBack(t *testing.T, ctx *sql.Context, form resultForm, typ sql.Type, v catalog.Value, want any) {
+func checkBack(t *testing.T, ctx *sql.Context, form resultForm, typ sql.Type, v catalog.Value, want any, text string) {
 	t.Helper()
 	back, err := form.argument(v, typ)
 	if err != nil {
@@ -150,7 +150,7 @@ func checkBack(t *testing.T, ctx *sql.Context, form resultForm, typ sql.Type, v 
 	}
 	if back == nil || want == nil {
 		if back != nil || want != nil {
-			t.Fatalf("%v comes back as %v", want, back)
+			t.Fatalf("%s: %v comes back as %v", text, want, back)
 		}
 		return
 	}
@@ -163,10 +163,10 @@ func checkBack(t *testing.T, ctx *sql.Context, form resultForm, typ sql.Type, v 
 		t.Fatal(err)
 	}
 	if x.ToString() != y.ToString() && !(types.IsDecimal(typ) || types.IsFloat(typ)) {
-		t.Fatalf("%v comes back as %v", y, x)
+		t.Fatalf("%s: %v comes back as %v", text, y, x)
 	}
 	if !sameValue(x.ToString(), y.ToString()) {
-		t.Fatalf("%v comes back as %v", y, x)
+		t.Fatalf("%s: %v comes back as %v", text, y, x)
 	}
 }
 
