@@ -131,6 +131,9 @@ func compareRows(t *testing.T, what string, got, want []string) {
 // TestHeldRows compares what is read from columns, from the log, from some of both,
 // and from a file.
 func TestHeldRows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compares answers, which nothing else changes meanwhile")
+	}
 	held, read, some, indexed := openBudgeted(t, 0), openBudgeted(t, 1), openBudgeted(t, 120<<10), openBudgeted(t, 0)
 	held.columnBudget.maxCoded, some.columnBudget.maxCoded = 500, 10
 	shop := newOddShop()
@@ -313,6 +316,9 @@ func TestCodes(t *testing.T) {
 
 // TestHeldChunks goes over the end of a chunk, and asks before and after it.
 func TestHeldChunks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compares answers, which nothing else changes meanwhile")
+	}
 	held, read := openBudgeted(t, 0), openBudgeted(t, 1)
 	shop := newOddShop()
 	for shop.made < logChunkRows+5000 {

@@ -66,7 +66,11 @@ func (h *heirloom) batch() *event.Batch {
 // TestInherit: after some of the log is in a file, or files were merged, the new tail
 // knows the rest without reading it, and it is what a tail knows that reads everything.
 func TestInherit(t *testing.T) {
-	for seed := range uint64(5) {
+	seeds := uint64(5)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testInherit(t, seed) })
 	}
 }
