@@ -56,12 +56,13 @@ lint:
 	@if GOFLAGS= go build -o /dev/null . 2>/tmp/arbor-notag.txt; then echo "a build without the tag must fail"; exit 1; fi
 	@grep -q gms_pure_go /tmp/arbor-notag.txt
 
+# Three packages at a time on two cores: some wait for clocks and disks, and some have one thread.
 unit:
-	go test -timeout 30m ./...
+	go test -p 3 -timeout 30m ./...
 
 # race runs what is concurrent under the race detector, which needs cgo.
 race:
-	CGO_ENABLED=1 go test -race -short -timeout 30m ./engine/... ./cluster/... ./gateway/... ./sqltests/torture
+	CGO_ENABLED=1 go test -p 3 -race -short -timeout 30m ./engine/... ./cluster/... ./gateway/... ./sqltests/torture
 
 # fuzz runs every fuzz target for FUZZTIME.
 fuzz:
