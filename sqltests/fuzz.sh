@@ -25,7 +25,7 @@ ended_late() {
 # fuzz runs one target and says what came of it.
 fuzz() {
   run "$1" "$2" || { ended_late "$1" "$2" && run "$1" "$2"; } || { cat "$work/${1//\//_}.$2.txt"; return 1; }
-  grep -q '^fuzz: .*execs' "$work/${1//\//_}.$2.txt" || { echo "$1 $2 did not run"; return 1; }
+  grep -q '^fuzz: elapsed' "$work/${1//\//_}.$2.txt" || { echo "$1 $2 did not run"; return 1; }
   echo "fuzz $1 $2"
 }
 
