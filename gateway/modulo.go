@@ -64,22 +64,27 @@ func wholeUnits(d *apd.Decimal, exponent int32) *big.Int {
 
 // withModulo is the remainder of numbers that are not both integers, nil for others.
 func withModulo(ctx *sql.Context, e *expression.Mod) sql.Expression {
-	args := []sql.Expression{e.LeftChild, e.RightChild}
-	whole := true
+	return ofNumbers(ctx, moduloKind, e.LeftChild, e.RightChild, func(a sql.Expression) bool { return types.IsInteger(a.Type(ctx)) })
+}
+
+// ofNumbers is a call with two operands, of which moments are numbers; nil where the library
+// computes rightly with both, or the type of one is not known.
+func ofNumbers(ctx *sql.Context, kind *plainKind, left, right sql.Expression, rightly func(sql.Expression) bool) sql.Expression {
+	args := []sql.Expression{left, right}
+	both := true
 	for i, a := range args {
 		if n := numberOperand(ctx, a); n != nil {
 			args[i] = n
 		}
-		t := args[i].Type(ctx)
-		if types.IsDeferredType(t) || t == types.Null {
+		if t := args[i].Type(ctx); types.IsDeferredType(t) || t == types.Null {
 			return nil
 		}
-		whole = whole && types.IsInteger(t)
+		both = both && rightly(args[i])
 	}
-	if whole {
+	if both {
 		return nil
 	}
-	return &plainFunction{kind: moduloKind, args: args}
+	return &plainFunction{kind: kind, args: args}
 }
 
 // divideFunction is the name under which a DIV b travels.
@@ -136,20 +141,7 @@ func decimalOperand(ctx *sql.Context, v any) (*apd.Decimal, bool) {
 
 // withDivide is a DIV of numbers that are not both signed integers, nil for others.
 func withDivide(ctx *sql.Context, e *expression.IntDiv) sql.Expression {
-	args := []sql.Expression{e.LeftChild, e.RightChild}
-	plain := true
-	for i, a := range args {
-		if n := numberOperand(ctx, a); n != nil {
-			args[i] = n
-		}
-		t := args[i].Type(ctx)
-		if types.IsDeferredType(t) || t == types.Null {
-			return nil
-		}
-		plain = plain && types.IsInteger(t) && !isUnsigned(ctx, args[i])
-	}
-	if plain {
-		return nil
-	}
-	return &plainFunction{kind: divideKind, args: args}
+	return ofNumbers(ctx, divideKind, e.LeftChild, e.RightChild, func(a sql.Expression) bool {
+		return types.IsInteger(a.Type(ctx)) && !isUnsigned(ctx, a)
+	})
 }
