@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -127,12 +128,17 @@ func portOf(address string) string {
 	return port
 }
 
-func unusedAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// unusedAddress is an address that nobody listens on, below the ports that systems
+// give to connections (from 32768 on): no connection takes it before its member does.
+func unusedAddress() (address string, err error) {
+	for range 1000 {
+		address = fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
 
 // start starts the member's process, with a log in its directory, and waits until

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ func startProcesses(b *testing.B, n int) (all processes) {
 		all = append(all, server.Start(b))
 	}
 	for i := range n {
-		flags := []string{"--peer", freePort(b)}
+		flags := []string{"--peer", server.FreeAddress(b)}
 		if i > 0 {
 			flags = append(flags, "--join", all[0].QueryOne(b, "SELECT address FROM arbor.members WHERE self = 1"), "--token", joinToken(b, all[0]))
 		}
@@ -49,16 +48,6 @@ func joinToken(b *testing.B, m *server.Server) string {
 		b.Fatal(err)
 	}
 	return token
-}
-
-func freePort(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // settle waits until so many members are up and each bucket has as many replicas, at most

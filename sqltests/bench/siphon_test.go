@@ -217,12 +217,7 @@ func (p floorPool) Put(b []byte) {
 // startFront starts what stands in front of a server, at an address of its own.
 func startFront(b *testing.B, command func(address string) *exec.Cmd) (url string, pid int) {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := server.FreeAddress(b)
 	cmd := command(address)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -193,17 +193,6 @@ func Port(address string) string {
 	return port
 }
 
-// FreeAddress is an address on the loopback that nothing listens on.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // lockedBuffer is a buffer that the process writes and the test reads.
 type lockedBuffer struct {
 	mu  sync.Mutex // guards buf

@@ -17,7 +17,7 @@ func TestBackupOfCluster(t *testing.T) {
 	}
 	dir := t.TempDir()
 	a, b := "file://"+filepath.Join(dir, "a"), "file://"+filepath.Join(dir, "b")
-	seed := freeAddress(t)
+	seed := server.FreeAddress(t)
 	all := join(t, server.Start(t, "--peer", seed), seed, "--backup-to", a, "--backup-to", b)
 	all[1].Exec(t, "CREATE DATABASE shop", "CREATE TABLE shop.plans (id INT PRIMARY KEY, name VARCHAR(9))", "INSERT INTO shop.plans VALUES (1, 'free')", "CREATE USER ann IDENTIFIED BY 'x'")
 	insert := func(s *server.Server, from, to int) {
@@ -51,7 +51,7 @@ func TestBackupOfCluster(t *testing.T) {
 	}
 	data := filepath.Join(dir, "restored")
 	arbor(t, "restore", "--quiet", "--from", a, "--data", data)
-	seed = freeAddress(t)
+	seed = server.FreeAddress(t)
 	first := server.StartOver(t, data, "--peer", seed)
 	if got := answers(first); got != want {
 		t.Fatalf("a cluster of one answers %s, it was %s", got, want)

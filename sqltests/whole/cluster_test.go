@@ -3,7 +3,6 @@ package whole
 import (
 	"database/sql"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,16 +13,6 @@ import (
 
 	"arbor/sqltests/server"
 )
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // eventually waits until a query that a member answers gives a value.
 func eventually(t *testing.T, s *server.Server, query, want string) {
@@ -53,7 +42,7 @@ func eventually(t *testing.T, s *server.Server, query, want string) {
 // members starts a cluster of three, each of which holds everything.
 func members(t *testing.T) (all []*server.Server) {
 	t.Helper()
-	seed := freeAddress(t)
+	seed := server.FreeAddress(t)
 	return join(t, server.Start(t, "--peer", seed), seed)
 }
 
@@ -66,7 +55,7 @@ func join(t *testing.T, first *server.Server, seed string, flags ...string) (all
 		if err != nil {
 			t.Fatal(token, err)
 		}
-		all = append(all, server.Start(t, append([]string{"--peer", freeAddress(t), "--join", seed, "--token", strings.TrimSpace(token)}, flags...)...))
+		all = append(all, server.Start(t, append([]string{"--peer", server.FreeAddress(t), "--join", seed, "--token", strings.TrimSpace(token)}, flags...)...))
 	}
 	eventually(t, all[0], "SELECT COUNT(*) FROM arbor.replicas WHERE state = 'settled'", "3072")
 	eventually(t, all[2], "SELECT COUNT(*) FROM arbor.members WHERE alive AND buckets = 1024", "3")
@@ -270,7 +259,7 @@ func TestClusterOfAServerThatWasAlone(t *testing.T) {
 	want := answers(alone)
 	alone.Stop(t)
 
-	seed := freeAddress(t)
+	seed := server.FreeAddress(t)
 	all := join(t, server.StartOver(t, alone.Data, "--peer", seed), seed)
 	for i, s := range all {
 		if got := answers(s); got != want {
@@ -298,10 +287,10 @@ func TestClusterFlagsRefuse(t *testing.T) {
 		want string
 	}{
 		"join without peer":     {[]string{"--data", t.TempDir(), "--join", "127.0.0.1:1"}, "--peer is missing"},
-		"join without token":    {[]string{"--data", t.TempDir(), "--peer", freeAddress(t), "--join", "127.0.0.1:1"}, "CALL arbor.add_member()"},
-		"bad token":             {[]string{"--data", t.TempDir(), "--peer", freeAddress(t), "--join", "127.0.0.1:1", "--token", "x"}, "join token cannot be read"},
+		"join without token":    {[]string{"--data", t.TempDir(), "--peer", server.FreeAddress(t), "--join", "127.0.0.1:1"}, "CALL arbor.add_member()"},
+		"bad token":             {[]string{"--data", t.TempDir(), "--peer", server.FreeAddress(t), "--join", "127.0.0.1:1", "--token", "x"}, "join token cannot be read"},
 		"all addresses":         {[]string{"--data", t.TempDir(), "--peer", "0.0.0.0:0"}, "--advertise"},
-		"unknown role":          {[]string{"--data", t.TempDir(), "--peer", freeAddress(t), "--role", "none"}, "want gateway, storage or both"},
+		"unknown role":          {[]string{"--data", t.TempDir(), "--peer", server.FreeAddress(t), "--role", "none"}, "want gateway, storage or both"},
 		"not a member's at all": {[]string{"--data", t.TempDir(), "--zone", "a"}, "--peer is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func TestDocumentsGrowAClusterAsTheySay(t *testing.T) {
 				t.Fatal(err)
 			}
 			first, second := growing(t, string(text), heading)
-			peers := strings.NewReplacer("10.0.0.1:4306", freeAddress(t), "10.0.0.2:4306", freeAddress(t))
+			peers := strings.NewReplacer("10.0.0.1:4306", server.FreeAddress(t), "10.0.0.2:4306", server.FreeAddress(t))
 			flags := func(command string) []string {
 				words := strings.Fields(peers.Replace(command))
 				if strings.Contains(command, "10.0.0.3") || len(words) < 3 || words[0] != "arbor" || words[1] != "serve" {

@@ -1,11 +1,9 @@
 package whole
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +35,6 @@ func TestRunbooks(t *testing.T) {
 	}
 	binary := server.Binary(t)
 	atOnce := make(chan struct{}, 2)
-	next := firstPort + os.Getpid()*portsOfAll%(lastPort-firstPort)
 	for _, script := range scripts {
 		name := filepath.Base(script)
 		if name == "local.sh" { // what they share
@@ -46,14 +43,12 @@ func TestRunbooks(t *testing.T) {
 		if !strings.Contains(string(manual), "../runbooks/"+name) {
 			t.Errorf("docs/operations.md does not name runbooks/%s", name)
 		}
-		var ports string
-		ports, next = unusedPorts(t, next)
 		t.Run(strings.TrimSuffix(name, ".sh"), func(t *testing.T) {
 			t.Parallel()
 			atOnce <- struct{}{}
 			defer func() { <-atOnce }()
 			cmd := exec.Command(script)
-			cmd.Env = append(os.Environ(), "ARBOR="+binary, "TMPDIR="+t.TempDir(), "RUNBOOK_PORTS="+ports)
+			cmd.Env = append(os.Environ(), "ARBOR="+binary, "TMPDIR="+t.TempDir(), "RUNBOOK_PORTS="+unusedPorts(t))
 			var out lockedText
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
@@ -72,34 +67,17 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
-// Runbooks use ports for as long as they run, and some again after a while. So these are
-// below those that a system gives to whoever asks for any, and other for each process and
-// runbook.
-const (
-	firstPort, lastPort = 20_000, 32_000
-	portsOfOne          = 24
-	portsOfAll          = 16 * portsOfOne
-)
+// portsOfOne is how many ports a runbook may use.
+const portsOfOne = 24
 
-// unusedPorts are those of one runbook, from a port on, that nobody listens at.
-func unusedPorts(t *testing.T, from int) (ports string, next int) {
+// unusedPorts are those of one runbook.
+func unusedPorts(t *testing.T) string {
 	t.Helper()
-	var found []string
-	for range lastPort - firstPort {
-		if from++; from >= lastPort {
-			from = firstPort
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(from))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		if found = append(found, strconv.Itoa(from)); len(found) == portsOfOne {
-			return strings.Join(found, " "), from
-		}
+	ports := make([]string, portsOfOne)
+	for i := range ports {
+		ports[i] = server.Port(server.FreeAddress(t))
 	}
-	t.Fatalf("of the ports from %d to %d only %d are free", firstPort, lastPort, len(found))
-	return "", 0
+	return strings.Join(ports, " ")
 }
 
 // lockedText is what a process and its children print.

@@ -3,7 +3,6 @@ package whole
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,12 +30,7 @@ func edgeKey(t *testing.T) string {
 // called, which gives what it printed.
 func startSiphon(t *testing.T, flags ...string) (url string, stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := server.FreeAddress(t)
 	cmd := exec.Command(server.Binary(t), append([]string{"siphon", "--listen", address, "--admin", ""}, flags...)...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
