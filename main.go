@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"arbor/cluster/consensus"
 )
 
 func main() {
@@ -35,6 +37,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "arbor",
 		Short: "An event database that never counts an event twice and never loses one",
+		Version: version(),
 		Long: `Arbor takes events from analytics SDKs over HTTP and from programs over MySQL,
 keeps every copy it was sent, and shows each event once.
 
@@ -46,6 +49,7 @@ Every flag can also be set by an environment variable: --mysql by ARBOR_MYSQL,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flagsFromEnvironment(cmd.Flags()) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newServe(), newImport(), newExport(), newInspect(), newDemo(), newSiphon(), newReplay(), newBackup(), newRestore(), newVerifyBackup(), newCollectBackups(), newCluster(), newToken(), newMetadata(), newVersion())
 	return root
 }
@@ -56,7 +60,7 @@ func flagsFromEnvironment(flags *pflag.FlagSet) error {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "ARBOR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if f.Changed || !ok || f.Name == "help" || failed != nil {
+		if f.Changed || !ok || f.Name == "help" || f.Name == "version" || failed != nil {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
@@ -84,14 +88,27 @@ func version() string {
 	if !ok {
 		return "arbor (unknown)"
 	}
-	v, revision := info.Main.Version, ""
+	return versionOf(info)
+}
+
+// versionOf names the commit once: the version of a build between two tags, such as
+// v1.2.1-0.20260102030405-0123456789ab+dirty, holds it already.
+func versionOf(info *debug.BuildInfo) string {
+	v := info.Main.Version
 	if v == "" || v == "(devel)" {
 		v = "devel"
 	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			revision = " " + s.Value[:12]
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && !strings.Contains(v, s.Value[:12]) {
+			v += " " + s.Value[:12]
 		}
 	}
-	return "arbor " + v + revision + " " + info.GoVersion
+	return "arbor " + v + " " + info.GoVersion
+}
+
+// release is the version as other members are told it, who take no more than
+// consensus.MaxReleaseBytes: a compiler built by hand can have a long name.
+func release() string {
+	v := version()
+	return v[:min(len(v), consensus.MaxReleaseBytes)]
 }

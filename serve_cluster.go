@@ -140,7 +140,7 @@ func openClustered(ctx context.Context, o serveOptions, m *membership, mysql, ht
 	}
 	fs, late := vfs.OS(), &cluster.Late{}
 	control, err := clustermember.Open(ctx, clustermember.Options{
-		FS: fs, Dir: o.data, Listener: listener, Place: m.place, MySQL: mysql, HTTP: http, Release: version(),
+		FS: fs, Dir: o.data, Listener: listener, Place: m.place, MySQL: mysql, HTTP: http, Release: release(),
 		Receive: late.Receive, Calls: late.Calls(), Streams: late.Streams(), Fail: fail, Logger: logger,
 	})
 	if errors.Is(err, vfs.ErrLocked) {
@@ -172,7 +172,7 @@ func (o serveOptions) enter(ctx context.Context, m *membership, logger *slog.Log
 	case len(o.cluster.join) > 0 && !given:
 		return errors.New("--join needs a token: CALL arbor.add_member() on a member of the cluster gives one, for --token or --token-file")
 	case len(o.cluster.join) > 0:
-		return clustermember.Join(ctx, clustermember.Joining{FS: fs, Dir: o.data, At: o.cluster.join, Token: token, Place: m.place, Release: version()})
+		return clustermember.Join(ctx, clustermember.Joining{FS: fs, Dir: o.data, At: o.cluster.join, Token: token, Place: m.place, Release: release()})
 	case given:
 		return errors.New("--token without --join: say at which members to join, --join HOST:PORT")
 	default:
@@ -197,7 +197,7 @@ func (o serveOptions) begin(ctx context.Context, m *membership, logger *slog.Log
 		return fmt.Errorf("begin a cluster with data directory %s: %w; start it without the flags of a cluster, have arbor.alarms show what is wrong, and begin when that is put right", o.data, err)
 	}
 	return clustermember.Found(clustermember.Founding{
-		FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Tables: alone.metadata.Tables(), Place: m.place, Release: version(), Logger: logger,
+		FS: vfs.OS(), Dir: o.data, Catalog: alone.metadata.Catalog(), Tables: alone.metadata.Tables(), Place: m.place, Release: release(), Logger: logger,
 		Claim: func(c protocol.Config) error { return cluster.Claim(vfs.OS(), o.replicasDir(), slots, c) },
 	})
 }
