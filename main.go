@@ -35,8 +35,8 @@ var errReported = errors.New("reported")
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "arbor",
-		Short: "An event database that never counts an event twice and never loses one",
+		Use:     "arbor",
+		Short:   "An event database that never counts an event twice and never loses one",
 		Version: version(),
 		Long: `Arbor takes events from analytics SDKs over HTTP and from programs over MySQL,
 keeps every copy it was sent, and shows each event once.
