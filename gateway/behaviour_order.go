@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dolthub/vitess/go/vt/sqlparser"
@@ -10,7 +11,7 @@ import (
 
 // The functions over events in their order take the time and the ingest id of an
 // event without being told. Before a statement is planned, they are written into
-// the calls that do not name them: those of the events table in the FROM of the
+// the calls that do not name them, or name the time alone: those of the events table in the FROM of the
 // call's SELECT, or else the columns of these names of whatever stands there. A
 // derived table gets them, where it selects of an events table; a view or a common
 // table expression must have them.
@@ -49,7 +50,11 @@ func (r *rewriter) writeOrders(statement sqlparser.SQLNode) (found bool, err err
 			case *sqlparser.Subquery:
 				return false, nil // its SELECT is visited by itself
 			case *sqlparser.FuncExpr:
-				if n == nil || !orderedNames[n.Name.Lowered()] || namesOrder(n) {
+				if n == nil || !orderedNames[n.Name.Lowered()] {
+					return true, nil
+				}
+				if namesOrder(n) {
+					found = r.writeID(s, n) || found
 					return true, nil
 				}
 				found = true
@@ -73,13 +78,17 @@ func namesOrder(f *sqlparser.FuncExpr) bool {
 	if len(f.Exprs) == 0 {
 		return false
 	}
-	named := false
+	return holdsColumn(f.Exprs[0])
+}
+
+// holdsColumn reports whether an expression names a column.
+func holdsColumn(e sqlparser.SelectExpr) (named bool) {
 	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		if c, ok := n.(*sqlparser.ColName); ok && !strings.HasPrefix(c.Name.String(), "@") {
 			named = true
 		}
 		return true, nil
-	}, f.Exprs[0])
+	}, e)
 	return named
 }
 
@@ -109,6 +118,53 @@ func (r *rewriter) writeOrder(s *sqlparser.Select, f *sqlparser.FuncExpr) error 
 		f.Exprs = append(order, f.Exprs...)
 	}
 	return nil
+}
+
+// writeID writes the ingest id into a call that orders events by their time alone.
+// It reports whether it did: a moment of something else, and the time of what is
+// not seen to have an ingest id, stand for themselves.
+func (r *rewriter) writeID(s *sqlparser.Select, f *sqlparser.FuncExpr) bool {
+	switch f.Name.Lowered() {
+	case firstTouchName, lastTouchName, exec.BehaviourRetention:
+		return false
+	}
+	if !isColumnNamed(f.Exprs[0], orderTime) || len(f.Exprs) > 1 && holdsColumn(f.Exprs[1]) {
+		return false
+	}
+	time := f.Exprs[0].(*sqlparser.AliasedExpr).Expr.(*sqlparser.ColName)
+	var leaves, events []sqlparser.TableExpr
+	for _, t := range s.From {
+		leaves = appendLeaves(leaves, t, new(bool))
+	}
+	for _, leaf := range leaves {
+		if !time.Qualifier.IsEmpty() && !strings.EqualFold(qualifier(leaf).Name.String(), time.Qualifier.Name.String()) {
+			continue
+		}
+		if r.readsEvents(leaf, s) {
+			events = append(events, leaf)
+		} else if len(leaves) == 1 && r.showsID(leaf, s, f) {
+			events = append(events, leaf)
+		}
+	}
+	if len(events) != 1 {
+		return false
+	}
+	id := &sqlparser.AliasedExpr{Expr: &sqlparser.ColName{Name: sqlparser.NewColIdent(orderID), Qualifier: qualifier(events[0])}}
+	f.Exprs = slices.Insert(f.Exprs, 1, sqlparser.SelectExpr(id))
+	return true
+}
+
+// showsID reports whether a view, a derived table or a common table expression
+// names the ingest id among its columns, as a derived table of events is made to.
+func (r *rewriter) showsID(t sqlparser.TableExpr, in *sqlparser.Select, f *sqlparser.FuncExpr) bool {
+	of, _ := r.selectOf(t, in)
+	if of == nil || r.showOrder(t, in, f.Name.Lowered(), !hasStar(in.SelectExprs)) != nil {
+		return false
+	}
+	return slices.ContainsFunc(of.SelectExprs, func(e sqlparser.SelectExpr) bool {
+		a, ok := e.(*sqlparser.AliasedExpr)
+		return ok && (a.As.EqualString(orderID) || a.As.IsEmpty() && isColumnNamed(a, orderID))
+	})
 }
 
 // orderedBy finds the table whose events a call means. It is not ok where the
