@@ -466,6 +466,7 @@ func TestDropHeals(t *testing.T) {
 	records.name(w, 1, 2)
 	w.must(w.index(true))
 	records.name(w, 3)
+	w.forgetBatches()
 	w.must(w.e.Close())
 	w.must(w.disk.Remove(w.files("data/shards")[0]))
 	w.open()

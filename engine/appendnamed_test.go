@@ -253,6 +253,7 @@ func TestDoubt(t *testing.T) {
 	w.open()
 	w.name(named(1, w.record(dayOne)))
 	w.must(w.index(true))
+	w.forgetBatches()
 	w.must(w.e.Close())
 	w.must(w.disk.Remove(w.files("data/shards")[0]))
 	w.open()

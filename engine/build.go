@@ -125,7 +125,7 @@ func (b *build) suspect(err error) error {
 
 // open reads the logged batches, or opens the files, to give their rows in order.
 func (b *build) open(ctx context.Context) (err error) {
-	b.name = nextFileName(b.view.shard.files(), b.engine.now())
+	b.name = b.view.shard.nextName(b.engine)
 	b.name.sequence = max(b.name.sequence, b.engine.ledger.dropped(b.view.shard.key).sequence+1)
 	if b.stage != nil {
 		b.name.sequence = max(b.name.sequence, uint64(max(b.stage.Since, 0))) // whatever the clock says

@@ -81,7 +81,7 @@ func (e *Engine) dropShard(ctx context.Context, s *shard) error {
 // namesOf are the indexed files that lie in a shard's directory, in use or not, and
 // the greatest sequence of them and of those in use.
 func (e *Engine) namesOf(s *shard) (names []string, last uint64, err error) {
-	for _, n := range s.fileNames() {
+	for _, n := range s.mustHave() {
 		names, last = append(names, n.String()), max(last, n.sequence)
 	}
 	there, err := e.fs.List(s.dir)
@@ -108,6 +108,7 @@ func (l *ledger) drop(k catalog.ShardKey, d drop) error {
 	}, func() {
 		l.drops[k] = d
 		delete(l.files, k)
+		l.batches.keep(k, nil)
 	})
 }
 

@@ -133,9 +133,10 @@ func (h *holdings) some() bool {
 	return false
 }
 
-// Held gives the dots of all named batches that are durable, by slot. A slot of
-// which a shard is damaged, so that it may hold less than was acknowledged, is not
-// in the map but in lost, with the reason. If that may be so of every slot, there
+// Held gives the dots of all named batches that were made durable, by slot. A shard that
+// is damaged answers nobody until it is repaired, and is held all the same, if it is known
+// which batches it lost. A slot of which a shard lost others, so that it may hold less than
+// was acknowledged, is not in the map but in lost, with the reason. If that may be so of every slot, there
 // is an error that wraps ErrDamaged: after damage to the log or the ledger, which say
 // what must be there, and until all is dropped and Trust was called.
 func (e *Engine) Held(ctx context.Context) (held map[catalog.Slot]dot.Set, lost map[catalog.Slot]error, err error) {
@@ -146,7 +147,7 @@ func (e *Engine) Held(ctx context.Context) (held map[catalog.Slot]dot.Set, lost 
 	defer leave()
 	lost = map[catalog.Slot]error{}
 	for _, s := range e.allShards() {
-		if err := s.failure(); err != nil {
+		if err := s.failure(); err != nil && s.isShort() {
 			lost[s.key.Slot()] = err
 		}
 	}

@@ -517,6 +517,8 @@ func ledgerSamples() []ledgerEntry {
 		{kind: ledgerLost},
 		{kind: ledgerDropped, shard: catalog.ShardKey{Project: 7, Day: 20_000, Bucket: 3}, drop: drop{cut{5, 1 << 20}, 1_800_000_000_000_000}},
 		{kind: ledgerVoid, slot: catalog.Slot{Project: 7, Bucket: 300}, dots: dot.Of(dot.Dot{Stream: dot.Stream{9}, Seq: 4}, dot.Dot{Stream: dot.Stream{9}, Seq: 5})},
+		{kind: ledgerBatches, shard: catalog.ShardKey{Project: 7, Day: 20_000, Bucket: 3}, file: fileName{1_800_000_000_000_000, 0xdeadbeef}, dots: dot.Of(dot.Dot{Stream: dot.Stream{9}, Seq: 4}, dot.Dot{Stream: dot.Stream{9}, Seq: 5})},
+		{kind: ledgerBatches, shard: catalog.ShardKey{Project: 7, Day: 20_000, Bucket: 3}, file: fileName{1, 2}},
 	}
 }
 
@@ -551,7 +553,7 @@ func TestLedgerGolden(t *testing.T) {
 
 func sameEntry(a, b ledgerEntry) bool {
 	return a.kind == b.kind && a.shard == b.shard && slices.Equal(a.files, b.files) && a.logged.equal(b.logged) &&
-		a.lost == b.lost && a.drop == b.drop && a.slot == b.slot && a.dots.Equal(&b.dots)
+		a.lost == b.lost && a.drop == b.drop && a.slot == b.slot && a.file == b.file && a.dots.Equal(&b.dots)
 }
 
 func FuzzLedgerEntry(f *testing.F) {

@@ -13,7 +13,7 @@ import (
 // ledgerVersion is that of the newest entries that we read. The kinds that are older
 // are written as version 1, so that an arbor that knows no others reads them. The
 // checksum that guards it is the frame's.
-const ledgerVersion = 2
+const ledgerVersion = 3
 
 // The kinds of entries, and their bodies. Numbers are varints, that of the day a
 // signed one.
@@ -37,12 +37,18 @@ const (
 	// ledgerVoid names batches that are held and whose events are not, since their
 	// project was purged: project, bucket, and a set of dots.
 	ledgerVoid = 6
+	// ledgerBatches names the batches whose events are in one of the live files of a
+	// shard, so that it is known what is lost with it: project, day, bucket, the file's
+	// sequence and its random part, 4 bytes, and a set of dots; an empty one says that it
+	// is not known any more.
+	ledgerBatches = 7
 )
 
 type ledgerEntry struct {
 	kind   byte
 	shard  catalog.ShardKey
 	files  []fileName
+	file   fileName
 	logged loggedSegments
 	lost   bool
 	drop   drop
@@ -113,6 +119,11 @@ func (e ledgerEntry) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(e.slot.Project))
 		b = binary.AppendUvarint(b, uint64(e.slot.Bucket))
 		b = e.dots.Append(b)
+	case ledgerBatches:
+		b = e.appendShard(b)
+		b = binary.AppendUvarint(b, e.file.sequence)
+		b = binary.LittleEndian.AppendUint32(b, e.file.random)
+		b = e.dots.Append(b)
 	}
 	return b
 }
@@ -125,7 +136,10 @@ func (e *ledgerEntry) appendShard(b []byte) []byte {
 
 // ledgerVersionOf is the version in which a kind came up.
 func ledgerVersionOf(kind byte) byte {
-	if kind >= ledgerLost {
+	switch {
+	case kind >= ledgerBatches:
+		return 3
+	case kind >= ledgerLost:
 		return 2
 	}
 	return 1
@@ -158,6 +172,10 @@ func decodeLedgerEntry(b []byte) (e ledgerEntry, err error) {
 	case ledgerVoid:
 		e.slot.Project = catalog.ProjectID(d.number(1<<32 - 1))
 		e.slot.Bucket = uint16(d.number(1<<16 - 1))
+		e.dots = d.set()
+	case ledgerBatches:
+		e.shard = d.shard()
+		e.file = fileName{sequence: d.number(1<<64 - 1), random: d.random()}
 		e.dots = d.set()
 	default:
 		d.bad = true
@@ -199,6 +217,16 @@ func (d *ledgerDecoder) number(most uint64) uint64 {
 	return v
 }
 
+// random is that part of a file's name.
+func (d *ledgerDecoder) random() uint32 {
+	if d.bad = d.bad || len(d.b) < 4; d.bad {
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
+	return v
+}
+
 func (d *ledgerDecoder) signed(least, most int64) int64 {
 	v, n := binary.Varint(d.b)
 	if d.bad = d.bad || n <= 0 || v < least || v > most; d.bad {
@@ -217,13 +245,8 @@ func (d *ledgerDecoder) after(last uint64) uint64 {
 func (d *ledgerDecoder) files() (files []fileName) {
 	last := fileName{}
 	for i := range d.number(uint64(len(d.b))) {
-		n := fileName{sequence: d.after(last.sequence)}
-		if d.bad = d.bad || len(d.b) < 4; d.bad {
-			return nil
-		}
-		n.random = binary.LittleEndian.Uint32(d.b)
-		d.b = d.b[4:]
-		if d.bad = i > 0 && last.compare(n) >= 0; d.bad {
+		n := fileName{sequence: d.after(last.sequence), random: d.random()}
+		if d.bad = d.bad || i > 0 && last.compare(n) >= 0; d.bad {
 			return nil
 		}
 		files, last = append(files, n), n

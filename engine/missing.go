@@ -19,7 +19,7 @@ import (
 // missFiles fails the shard if a file that must be there is not live and no live
 // file stands for it. Only what live files say counts: a file that is replaced
 // itself was recorded before that, or never counted. Files that are there and
-// damaged have failed the shard already.
+// damaged have failed the shard already. What was in either is noted.
 func (e *Engine) missFiles(s *shard, damaged map[string]error) {
 	replaced := map[string]bool{}
 	for _, f := range s.files() {
@@ -29,7 +29,11 @@ func (e *Engine) missFiles(s *shard, damaged map[string]error) {
 	}
 	for _, n := range e.ledger.filesOf(s.key) {
 		name := n.String()
-		if s.uses(name) || replaced[name] || damaged[name] != nil {
+		if s.uses(name) || replaced[name] {
+			continue
+		}
+		e.lack(s, n)
+		if damaged[name] != nil {
 			continue
 		}
 		err := fmt.Errorf("indexed file %s is missing, and no other stands for it: put it back from trash/ or from a copy of the data directory, and start again",

@@ -98,6 +98,7 @@ func (e *Engine) openShard(s *shard) error {
 		}
 	}
 	e.missFiles(s, damaged)
+	e.lackUnrecorded(s, damaged)
 	litter := s.replacedBy(nil)
 	if s.failure() != nil || len(litter) == 0 && e.ledger.agrees(s) {
 		return nil
@@ -112,6 +113,17 @@ func (e *Engine) openShard(s *shard) error {
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
 	}
 	return nil
+}
+
+// lackUnrecorded notes damaged files that the ledger does not know: they may count, and
+// nobody knows what was in them.
+func (e *Engine) lackUnrecorded(s *shard, damaged map[string]error) {
+	recorded := e.ledger.filesOf(s.key)
+	for name := range damaged {
+		if n, ok := parseFileName(name); ok && !slices.Contains(recorded, n) && !slices.Contains(s.replacedBy(nil), name) {
+			e.lack(s, n)
+		}
+	}
 }
 
 // adopt makes the shard one of the opened files that no live one replaces. The

@@ -115,6 +115,15 @@ func (e *Engine) replaceStaged(ctx context.Context, s *shard, adopted []*file) (
 	}
 	stage := e.stage()
 	var shared []*file
+	var gone []string // which could not be opened
+	for _, a := range s.lacks() {
+		if a.dots.IsEmpty() {
+			return held, fmt.Errorf("%w: nobody knows which batches were in %s", ErrUnrepaired, a.name)
+		}
+		gone = append(gone, a.name.String())
+		lacking := a.dots.Minus(&held)
+		missing.AddSet(&lacking)
+	}
 	for _, f := range v.files.files {
 		dots := e.dotsOf(f)
 		switch both := dots.And(&held); {
@@ -131,12 +140,12 @@ func (e *Engine) replaceStaged(ctx context.Context, s *shard, adopted []*file) (
 	if !missing.IsEmpty() {
 		return held, fmt.Errorf("%w: the files do not hold the batches %v", dot.ErrNotAdopted, missing)
 	}
-	if len(b.unread) == 0 {
+	if len(b.unread)+len(gone) == 0 {
 		return held, nil // somebody else did it
 	}
 	replaced := slices.Concat(b.unread, shared)
 	b.sources = slices.Concat(shared, adopted)
-	b.replaces = s.replacedBy(replaced)
+	b.replaces = append(s.replacedBy(replaced), gone...)
 	b.job = e.jobs.start("reinstate", s.key, 0)
 	defer func() { e.jobs.finish(b.job, b.summary(), err) }()
 	built, err := b.run(ctx)
@@ -151,7 +160,7 @@ func (e *Engine) replaceStaged(ctx context.Context, s *shard, adopted []*file) (
 	}
 	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
-	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
+	if err := e.trash.retire(s, append(fileNames(replaced), gone...)); err != nil {
 		// They are litter, which is swept later; what is in their place is durable.
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
 	}

@@ -18,7 +18,8 @@ import (
 // A damaged shard is repaired beside its damage: each file and each logged batch is read
 // again, and what is not sound is named by its dots. Files of other replicas that have
 // these are adopted as ever, held against their checksums and built anew with the
-// sound ones. Only when all dots are there again do the damaged files go to the trash,
+// sound ones. Of a file that could not even be opened, or is gone, the ledger says which
+// batches were in it. Only when all dots are there again do the damaged files go to the trash,
 // and the shard answers. So a repair takes nothing out: it is a union, which is cut short
 // by a crash at no harm.
 
@@ -69,8 +70,9 @@ type repair struct {
 	shard  *shard
 	job    *job
 
-	// sound and spoilt are the shard's files.
+	// sound and spoilt are the shard's files, and gone are those that could not be opened.
 	sound, spoilt []*file
+	gone          []string
 	// log says that what is logged up to a place cannot be read.
 	log  bool
 	upTo cut
@@ -82,7 +84,7 @@ type repair struct {
 }
 
 func (r *repair) damaged() []string {
-	names := fileNames(r.spoilt)
+	names := slices.Concat(fileNames(r.spoilt), r.gone)
 	if r.log {
 		names = append(names, "log")
 	}
@@ -121,7 +123,7 @@ func (r *repair) run(ctx context.Context, sources []dot.Source) error {
 		return fmt.Errorf("%w: all of it was read, and yet: %w", ErrUnrepaired, err)
 	}
 	s.mend()
-	e.alarms.settle(s.key, alarmDamage, event.AlarmUnrepaired)
+	e.alarms.settle(s.key, alarmDamage, alarmMissing, event.AlarmUnrepaired)
 	e.logger.Warn("a damaged shard was repaired", "shard", s.key.String(), "damaged", r.damaged(), "from", r.from)
 	return nil
 }
@@ -129,10 +131,12 @@ func (r *repair) run(ctx context.Context, sources []dot.Source) error {
 // examine reads all that the shard has, and says what of it is not sound.
 func (r *repair) examine(ctx context.Context) error {
 	e, s := r.engine, r.shard
-	for _, n := range e.ledger.filesOf(s.key) {
-		if name := n.String(); !s.uses(name) && !slices.Contains(s.replacedBy(nil), name) {
-			return fmt.Errorf("%w: nobody knows which batches were in %s, which could not be opened; the member gets all of the bucket again when it is started again", ErrUnrepaired, name)
+	for _, a := range s.lacks() {
+		if a.dots.IsEmpty() {
+			return fmt.Errorf("%w: nobody knows which batches were in %s, which could not be opened; the member gets all of the bucket again when it is started again", ErrUnrepaired, a.name)
 		}
+		r.gone = append(r.gone, a.name.String())
+		r.want.AddSet(&a.dots)
 	}
 	v := s.viewAnyway(e)
 	defer v.release()
@@ -216,7 +220,11 @@ func (r *repair) fetch(ctx context.Context, sources []dot.Source) error {
 		}
 	}
 	if !rest.IsEmpty() {
-		return errors.Join(fmt.Errorf("%w: of %d batches that it lost nobody who answers has %d", ErrUnrepaired, r.want.Len(), rest.Len()), refused)
+		err := fmt.Errorf("%w: of %d batches that it lost nobody who answers has %d", ErrUnrepaired, r.want.Len(), rest.Len())
+		if refused == nil && len(r.gone) > 0 {
+			return fmt.Errorf("%w: %w", dot.ErrNowhere, err)
+		}
+		return errors.Join(err, refused)
 	}
 	return nil
 }
@@ -235,7 +243,7 @@ func (r *repair) fetchFrom(ctx context.Context, source *dot.Source, rest *dot.Se
 			if wanted := o.Dots.And(rest); wanted.IsEmpty() {
 				continue
 			}
-			n := nextFileName(s.files(), e.now())
+			n := s.nextName(e)
 			at := path.Join(s.dir, n.String()+adoptSuffix)
 			r.copies = append(r.copies, at)
 			err := e.copyFile(ctx, at, o.Bytes, func(ctx context.Context, take func([]byte) error) error { return source.Read(ctx, o, take) })
@@ -272,18 +280,23 @@ func (r *repair) install(ctx context.Context, f *file, last bool) error {
 	b := &build{engine: e, view: v, adopted: []*file{f}, erasing: e.catalog.Load().Suppressed(s.key.Project, s.key.Bucket), job: r.job}
 	replaced := b.among(v.files.files, f)
 	b.sources = append(slices.Clone(replaced), f)
+	var gone []string
 	if last {
 		replaced = append(replaced, r.spoilt...)
+		gone = r.gone
 		b.upTo = r.upTo
 	}
-	b.replaces = s.replacedBy(replaced)
+	b.replaces = append(s.replacedBy(replaced), gone...)
 	built, err := b.run(ctx)
 	if err != nil {
 		return err
 	}
 	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
-	if err := e.trash.retire(s, fileNames(replaced)); err != nil {
+	if last {
+		s.lackNothing()
+	}
+	if err := e.trash.retire(s, append(fileNames(replaced), gone...)); err != nil {
 		e.logger.Warn("replaced files stay for now", "shard", s.key.String(), "error", err)
 	}
 	return nil
@@ -304,7 +317,8 @@ func (r *repair) tidy() {
 }
 
 // Offer gives the files of a shard that have some of the wanted batches, after what is
-// logged of them has become files. A damaged shard offers nothing.
+// logged of them has become files. Who cannot tell, since the shard is damaged here too,
+// says so with dot.ErrUnreadable.
 func (e *Engine) Offer(ctx context.Context, k catalog.ShardKey, want dot.Set) ([]dot.File, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -315,8 +329,8 @@ func (e *Engine) Offer(ctx context.Context, k catalog.ShardKey, want dot.Set) ([
 	if s == nil {
 		return nil, nil
 	}
-	if s.failure() != nil { // who repairs it may be asking who asks
-		return nil, nil
+	if err := s.failure(); err != nil { // who repairs it may be asking who asks
+		return nil, fmt.Errorf("offer files of shard %s: %w: %w", k, dot.ErrUnreadable, err)
 	}
 	if logged := e.holdings.loggedOf(k.Slot(), &want); len(logged) > 0 {
 		if err := e.indexer.alone(ctx, s, func() error { return e.indexer.index(ctx, s) }); err != nil {
@@ -325,7 +339,7 @@ func (e *Engine) Offer(ctx context.Context, k catalog.ShardKey, want dot.Set) ([
 	}
 	v, err := s.view(e)
 	if err != nil {
-		return nil, nil
+		return nil, fmt.Errorf("offer files of shard %s: %w: %w", k, dot.ErrUnreadable, err)
 	}
 	defer v.release()
 	var files []dot.File

@@ -23,6 +23,9 @@ type shard struct {
 	now contents
 	// broken is why the shard cannot be read; nil if it can.
 	broken error
+	// absent are files that must be there and could not be opened, in order. The shard
+	// is broken for as long as there are any.
+	absent []absent
 	// cut is up to where the log is in the files.
 	cut cut
 	// litter are names of replaced files that could not be moved to the trash.

@@ -191,6 +191,9 @@ func (e *Engine) purgeProjects(ctx context.Context, c *catalog.Catalog) error {
 
 func (e *Engine) purge(s *shard) error {
 	names := s.replacedBy(s.files()) // and what could not be moved the last time
+	for _, a := range s.lacks() {
+		names = append(names, a.name.String())
+	}
 	if err := e.keepDots(s.key.Slot()); err != nil {
 		return err
 	}
@@ -232,7 +235,7 @@ func (s *shard) swapAll() []logRef {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.now
-	s.now = contents{files: newFileset(nil)}
+	s.now, s.absent = contents{files: newFileset(nil)}, nil
 	s.now.tail = newTail(s.now.files)
 	old.tail.columns.drop()
 	old.files.release()

@@ -132,7 +132,7 @@ func (s *shard) viewAnyway(e *Engine) *view {
 func (s *shard) mend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken = nil
+	s.broken, s.absent = nil, nil
 }
 
 // noteStaged puts on record why a file of the staged version could not be built.

@@ -108,6 +108,8 @@ var (
 	// ErrNotAdopted: a file that was offered could not be had whole, or is not what was
 	// offered. Nothing of it is there, and nothing was harmed.
 	ErrNotAdopted = errors.New("file was not adopted")
+	// ErrNowhere: all who may have batches that a shard lost were asked, and none has them.
+	ErrNowhere = errors.New("no other replica has what was lost, and so the bucket is held anew at the next start")
 	// ErrNoFile: the file was replaced, and is gone.
 	ErrNoFile = errors.New("no such indexed file")
 )
