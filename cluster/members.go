@@ -45,6 +45,10 @@ type Engine interface {
 	Repair(ctx context.Context, k catalog.ShardKey, sources []dot.Source) (event.Repaired, error)
 	Unite(ctx context.Context, k catalog.ShardKey, source dot.Source) (united bool, err error)
 
+	// Disown gives up what a shard lost, after Repair said dot.ErrNowhere: the next
+	// opening says that the shard's slot lost it.
+	Disown(k catalog.ShardKey) error
+
 	// RaiseShardAlarm adds a row to the table of alarms, once for a subject.
 	RaiseShardAlarm(kind string, shard catalog.ShardKey, subject, message string)
 }
@@ -104,6 +108,7 @@ type Members struct {
 	peers  atomic.Pointer[Peers]
 
 	cuts      heldCuts
+	damaged   damagedBuckets
 	writing   writing
 	stage     stageWatch
 	comparing sync.WaitGroup
@@ -129,11 +134,12 @@ func OpenMembers(ctx context.Context, o MembersOptions) (*Members, error) {
 		o.Keeping = o.Present
 	}
 	m := &Members{o: o, catalog: &catalog.Catalog{}, news: make(chan struct{})}
+	m.damaged.engine = o.Engine
 	var err error
 	m.driver, err = replication.Open(ctx, replication.Options{
 		Member: o.Member, Generation: o.Generation, Storage: knowing{o.Storage, m}, Ledger: o.Ledger, Scanner: m,
 		Prefer: m.avoidCanaries(o.Prefer), Synced: o.Synced, Broken: o.Broken, Lost: o.Lost, Faults: faults{}, Logger: o.Logger,
-		MoveRate: m.moveRate,
+		MoveRate: m.moveRate, Damaged: m.damaged.has,
 	})
 	if err != nil {
 		return nil, err

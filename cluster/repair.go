@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"arbor/catalog"
@@ -84,6 +85,9 @@ func (m *Members) RepairDamaged(ctx context.Context, which func(catalog.ShardKey
 			r.Err = fmt.Errorf("%s, and no other member has its bucket", d.Reason)
 		} else if r.Repaired, r.Err = m.o.Engine.Repair(ctx, d.Key, m.sources(d.Key, others)); r.Err != nil {
 			r.Err = fmt.Errorf("%s: %w", d.Reason, r.Err)
+			if c := m.driver.Config(protocol.BucketOf(d.Key)); errors.Is(r.Err, dot.ErrNowhere) && !c.Joint() {
+				r.Err = errors.Join(r.Err, m.o.Engine.Disown(d.Key))
+			}
 		}
 		if err := ctx.Err(); err != nil {
 			return all, err
@@ -103,6 +107,29 @@ func (m *Members) RepairDamaged(ctx context.Context, which func(catalog.ShardKey
 		m.o.Logger.Warn("what is logged stays in a damaged segment for now", "error", err)
 	}
 	return all, ctx.Err()
+}
+
+// damagedBuckets are those of which a shard is damaged, as it was a second ago at most.
+type damagedBuckets struct {
+	engine Engine
+	mu     sync.Mutex // guards what follows
+	at     time.Time
+	which  map[protocol.Bucket]bool
+}
+
+// lookAgainAfter is how long damagedBuckets believes what it saw.
+const lookAgainAfter = time.Second
+
+func (d *damagedBuckets) has(b protocol.Bucket) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); d.at.IsZero() || now.Sub(d.at) >= lookAgainAfter {
+		d.at, d.which = now, map[protocol.Bucket]bool{}
+		for _, s := range d.engine.Damaged() {
+			d.which[protocol.BucketOf(s.Key)] = true
+		}
+	}
+	return d.which[b]
 }
 
 // othersOf are the other members that hold a bucket; held is whether this one does.

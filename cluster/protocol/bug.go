@@ -18,4 +18,5 @@ const (
 	bugDotReuse         bug = "DotReuse"
 	bugAdoptWanted      bug = "AdoptWanted"
 	bugLeastIgnored     bug = "LeastIgnored"
+	bugDamagedJoins     bug = "DamagedJoins"
 )

@@ -95,5 +95,8 @@ func (r *Holder) tellSynced(e *Effects, h *held) {
 		return
 	}
 	h.catchUp.told = r.now
+	if r.damaged(h.bucket) && r.bug != bugDamagedJoins {
+		return
+	}
 	e.Synced = append(e.Synced, Synced{From: r.self(h), Bucket: h.bucket, Epoch: c.Epoch})
 }

@@ -30,6 +30,7 @@ type Holder struct {
 	buckets    map[Bucket]*held
 	order      []*held // of all buckets; nil when one has come since
 	folded     func(dot.Stream) bool
+	damaged    func(Bucket) bool
 	dropAfter  time.Duration
 	bug        bug
 
@@ -88,7 +89,7 @@ func NewHolder(member MemberID, process dot.Stream, generation uint32, kept map[
 	r := &Holder{
 		member: member, process: process, generation: generation,
 		buckets: map[Bucket]*held{}, tasks: map[uint64]func(*Effects, Result){},
-		folded: func(dot.Stream) bool { return false }, dropAfter: dropAfter,
+		folded: func(dot.Stream) bool { return false }, damaged: func(Bucket) bool { return false }, dropAfter: dropAfter,
 	}
 	for b, s := range kept {
 		h := r.bucket(b)
@@ -118,6 +119,11 @@ func (r *Holder) sorted() []*held {
 // Fold says which streams are left out of sets, since all replicas have all of
 // them.
 func (r *Holder) Fold(folded func(dot.Stream) bool) { r.folded = folded }
+
+// Damaged says which buckets have something that cannot be read here until it is
+// repaired. Their dots are held, and yet nobody must rely on this replica: a change of the
+// bucket's replicas waits for it as for one that has not caught up.
+func (r *Holder) Damaged(damaged func(Bucket) bool) { r.damaged = damaged }
 
 // self is this replica of a bucket.
 func (r *Holder) self(h *held) Replica { return Replica{r.member, h.record.Generation} }

@@ -31,6 +31,8 @@ var planted = []struct {
 	{bugAdoptBeforeSync, 50},
 	{bugAdoptWanted, 50},
 	{bugLeastIgnored, 50},
+	{bugDamagedAnswers, 50},
+	{bugDamagedJoins, 50},
 }
 
 // TestPlantedBugsAreFound tests the simulator: whoever cannot find these would

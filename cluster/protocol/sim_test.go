@@ -53,7 +53,7 @@ func TestSimulation(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d seeds: %v", *seeds, counts)
-	for _, kind := range []string{"acked", "answered", "refused", "unanswered", "lost", "indexed", "merged", "adopted", "config", "stop"} {
+	for _, kind := range []string{"acked", "answered", "refused", "unanswered", "lost", "indexed", "merged", "adopted", "config", "stop", "rotten", "repaired", "disowned"} {
 		if counts[kind] == 0 && *seeds >= 100 {
 			t.Errorf("the simulator never saw: %s", kind)
 		}

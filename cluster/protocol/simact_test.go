@@ -23,6 +23,7 @@ func (w *world) live() error {
 	w.every(w.swarm.index, w.indexes)
 	w.every(w.swarm.full, w.fills)
 	w.every(w.swarm.loseDisk, w.losesDisk)
+	w.every(w.swarm.rot, w.rotsFile)
 	w.always(300*time.Millisecond, w.leads)
 	w.always(max(time.Second, w.swarm.news), func() { // the metadata reaches who was cut off
 		for _, n := range w.nodes {
@@ -264,7 +265,7 @@ func (w *world) leads() {
 func (w *world) indexes() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	b := w.buckets[w.rand.IntN(len(w.buckets))]
-	if !n.up || n.indexes[b] {
+	if !n.up || n.indexes[b] || n.disk.bucket(b).isRotten() {
 		return
 	}
 	var inputs []*entry
@@ -320,6 +321,9 @@ func (n *node) adopt(t Task, in func(time.Duration, func()), wait func() time.Du
 			return
 		case f == nil || !f.synced:
 			refuse("the file was replaced")
+			return
+		case f.rotten || n.disk.bucket(t.Bucket).isRotten():
+			refuse("what is there is damaged")
 			return
 		case !w.quiet && w.copies.IntN(20) == 0:
 			refuse("a checksum is wrong")
@@ -381,6 +385,7 @@ func (w *world) losesDisk() {
 	for _, b := range which {
 		w.declareLost(n, b)
 		delete(n.disk.buckets, b)
+		delete(n.disk.disowned, b)
 		if w.bug != bugWipeSameID {
 			delete(n.disk.ledger, b)
 		}
@@ -400,7 +405,7 @@ func (w *world) bears(n *node, b Bucket) bool {
 	for _, set := range [][]Replica{c.Old, c.New} {
 		lost := w.lostOf(b, set)
 		for _, r := range set {
-			if r.Member == n.id && !w.lost[b][r] {
+			if !w.lost[b][r] && (r.Member == n.id || w.nodeOf(r).disk.bucket(b).isRotten()) {
 				lost++
 			}
 		}

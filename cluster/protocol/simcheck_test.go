@@ -76,6 +76,9 @@ func (w *world) checkSynced(n *node, s Synced) {
 	if r := n.disk.ledger[s.Bucket]; r.Config.Epoch != s.Epoch || r.Synced != s.Epoch {
 		w.violate("I6: synced with bucket %d at epoch %d, which is not durable", s.Bucket, s.Epoch)
 	}
+	if n.disk.bucket(s.Bucket).isRotten() {
+		w.violate("I5: synced with bucket %d at epoch %d, of which a file is damaged", s.Bucket, s.Epoch)
+	}
 }
 
 // checkHeld: I1 for one event, under the config in force.
@@ -186,6 +189,10 @@ func (w *world) checkHealed() {
 			h := n.holder.buckets[b]
 			if h == nil || n.holder.self(h) != r || h.record.Synced == 0 {
 				w.violate("I8: %v of bucket %d has not caught up", r, b)
+				return
+			}
+			if n.disk.bucket(b).isRotten() {
+				w.violate("I8: %v of bucket %d is damaged still", r, b)
 				return
 			}
 			if first == nil {

@@ -35,6 +35,8 @@ type diskFile struct {
 	name   string
 	rows   []*entry
 	synced bool
+	// rotten: nothing of it can be read, and the ledger says what was in it.
+	rotten bool
 }
 
 func (f *diskFile) dots() (s dot.Set) {
@@ -49,9 +51,13 @@ type disk struct {
 	generation uint32 // 0: nothing was ever written
 	ledger     map[Bucket]Record
 	buckets    map[Bucket]*diskBucket
+	// disowned are buckets that lost what nobody has: the next start gives them up.
+	disowned map[Bucket]bool
 }
 
-func newDisk() *disk { return &disk{ledger: map[Bucket]Record{}, buckets: map[Bucket]*diskBucket{}} }
+func newDisk() *disk {
+	return &disk{ledger: map[Bucket]Record{}, buckets: map[Bucket]*diskBucket{}, disowned: map[Bucket]bool{}}
+}
 
 func (d *disk) bucket(b Bucket) *diskBucket {
 	if d.buckets[b] == nil {
@@ -101,7 +107,7 @@ func (b *diskBucket) has(event uint64) bool {
 // fetch gives batches of the log, and offers files for what is in them only. If kept
 // is set, what is in files is still there as batches.
 func (d *disk) fetch(b Bucket, want *dot.Set, kept bool) (x Fetched) {
-	at := d.bucket(b)
+	at := d.bucket(b).sound()
 	batches := at.log
 	if kept {
 		batches = at.entries()
@@ -199,7 +205,7 @@ func (d *disk) kept() map[Bucket]Kept {
 func (d *disk) scan(buckets []Bucket, bug bug) []byte {
 	var part []byte
 	for _, b := range buckets {
-		for _, e := range d.bucket(b).all(bug) {
+		for _, e := range d.bucket(b).sound().all(bug) {
 			part = append(part, e.dot.Stream[:]...)
 			part = binary.BigEndian.AppendUint64(part, e.dot.Seq)
 			part = binary.BigEndian.AppendUint16(part, uint16(b))

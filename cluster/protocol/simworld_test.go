@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"arbor/engine/dot"
@@ -20,6 +21,7 @@ const (
 	bugWipeSameID      bug = "WipeSameID"
 	bugAdoptTwice      bug = "AdoptTwice"
 	bugAdoptBeforeSync bug = "AdoptBeforeSync"
+	bugDamagedAnswers  bug = "DamagedAnswers"
 )
 
 // swarm are the rates of one seed. Most seeds have some of the faults only, so
@@ -36,6 +38,7 @@ type swarm struct {
 	copying                                        time.Duration // of a file, at most
 	keeps                                          float64       // how often what is indexed is still there as batches
 	drop                                           time.Duration // how long what was left stays
+	rot                                            time.Duration // between two damaged files, 0 for never
 	metadataCut                                    bool
 	encode                                         bool
 }
@@ -106,6 +109,7 @@ type world struct {
 	rand   *rand.Rand
 	copies *rand.Rand // for what files are about, so that the rest stays as it was
 	wants  *rand.Rand // of how many disks
+	rots   *rand.Rand // of files
 	swarm  swarm
 	bug    bug
 	agenda agenda
@@ -189,7 +193,7 @@ func (n *node) near(query uint64) func(Bucket) (MemberID, bool) {
 
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), bug: planted, mover: NewMover(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), rots: rand.New(rand.NewPCG(seed, 24)), bug: planted, mover: NewMover(),
 		lost: map[Bucket]map[Replica]bool{}, dropped: map[uint64]int{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
 		bucketOf: map[uint64]Bucket{}, acked: map[uint64]bool{}, ackedIn: map[Bucket][]uint64{}, contents: map[Bucket]map[dot.Dot]uint64{},
 		writes: map[uint64]*clientWrite{}, queries: map[uint64]*clientQuery{}, counts: map[string]int{},
@@ -200,6 +204,9 @@ func newWorld(seed uint64, planted bug) *world {
 		w.swarm.drop = time.Duration(drops.Int64N(int64(4 * time.Second)))
 	} else {
 		w.swarm.drop = dropAfter
+	}
+	if w.rots.IntN(3) == 0 {
+		w.swarm.rot = time.Duration(1+w.rots.Int64N(6)) * time.Second
 	}
 	w.mover.bug = planted
 	w.placement.Configs = make([]Config, w.swarm.buckets)
@@ -309,6 +316,7 @@ func (n *node) moment() Moment { return time.Duration(float64(n.w.now)*n.rate) +
 // the metadata for a new one.
 func (n *node) start() {
 	w := n.w
+	n.giveUp()
 	if n.disk.generation == 0 {
 		if w.bug == bugWipeSameID && w.generations[n.index] > 0 {
 			n.disk.generation = w.generations[n.index]
@@ -330,6 +338,7 @@ func (n *node) start() {
 	kept := n.disk.kept()
 	n.holder = NewHolder(n.id, n.stream, n.disk.generation, kept)
 	n.holder.dropAfter = w.swarm.drop
+	n.holder.Damaged(func(b Bucket) bool { return n.disk.bucket(b).isRotten() })
 	n.writer = NewWriter(n.stream, n.configs)
 	n.reader = NewReader(n.stream, n.configs, func(m MemberID) int { return (int(m[0]) + n.index) % 5 })
 	n.holder.bug, n.writer.bug, n.reader.bug = w.bug, w.bug, w.bug
@@ -482,6 +491,10 @@ func (n *node) task(t Task) {
 			in(wait(), func() { done(Result{Err: fmt.Errorf("append: %w", ErrFull)}) })
 			return
 		}
+		if n.disk.rottenHas(t.Bucket, t.Append) {
+			in(wait(), func() { done(Result{Err: fmt.Errorf("append: what is held is damaged: %w", ErrFull)}) })
+			return
+		}
 		in(wait(), func() {
 			fresh, outcomes := n.disk.write(t.Bucket, t.Append, w.bug)
 			if w.bug == bugAckBeforeSync {
@@ -517,7 +530,12 @@ func (n *node) task(t Task) {
 		n.adopt(t, in, wait, done)
 	case t.Scan != nil:
 		part := n.disk.scan(t.Scan.Buckets, w.bug)
+		rotten := w.bug != bugDamagedAnswers && slices.ContainsFunc(t.Scan.Buckets, func(b Bucket) bool { return n.disk.bucket(b).isRotten() })
 		in(wait(), func() {
+			if rotten {
+				done(Result{Err: errors.New("scan: a file is damaged")})
+				return
+			}
 			if w.rand.IntN(50) == 0 && !w.quiet {
 				done(Result{Err: errors.New("scan: out of memory")})
 				return

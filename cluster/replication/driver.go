@@ -62,7 +62,7 @@ type Faults interface {
 	Decode(fault []byte) error
 }
 
-// Options of a driver. All but Prefer, Synced, MoveRate, Logger and Faults are needed.
+// Options of a driver. All but Prefer, Synced, MoveRate, Damaged, Logger and Faults are needed.
 type Options struct {
 	Member protocol.MemberID
 	// Generation is the member's in the metadata. It was raised before if the
@@ -90,7 +90,10 @@ type Options struct {
 	// MoveRate is how many bytes of files a second are taken from others at most, of all
 	// files together; nil, or 0, is without bound. It is asked again and again.
 	MoveRate func() int64
-	Logger   *slog.Logger
+	// Damaged says which buckets have something that cannot be read until it is repaired:
+	// protocol.Holder.Damaged. It may not wait; nil is none.
+	Damaged func(protocol.Bucket) bool
+	Logger  *slog.Logger
 }
 
 // Driver is a member's part of the replication. Its methods may be called from
@@ -172,6 +175,9 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 		writer: protocol.NewWriter(process, configs), reader: protocol.NewReader(process, configs, o.Prefer),
 		holder: protocol.NewHolder(o.Member, process, o.Generation, kept),
 		writes: map[uint64]*writing{}, questions: map[uint64]*question{}, attempts: map[protocol.Call]*attempt{}, outboxes: map[asked]*outbox{}}
+	if o.Damaged != nil {
+		d.holder.Damaged(o.Damaged)
+	}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.lookWhoIsAlone()
 	d.running.Go(d.tick)

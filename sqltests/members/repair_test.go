@@ -2,6 +2,7 @@ package members
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -314,4 +315,87 @@ func TestRepairBesideAnOlderMember(t *testing.T) {
 		t.Errorf("repaired: %q", got)
 	}
 	sameEverywhere(t, g, 200)
+}
+
+// cutShort takes the end of a member's file away.
+func cutShort(t *testing.T, m *stack.GroupMember, name string) {
+	t.Helper()
+	f, err := m.FS.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.Map()
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := slices.Clone(b[:len(b)*2/3])
+	w, err := m.FS.Create(name)
+	if err == nil {
+		_, err = w.Write(short)
+	}
+	if err = errors.Join(err, w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamageAtOpeningIsRepaired harms files of a member that is stopped, so that they
+// cannot be opened when it comes back. It comes back as who it is, whoever is asked has
+// the whole answer, events are taken in, and only what was harmed is had again.
+func TestDamageAtOpeningIsRepaired(t *testing.T) {
+	t.Parallel()
+	g := stack.NewGroup(t, stack.GroupOptions{Members: 3, Replicas: 3, Slots: 4, CompareEvery: time.Hour})
+	first, second, third := g.Members[0], g.Members[1], g.Members[2]
+	token := first.Project(t, "shop")
+	first.Stack.Import(t, token, events(0, 300))
+	sameEverywhere(t, g, 300)
+	if err := second.Engine.Index(t.Context(), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	first.Stack.Import(t, token, events(300, 400))
+	sameEverywhere(t, g, 400)
+	if err := second.Engine.Index(t.Context(), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	files := filesOf(t, second)
+	second.Close(t)
+	cutShort(t, second, files[0])
+	if err := second.FS.Remove(files[1]); err != nil {
+		t.Fatal(err)
+	}
+	cutShort(t, second, files[len(files)-1])
+	second.Open(t)
+	damaged := second.Engine.Damaged()
+	if len(damaged) == 0 || len(damaged) == 4 {
+		t.Fatalf("damaged are %v", damaged)
+	}
+	if got := second.One(t, "SELECT COUNT(*), COUNT(DISTINCT insert_id) FROM shop.events"); got != "400\t400" {
+		t.Errorf("a damaged member answers %s", got)
+	}
+	third.Close(t)
+	second.Stack.Import(t, token, events(400, 500))
+	for _, m := range []*stack.GroupMember{first, second} {
+		if got := m.One(t, "SELECT COUNT(*), COUNT(DISTINCT insert_id) FROM shop.events"); got != "500\t500" {
+			t.Errorf("member %s answers %s", m.ID, got)
+		}
+	}
+	third.Open(t)
+	for late := time.Now().Add(5 * time.Minute); len(second.Engine.Damaged()) > 0; {
+		if got := first.Rows(t, "CALL arbor.repair('shop')"); time.Now().After(late) { // connections are tried again after a while
+			t.Fatalf("damaged still: %q", got)
+		}
+	}
+	sameEverywhere(t, g, 500)
+	for _, name := range []string{files[0], files[1], files[len(files)-1]} {
+		if slices.Contains(filesOf(t, second), name) {
+			t.Errorf("%s is there still", name)
+		}
+	}
+	second.Close(t)
+	second.Open(t)
+	sameEverywhere(t, g, 500)
+	for _, m := range g.Members {
+		if got := m.Rows(t, "SELECT message FROM arbor.alarms"); len(got) > 0 {
+			t.Errorf("alarms: %q", got)
+		}
+	}
 }
