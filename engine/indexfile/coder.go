@@ -16,6 +16,9 @@ type coder struct {
 // there are, and whether each user has one value at most. Rows without a value
 // are of the run before.
 func (b *valueBuilder) runs(users []uint32) (runs int, byUser bool) {
+	if p, ok := b.plain(); ok {
+		return p.runs(users)
+	}
 	byUser = users != nil
 	last, user, of := ^uint32(0), 0, -1
 	r := b.reader()

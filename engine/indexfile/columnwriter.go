@@ -19,12 +19,7 @@ func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 	var parts []part
 	switch info.placement {
 	case placeBitmap:
-		bits := make([]byte, bitmapLen(k.rows))
-		r := b.reader()
-		for i := range b.values() {
-			bitSet(bits, r.row(i))
-		}
-		parts = append(parts, part{kind: partPresence, bytes: bits})
+		parts = append(parts, part{kind: partPresence, bytes: k.presence(b)})
 	case placeSparse:
 		parts = append(parts, part{kind: partOrdinals, bytes: k.ordinals(b), cold: k.version > 1})
 	}
@@ -37,6 +32,19 @@ func (k *coder) column(b *valueBuilder) (columnInfo, []part) {
 		parts = append(parts, b.encodeChunks(&info)...)
 	}
 	return info, parts
+}
+
+// presence is a bitmap of the rows that have a value.
+func (k *coder) presence(b *valueBuilder) []byte {
+	if p, ok := b.plain(); ok {
+		return p.presence(k.rows)
+	}
+	bits := make([]byte, bitmapLen(k.rows))
+	r := b.reader()
+	for i := range b.values() {
+		bitSet(bits, r.row(i))
+	}
+	return bits
 }
 
 // ordinals lists the rows that have a value.
@@ -190,12 +198,21 @@ func (k *coder) encodeDictionary(b *valueBuilder, info *columnInfo) []part {
 	rows := k.rows
 	entries := appendDictionary(nil, len(b.entries), func(i int) catalog.Value { return b.value(uint32(i)) })
 	parts := []part{{kind: partDictionary, bytes: entries, cold: true}}
-	if info.width > 0 {
+	plain, isPlain := b.plain()
+	if info.width > 0 && isPlain {
+		parts = append(parts, plain.encode(k, info, partCodes, nil)...)
+	} else if info.width > 0 {
 		r := b.reader()
 		parts = append(parts, k.encode(info, b, partCodes, func(i int) uint64 { return uint64(r.code(i)) })...)
 	}
-	if info.placement != placeSparse && rows > BlockRows && info.width > 0 {
-		zones := make([]uint32, 2*blocks(rows))
+	if info.placement == placeSparse || rows <= BlockRows || info.width == 0 {
+		return parts
+	}
+	var zones []uint32
+	if isPlain {
+		zones = plain.zones(rows)
+	} else {
+		zones = make([]uint32, 2*blocks(rows))
 		for i := range zones {
 			zones[i] = emptyZone * uint32(1-i&1)
 		}
@@ -205,9 +222,8 @@ func (k *coder) encodeDictionary(b *valueBuilder, info *columnInfo) []part {
 			z := zones[2*(r.row(i)/BlockRows):]
 			z[0], z[1] = min(z[0], code), max(z[1], code)
 		}
-		parts = append(parts, part{kind: partZones, bytes: raw(zones)})
 	}
-	return parts
+	return append(parts, part{kind: partZones, bytes: raw(zones)})
 }
 
 // emptyZone is the least code of a block without a value; the greatest is 0.
@@ -217,10 +233,13 @@ func (k *coder) encodeNumbers(b *valueBuilder, info *columnInfo) []part {
 	rows := k.rows
 	var parts []part
 	r := b.reader()
-	switch info.layout {
-	case layoutIntegers:
+	plain, isPlain := b.plain()
+	switch {
+	case isPlain && info.layout != layoutNumbers:
+		parts = plain.encode(k, info, partNumbers, b.stored(info))
+	case info.layout == layoutIntegers:
 		parts = k.encode(info, b, partNumbers, func(i int) uint64 { return r.bits(i) - info.base })
-	case layoutDecimals:
+	case info.layout == layoutDecimals:
 		parts = k.encode(info, b, partNumbers, func(i int) uint64 {
 			n, _ := toDecimal(r.of(i), info.scale)
 			return uint64(n) - info.base
@@ -247,10 +266,27 @@ func (k *coder) encodeNumbers(b *valueBuilder, info *columnInfo) []part {
 	return parts
 }
 
+// stored are the numbers that stand for the entries of a column of integers or decimals.
+func (b *valueBuilder) stored(info *columnInfo) []uint64 {
+	of := make([]uint64, len(b.entries))
+	for code := range of {
+		v := b.value(uint32(code))
+		n := v.Int()
+		if info.layout == layoutDecimals {
+			n, _ = toDecimal(v, info.scale)
+		}
+		of[code] = uint64(n) - info.base
+	}
+	return of
+}
+
 // numberZones are the least and the greatest number of each block, in 8 bytes
 // each; the least is above the greatest in a block without any. A column with a
 // NaN has none.
 func (b *valueBuilder) numberZones(kind catalog.Kind, rows int) []byte {
+	if p, ok := b.plain(); ok {
+		return p.numberZones(kind, rows)
+	}
 	zones := make([]catalog.Value, 2*blocks(rows))
 	for i := 0; i < len(zones); i += 2 {
 		zones[i], zones[i+1] = emptyNumberZone(kind)
