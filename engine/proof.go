@@ -133,7 +133,8 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			}
 			j.done.Add(int64(min(pieceRows, p.reader.Rows()-i)))
 		}
-		if err := p.cursor.Head(i, &row); err != nil {
+		k, err := encoder.Head(i, &row)
+		if err != nil {
 			return err
 		}
 		if err := order.Row(&row); err != nil {
@@ -150,10 +151,6 @@ func (p *prover) read(ctx context.Context, j *job) error {
 				return err
 			}
 			p.user = row.DistinctID
-		}
-		k, err := p.cursor.InsertKey(i)
-		if err != nil {
-			return err
 		}
 		if k.Form != indexfile.FormNone {
 			p.keys = append(p.keys, (k.Lo^k.Hi)<<32|uint64(uint32(i)))

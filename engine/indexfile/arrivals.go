@@ -58,8 +58,10 @@ func expected(knots []uint32, shift uint8, t uint64) int64 {
 }
 
 // at is the request and index of row i.
-func (a *arrivals) at(i int) (request, index uint32) {
-	place := a.place(i)
+func (a *arrivals) at(i int) (request, index uint32) { return a.of(a.place(i)) }
+
+// of is the request and index of an arrival.
+func (a *arrivals) of(place uint32) (request, index uint32) {
 	k := a.coarse[place>>coarseShift]
 	for a.starts[k+1] <= place {
 		k++

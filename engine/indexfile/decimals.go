@@ -81,6 +81,20 @@ func (c *column) readDecimals() (err error) {
 	return nil
 }
 
+// isNumbered reports whether all values follow from their numbers alone: integers, and
+// decimals of one kind. The column is loaded.
+func (c *column) isNumbered() bool {
+	return c.uniform && (c.info.layout == layoutIntegers || c.info.layout == layoutDecimals)
+}
+
+// numbered is the value of a number.
+func (c *column) numbered(n int64) catalog.Value {
+	if c.info.layout == layoutIntegers {
+		return catalog.Int(n)
+	}
+	return c.decimalOf(n, c.kind)
+}
+
 // decimal is the value of a slot. The column is loaded.
 func (c *column) decimal(slot int, last *recent) catalog.Value {
 	n := int64(c.storedNumber(slot, last))
@@ -88,6 +102,11 @@ func (c *column) decimal(slot int, last *recent) catalog.Value {
 	if c.slotKinds != nil {
 		kind = catalog.Kind(c.slotKinds[slot])
 	}
+	return c.decimalOf(n, kind)
+}
+
+// decimalOf is the value of a number of a kind.
+func (c *column) decimalOf(n int64, kind catalog.Kind) catalog.Value {
 	switch kind {
 	case catalog.KindInt:
 		return catalog.Int(n / int64(powers[c.info.scale]))

@@ -17,9 +17,11 @@ type Encoder struct {
 	bytes []byte   // what all forms are in
 	room  int      // how long that may get
 
-	block int       // that codes are of, -1 for none
-	codes [][]int64 // of a block, of the cursor's dense columns that have forms
+	block int       // that codes and heads are of, -1 for none
+	codes [][]int64 // of a block, of the cursor's dense columns that have forms or numbers
+	heads heads
 	props []catalog.Property
+	one   catalog.Property
 }
 
 // form is where an entry's form lies in bytes.
@@ -47,17 +49,11 @@ func (c *Cursor) Encoder(encode func(dst []byte, p *catalog.Property) []byte) *E
 // says how many there are.
 func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 	c := e.cursor
-	if err := c.enter(i); err != nil {
+	if err := e.enter(i); err != nil {
 		return dst, 0, err
-	}
-	if e.forms == nil {
-		e.load()
 	}
 	if _, other := c.columns[columnOthers].slot(i); other {
 		return e.appendAll(dst, i)
-	}
-	if i/encoderRows != e.block {
-		e.enter(i / encoderRows)
 	}
 	var rest []sparseValue
 	if len(c.sparse) > 0 {
@@ -78,7 +74,12 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 			rest = rest[1:]
 		}
 		if codes := e.codes[k]; codes != nil {
-			dst = e.appendForm(dst, e.forms[column.number][codes[i%encoderRows]])
+			if forms := e.forms[column.number]; forms != nil {
+				dst = e.appendForm(dst, forms[codes[i%encoderRows]])
+			} else {
+				e.one = catalog.Property{Name: column.info.name, Value: column.numbered(codes[i%encoderRows])}
+				dst = e.encode(dst, &e.one)
+			}
 		} else if dst, err = e.appendOne(dst, column, i); err != nil {
 			return dst, n, err
 		}
@@ -117,7 +118,8 @@ func (e *Encoder) appendOne(dst []byte, c *column, slot int) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return e.encode(dst, &catalog.Property{Name: c.info.name, Value: v}), nil
+	e.one = catalog.Property{Name: c.info.name, Value: v}
+	return e.encode(dst, &e.one), nil
 }
 
 // appendAll is Append for a row with properties that have no column.
@@ -144,7 +146,7 @@ func (e *Encoder) load() {
 	}
 	e.bytes = append(e.bytes, make([]byte, wideForm)...)
 	for k, column := range c.dense {
-		if e.forms[column.number] != nil {
+		if e.forms[column.number] != nil || column.isNumbered() {
 			e.codes[k] = make([]int64, min(encoderRows, c.reader.Rows()))
 		}
 	}
@@ -154,11 +156,11 @@ func (e *Encoder) load() {
 func (e *Encoder) loadColumn(c *column) {
 	start := len(e.bytes)
 	forms := make([]form, c.dictionary.entries)
-	p := catalog.Property{Name: c.info.name}
+	e.one = catalog.Property{Name: c.info.name}
 	for code := range forms {
 		from := len(e.bytes)
-		p.Value = c.dictionary.value(uint32(code))
-		e.bytes = e.encode(e.bytes, &p)
+		e.one.Value = c.dictionary.value(uint32(code))
+		e.bytes = e.encode(e.bytes, &e.one)
 		forms[code] = form{uint32(from), uint32(len(e.bytes))}
 		if len(e.bytes) > e.room {
 			e.bytes = e.bytes[:start]
@@ -168,13 +170,29 @@ func (e *Encoder) loadColumn(c *column) {
 	e.forms[c.number] = forms
 }
 
-// enter decodes the codes of a block.
-func (e *Encoder) enter(block int) {
+// enter makes the encoder ready for row i.
+func (e *Encoder) enter(i int) error {
+	if err := e.cursor.enter(i); err != nil {
+		return err
+	}
+	if e.forms == nil {
+		e.load()
+		e.heads.load(e.cursor)
+	}
+	if i/encoderRows != e.block {
+		e.enterBlock(i / encoderRows)
+	}
+	return nil
+}
+
+// enterBlock decodes a block.
+func (e *Encoder) enterBlock(block int) {
 	lo, hi := block*encoderRows, min((block+1)*encoderRows, e.cursor.reader.Rows())
 	for k, column := range e.cursor.dense {
 		if e.codes[k] != nil {
 			column.numbersIn(e.codes[k], lo, hi)
 		}
 	}
+	e.heads.enter(e.cursor, lo, hi)
 	e.block = block
 }

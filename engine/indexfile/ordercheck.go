@@ -13,9 +13,10 @@ import (
 // file states.
 type OrderCheck struct {
 	reader *Reader
-	users  []uint32 // where each user's rows end
-	user   int      // at hand
-	row    int      // the next one
+	users  *users
+	user   int // at hand
+	chunk  int // the next one of users' chunks to begin
+	row    int // the next one
 	last   Row
 
 	zoneEnd             int // up to which row the zone at hand goes
@@ -34,7 +35,7 @@ func (r *Reader) OrderCheck() (*OrderCheck, error) {
 		return nil, err
 	}
 	return &OrderCheck{
-		reader: r, users: users.ends, earliest: math.MaxInt64, latest: math.MinInt64, leastID: catalog.MaxIngestID,
+		reader: r, users: users, earliest: math.MaxInt64, latest: math.MinInt64, leastID: catalog.MaxIngestID,
 	}, nil
 }
 
@@ -43,17 +44,24 @@ func (r *Reader) OrderCheck() (*OrderCheck, error) {
 func (o *OrderCheck) Row(row *Row) error {
 	i, r := o.row, o.reader
 	switch {
-	case o.user == len(o.users):
+	case o.user == len(o.users.ends):
 		return r.corrupt(partRunLengths.String(), fmt.Sprintf("row %d of no user", i))
 	case i == 0:
-	case i < int(o.users[o.user]):
+	case i < int(o.users.ends[o.user]):
 		if row.DistinctID != o.last.DistinctID || o.last.compareTime(row) > 0 {
 			return r.corrupt(partTimes.String(), fmt.Sprintf("order at row %d", i))
 		}
 	default:
-		if o.user++; o.user == len(o.users) || row.DistinctID <= o.last.DistinctID {
+		if o.user++; o.user == len(o.users.ends) || row.DistinctID <= o.last.DistinctID {
 			return r.corrupt(columnNames[columnDistinctID], fmt.Sprintf("order at user %d", o.user))
 		}
+	}
+	if u := o.users; o.chunk < u.chunks.len() && u.chunks.first(o.chunk) == o.user {
+		// The texts by which users are found.
+		if row.DistinctID != u.firsts.at(o.chunk) {
+			return u.column.corrupt(partFirsts, fmt.Sprintf("chunk %d", o.chunk))
+		}
+		o.chunk++
 	}
 	if i >= o.zoneEnd {
 		var err error
@@ -86,7 +94,7 @@ func (o *OrderCheck) End() error {
 	if r.Rows() == 0 {
 		return nil
 	}
-	if o.user != len(o.users)-1 {
+	if o.user != len(o.users.ends)-1 {
 		return r.corrupt(partRunLengths.String(), "users without rows")
 	}
 	if a, b := r.TimeBounds(); a != o.earliest || b != o.latest {

@@ -135,6 +135,12 @@ func checkEncoder(r *Reader, rows []Row) error {
 			for k := range rows[i].Properties {
 				want = encode(want, &rows[i].Properties[k])
 			}
+			var head Row
+			key, err := e.Head(i, &head)
+			head.Properties = rows[i].Properties
+			if err != nil || !sameRow(&head, &rows[i]) || key != InsertKeyOf(rows[i].InsertID) {
+				return orDiff(err, "head of row %d, key %v: %s", i, key, cmp.Diff(rows[i], head, equalRows))
+			}
 			got, n, err := e.Append(nil, i)
 			if err != nil || n != len(rows[i].Properties) || string(got) != string(want) {
 				return orDiff(err, "row %d, room for %d: %d properties %q, want %d %q", i, room, n, got, len(rows[i].Properties), want)
