@@ -66,8 +66,9 @@ func (s *fileset) link(l *links) error {
 			joined.join(mine, other)
 		}
 	}
+	groups := s.groupReader()
 	for _, heads := range joined.sets() {
-		g, err := s.load(heads)
+		g, err := groups.load(heads)
 		if err != nil {
 			return err
 		}
@@ -79,15 +80,31 @@ func (s *fileset) link(l *links) error {
 	return nil
 }
 
+// groupReader reads groups, cheapest in the order of their rows: a cursor has at hand
+// what it decoded for the row before. It is for one goroutine.
+type groupReader struct {
+	files   []*file
+	cursors []*cursor // of the files, nil where none was needed yet
+}
+
+func (s *fileset) groupReader() *groupReader {
+	return &groupReader{s.files, make([]*cursor, len(s.files))}
+}
+
 // load reads the rows that heads stand for.
-func (s *fileset) load(heads []place) (group, error) {
+func (r *groupReader) load(heads []place) (group, error) {
 	var g group
 	for _, h := range heads {
-		ordinals, err := s.files[h.source].copiesOf(h.ordinal)
+		f := r.files[h.source]
+		ordinals, err := f.copiesOf(h.ordinal)
 		if err != nil {
 			return g, err
 		}
-		c := s.files[h.source].cursor()
+		c := r.cursors[h.source]
+		if c == nil {
+			c = f.cursor()
+			r.cursors[h.source] = c
+		}
 		for _, o := range ordinals {
 			e, err := c.event(int(o))
 			if err != nil {

@@ -89,8 +89,9 @@ func (t *tail) asking(of []uint32) []asker {
 
 func (t *tail) matchFile(ctx context.Context, source int32, f *file, asking []asker, links *links, matches []rowMatch) ([]rowMatch, error) {
 	m := newMatcher(f)
+	groups := t.files.groupReader()
 	found := func(p *probe, ordinal uint32) error {
-		g, err := t.files.load([]place{{source, ordinal}})
+		g, err := groups.load([]place{{source, ordinal}})
 		if err != nil {
 			return err
 		}
