@@ -3,7 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
-	"strings"
+	"unsafe"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -16,20 +16,22 @@ import (
 // the events then, too. Where they might not fit into memory by column, the batches
 // are kept instead, and events are added in the order of the file.
 type logSource struct {
-	ids      []catalog.IngestID
+	ids      []catalog.IngestID // the writer's, if it collects; times, too
 	times    []int64
 	payloads []fingerprint
-	keys     []indexfile.InsertKey
-	texts    map[uint32]string // insert ids that no key stands for
-	bounds   []idBounds        // of the batches
-	users    []uint32          // the events' users, numbered in table, then in order
+	hashes   []uint64   // of what makes each a copy
+	texts    textIDs    // insert ids that no key stands for
+	bounds   []idBounds // of the batches
+	users    []uint32   // the events' users, numbered in table, then in order
 	table    userTable
 
 	writer *indexfile.Builder // that collects the events, or
 	events []*event.Event     // the events
 	copies []uint8            // how often each is written, if faults say so
 
-	canonical []byte // scratch: the bytes of an event
+	canonical []byte            // scratch: the bytes of an event
+	distinct  []string          // scratch: the distinct ids of a batch
+	shapes    []indexfile.Shape // of the record at hand, by their numbers
 
 	ranks []string      // the distinct ids in order
 	order []placedEvent // the events, user by user
@@ -41,11 +43,8 @@ type logSource struct {
 	runs   []userRun
 }
 
-// userRun is how many rows of the new file a user has.
-type userRun struct {
-	user string
-	rows int
-}
+// userRun is how many rows of the new file a user, by its place in ranks, has.
+type userRun struct{ user, rows int }
 
 // idBounds are the least and the greatest ingest id of the events [lo, hi).
 type idBounds struct {
@@ -56,62 +55,124 @@ type idBounds struct {
 
 func newLogSource(events int) *logSource {
 	s := &logSource{table: newUserTable()}
-	s.ids = make([]catalog.IngestID, 0, events)
-	s.times = make([]int64, 0, events)
 	s.payloads = make([]fingerprint, 0, events)
 	s.users = make([]uint32, 0, events)
-	s.keys = make([]indexfile.InsertKey, 0, events)
+	s.hashes = make([]uint64, 0, events)
 	return s
 }
 
-// add takes a batch's events and adds them to the digest. They stay as they are for
-// as long as the source if it does not collect.
-func (s *logSource) add(b *event.Batch, want *event.Digest, faults *Faults) error {
-	if len(b.Events) == 0 {
-		return nil
-	}
-	bounds := idBounds{b.Events[0].ID, b.Events[0].ID, len(s.ids), len(s.ids) + len(b.Events), true}
+// keep takes a batch's events and adds them to the digest. They stay as they are for
+// as long as the source, which does not collect.
+func (s *logSource) keep(b *event.Batch, want *event.Digest) {
 	for i := range b.Events {
 		e := &b.Events[i]
-		if i > 0 && e.ID.Compare(b.Events[i-1].ID) <= 0 {
-			bounds.ascending = false
+		hi, lo := want.AddHashed(e, &s.canonical)
+		s.note(e, fingerprint{hi, lo})
+		s.ids, s.times = append(s.ids, e.ID), append(s.times, e.Time)
+		s.events = append(s.events, e)
+	}
+	s.endBatch(len(b.Events))
+}
+
+// collect takes a record's events and adds them to the digest. They are collected, and
+// the record is not needed afterwards.
+func (s *logSource) collect(w *event.Walker, want *event.Digest, faults *Faults) error {
+	first, shapes := len(s.hashes), 0
+	for e := w.Next(); e != nil; e = w.Next() {
+		hi, lo := want.AddWalked(w)
+		key := s.note(e, fingerprint{hi, lo})
+		if faults != nil && faults.Row != nil {
+			s.copies = append(s.copies, uint8(faults.row((*indexfile.Row)(e))))
+			if err := s.writer.Collect((*indexfile.Row)(e), key); err != nil {
+				return err
+			}
+			continue
 		}
-		if e.ID.Compare(bounds.least) < 0 {
-			bounds.least = e.ID
+		shape := w.Shape()
+		for ; shapes <= shape; shapes++ {
+			if shapes == len(s.shapes) {
+				s.shapes = append(s.shapes, indexfile.Shape{})
+			}
+			if err := s.writer.Shape((*indexfile.Row)(e), &s.shapes[shapes]); err != nil {
+				return err
+			}
 		}
-		if e.ID.Compare(bounds.greatest) > 0 {
-			bounds.greatest = e.ID
-		}
-		if err := s.addEvent(e, want, faults); err != nil {
+		if err := s.writer.CollectShaped(&s.shapes[shape], (*indexfile.Row)(e), key); err != nil {
 			return err
 		}
 	}
-	s.bounds = append(s.bounds, bounds)
-	s.users = s.table.add(s.users, len(b.Events), func(i int) string { return b.Events[i].DistinctID })
+	s.ids, s.times = s.writer.Collected()
+	s.endBatch(len(s.hashes) - first)
 	return nil
 }
 
-func (s *logSource) addEvent(e *event.Event, want *event.Digest, faults *Faults) error {
-	hi, lo := want.AddHashed(e, &s.canonical)
+// note takes what is asked of an event in the order of users.
+func (s *logSource) note(e *event.Event, payload fingerprint) indexfile.InsertKey {
 	key := indexfile.InsertKeyOf(e.InsertID)
 	if !key.Exact() {
-		if s.texts == nil {
-			s.texts = map[uint32]string{}
+		s.texts.add(uint32(len(s.hashes)), e.InsertID)
+	}
+	hash := keyHash(key)
+	if key.Form == indexfile.FormNone {
+		hash = contentHash(payload, e.Time)
+	}
+	s.payloads = append(s.payloads, payload)
+	s.hashes = append(s.hashes, hash)
+	s.distinct = append(s.distinct, e.DistinctID)
+	return key
+}
+
+// endBatch is called when all of so many events of a batch were noted; their texts are
+// still there.
+func (s *logSource) endBatch(events int) {
+	if events == 0 {
+		return
+	}
+	first := len(s.ids) - events
+	ids := s.ids[first:]
+	bounds := idBounds{ids[0], ids[0], first, len(s.ids), true}
+	for i, id := range ids {
+		if i > 0 && id.Compare(ids[i-1]) <= 0 {
+			bounds.ascending = false
 		}
-		s.texts[uint32(len(s.ids))] = strings.Clone(e.InsertID)
+		if id.Compare(bounds.least) < 0 {
+			bounds.least = id
+		}
+		if id.Compare(bounds.greatest) > 0 {
+			bounds.greatest = id
+		}
 	}
-	s.ids = append(s.ids, e.ID)
-	s.times = append(s.times, e.Time)
-	s.payloads = append(s.payloads, fingerprint{hi, lo})
-	s.keys = append(s.keys, key)
-	if s.writer == nil {
-		s.events = append(s.events, e)
-		return nil
+	s.bounds = append(s.bounds, bounds)
+	s.users = s.table.add(s.users, s.distinct)
+	clear(s.distinct)
+	s.distinct = s.distinct[:0]
+}
+
+// textIDs are insert ids of some events, which are added in the order of their numbers.
+type textIDs struct {
+	numbers []uint32
+	ends    []int
+	bytes   []byte
+}
+
+func (t *textIDs) add(number uint32, id string) {
+	t.bytes = append(t.bytes, id...)
+	t.numbers, t.ends = append(t.numbers, number), append(t.ends, len(t.bytes))
+}
+
+// of is the insert id of an event, empty if it is none of them. It holds until the next
+// one is added.
+func (t *textIDs) of(number uint32) string {
+	i, found := slices.BinarySearch(t.numbers, number)
+	if !found {
+		return ""
 	}
-	if faults != nil && faults.Row != nil {
-		s.copies = append(s.copies, uint8(faults.row((*indexfile.Row)(e))))
+	from := 0
+	if i > 0 {
+		from = t.ends[i-1]
 	}
-	return s.writer.Collect((*indexfile.Row)(e), key)
+	b := t.bytes[from:t.ends[i]]
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // twice are ids that more than one event may bear: batches are looked into if
@@ -158,7 +219,7 @@ func (s *logSource) between(least, greatest catalog.IngestID) []catalog.IngestID
 // sort puts the events in order; all were added. They are counted by user, and then
 // each user's are sorted, which nearly are.
 func (s *logSource) sort() {
-	rankOf := rankTexts(s.table.names)
+	rankOf := indexfile.RankTexts(s.table.names)
 	s.ranks = make([]string, len(rankOf))
 	for code, rank := range rankOf {
 		s.ranks[rank] = s.table.names[code]
@@ -173,7 +234,7 @@ func (s *logSource) sort() {
 	}
 	s.order = make([]placedEvent, len(s.users))
 	for i, u := range s.users { // ends are starts until then
-		s.order[s.ends[u]] = placedEvent{time: s.times[i], id: s.ids[i], copyHash: s.hash(uint32(i)), ordinal: uint32(i)}
+		s.order[s.ends[u]] = placedEvent{time: s.times[i], id: s.ids[i], copyHash: s.hashes[i], ordinal: uint32(i)}
 		s.ends[u]++
 	}
 	if s.writer != nil {
@@ -228,21 +289,13 @@ func (s *logSource) enter(r sourceRow) (time int64, id catalog.IngestID, err err
 
 func (s *logSource) copyHash(r sourceRow) (uint64, error) { return s.order[r.source].copyHash, nil }
 
-// hash is the copyHash of event n.
-func (s *logSource) hash(n uint32) uint64 {
-	if k := s.keys[n]; k.Form != indexfile.FormNone {
-		return keyHash(k)
-	}
-	return contentHash(s.payloads[n], s.times[n])
-}
-
 func (s *logSource) look(r sourceRow) (looked, error) {
 	n := r.ordinal
-	l := looked{key: s.keys[n], insertID: s.texts[n], member: member{id: s.ids[n], payload: s.payloads[n], time: s.times[n]}}
+	l := looked{insertID: s.texts.of(n), member: member{id: s.ids[n], payload: s.payloads[n], time: s.times[n]}}
 	if s.writer != nil {
-		l.member.name = s.writer.EventOf(n)
+		l.member.name, l.key = s.writer.EventOf(n), s.writer.InsertKeyOf(n)
 	} else {
-		l.member.name = s.events[n].Name
+		l.member.name, l.key = s.events[n].Name, indexfile.InsertKeyOf(s.events[n].InsertID)
 	}
 	return l, nil
 }
@@ -261,7 +314,7 @@ func (s *logSource) write(r sourceRow, w *indexfile.Builder, faults *Faults) (ro
 	if rows == 0 {
 		return 0, nil
 	}
-	user := s.ranks[s.user-1]
+	user := s.user - 1
 	if n := len(s.runs); n > 0 && s.runs[n-1].user == user {
 		s.runs[n-1].rows += rows
 	} else {
@@ -277,7 +330,7 @@ func (s *logSource) finish(w *indexfile.Builder) error {
 	}
 	return w.Arrange(s.placed, func(yield func(string, int) bool) {
 		for _, r := range s.runs {
-			if !yield(r.user, r.rows) {
+			if !yield(s.ranks[r.user], r.rows) {
 				return
 			}
 		}

@@ -52,21 +52,34 @@ func (b *build) readBatches(ctx context.Context, collect bool) error {
 	}
 	var batch event.Batch
 	var buffer []byte
+	var walker event.Walker
 	for _, r := range b.refs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !collect {
+		if collect {
+			record, err := b.view.record(r, &buffer)
+			if err != nil {
+				return err
+			}
+			if err := walker.Begin(record); err != nil {
+				return err
+			}
+			if err := b.logged.collect(&walker, &b.want, b.faults()); err != nil {
+				return err
+			}
+			if err := walker.End(&batch); err != nil {
+				return err
+			}
+		} else {
 			batch, buffer = event.Batch{}, nil // the last ones are kept
-		}
-		if err := b.view.read(r, &buffer, &batch); err != nil {
-			return err
+			if err := b.view.read(r, &buffer, &batch); err != nil {
+				return err
+			}
+			b.logged.keep(&batch, &b.want)
 		}
 		if !r.dot.IsZero() {
 			b.dots.Add(r.dot)
-		}
-		if err := b.logged.add(&batch, &b.want, b.faults()); err != nil {
-			return err
 		}
 		for i := range batch.Deletes {
 			b.want.AddDelete(&batch.Deletes[i])

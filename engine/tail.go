@@ -154,19 +154,25 @@ func (t *tail) read(ctx context.Context, v *view, number int) error {
 
 // read decodes a logged batch. Its strings hold until buffer is used again.
 func (v *view) read(r logRef, buffer *[]byte, into *event.Batch) error {
-	b, err := v.engine.log.ReadAt(r.position(), (*buffer)[:0])
-	if isNotExist(err) { // the view holds the segment, so somebody else removed it
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if err != nil {
-		return err
-	}
-	*buffer = b
-	_, record, err := dot.CutName(b)
+	record, err := v.record(r, buffer)
 	if err != nil {
 		return err
 	}
 	return event.DecodeBatch(record, into)
+}
+
+// record reads a batch's record from the log into a buffer.
+func (v *view) record(r logRef, buffer *[]byte) ([]byte, error) {
+	b, err := v.engine.log.ReadAt(r.position(), (*buffer)[:0])
+	if isNotExist(err) { // the view holds the segment, so somebody else removed it
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	*buffer = b
+	_, record, err := dot.CutName(b)
+	return record, err
 }
 
 // add makes the next batch's events and marks known.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"slices"
 	"unsafe"
 
 	"github.com/zeebo/xxh3"
@@ -42,23 +43,22 @@ func newUserTable() userTable {
 	return userTable{seed: rand.Uint64(), slots: make([]userSlot, leastUserSlots)}
 }
 
-// add appends the numbers of n distinct ids, which id gives. First it looks at all
-// their slots, so that the processor fetches them from memory at the same time.
-func (t *userTable) add(numbers []uint32, n int, id func(i int) string) []uint32 {
-	for lo := 0; lo < n; lo += userBatch {
-		hi := min(lo+userBatch, n)
+// add appends the numbers of distinct ids. First it looks at all their slots, so that
+// the processor fetches them from memory at the same time.
+func (t *userTable) add(numbers []uint32, ids []string) []uint32 {
+	for ids := range slices.Chunk(ids, userBatch) {
 		for (len(t.names)+userBatch)*10 > len(t.slots)*usersTenths {
 			t.grow()
 		}
 		mask := uint64(len(t.slots) - 1)
-		for i := lo; i < hi; i++ {
-			t.held[i-lo] = xxh3.HashString128Seed(id(i), t.seed)
+		for i, id := range ids {
+			t.held[i] = xxh3.HashString128Seed(id, t.seed)
 		}
-		for i := range t.held[:hi-lo] {
+		for i := range ids {
 			t.fetched += t.slots[t.held[i].Lo&mask].hash
 		}
-		for i := lo; i < hi; i++ {
-			numbers = append(numbers, t.number(t.held[i-lo], id(i)))
+		for i, id := range ids {
+			numbers = append(numbers, t.number(t.held[i], id))
 		}
 	}
 	return numbers

@@ -20,7 +20,7 @@ func TestUserTable(t *testing.T) {
 				ids[i] = ""
 			}
 		}
-		numbers := table.add([]uint32{99}, n, func(i int) string { return ids[i] })
+		numbers := table.add([]uint32{99}, ids)
 		if len(numbers) != n+1 || numbers[0] != 99 {
 			t.Fatalf("%d numbers for %d ids", len(numbers)-1, n)
 		}

@@ -65,3 +65,27 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkWalk(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		n    int
+	}{{"one", 1}, {"thousand", 1000}} {
+		b.Run(c.name, func(b *testing.B) {
+			rec := mustEncode(b, typical(c.n))
+			var w Walker
+			var rest Batch
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += c.n {
+				if err := w.Begin(rec); err != nil {
+					b.Fatal(err)
+				}
+				for w.Next() != nil {
+				}
+				if err := w.End(&rest); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -78,10 +78,11 @@ func (d *decoder) events(h *Header, events []Event) {
 	for i := range events {
 		e := &events[i]
 		d.event(h, e, before)
-		s := d.shape()
+		number := d.shape()
 		if d.err != nil {
 			return
 		}
+		s := &d.shapes[number]
 		e.Name = s.event
 		n := len(s.properties)
 		if n > left {
@@ -142,15 +143,13 @@ func (d *decoder) bound(h *Header, id catalog.IngestID) {
 	}
 }
 
-func (d *decoder) shape() *shape {
+// shape reads the number of a shape, and the shape if it is a new one.
+func (d *decoder) shape() (number int) {
 	n := int(d.number("shape", uint64(len(d.shapes))))
-	if d.err != nil {
-		return nil
-	}
-	if n == len(d.shapes) {
+	if n == len(d.shapes) && d.err == nil {
 		d.defineShape()
 	}
-	return &d.shapes[n]
+	return n
 }
 
 func (d *decoder) defineShape() {

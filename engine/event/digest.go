@@ -53,6 +53,13 @@ func (d *Digest) AddHashed(e *Event, room *[]byte) (hi, lo uint64) {
 	return h.Hi, h.Lo
 }
 
+// AddWalked is AddHashed for the event that a Walker is at.
+func (d *Digest) AddWalked(w *Walker) (hi, lo uint64) {
+	d.add(xxh3.Hash128(w.canonical))
+	h := xxh3.Hash128(w.canonical[canonicalHead:])
+	return h.Hi, h.Lo
+}
+
 // AddDelete adds one delete.
 func (d *Digest) AddDelete(del *Delete) {
 	var buf hashBuffer

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -201,7 +202,18 @@ func reseal(rec []byte) []byte {
 func checkDecodable(t *testing.T, what string, rec []byte) {
 	t.Helper()
 	got := typical(2) // dirty
-	if err := DecodeBatch(rec, got); err != nil {
+	err := DecodeBatch(rec, got)
+	var w Walker
+	events, walkErr := walked(t, &w, rec)
+	if fmt.Sprint(walkErr) != fmt.Sprint(err) {
+		t.Fatalf("%s: walked: %v, decoded: %v", what, walkErr, err)
+	}
+	if err == nil {
+		if diff := cmp.Diff(got, events, cmpopts.EquateEmpty(), cmpopts.EquateNaNs()); diff != "" {
+			t.Fatalf("%s: decoded and walked:\n%s", what, diff)
+		}
+	}
+	if err != nil {
 		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -276,8 +288,12 @@ func TestRecordsThatCannotBe(t *testing.T) {
 		"another day":                   {several, func(h *Header) { h.Shard.Day++ }},
 		"more targets than are allowed": {tooMany, func(*Header) {}},
 	} {
-		if err := DecodeBatch(encode(test.batch, test.spoil), &Batch{}); !errors.Is(err, ErrCorrupt) {
+		rec := encode(test.batch, test.spoil)
+		if err := DecodeBatch(rec, &Batch{}); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := walked(t, &Walker{}, rec); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: walked: %v", name, err)
 		}
 	}
 }

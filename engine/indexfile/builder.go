@@ -149,11 +149,8 @@ func (b *Builder) find(r *Row) error {
 				*guess = c
 			}
 		}
-		if p.Value.Kind > catalog.KindJSON {
-			return fmt.Errorf("property %q: kind %d: %w", p.Name, p.Value.Kind, ErrColumn)
-		}
-		if len(p.Value.Text) > MaxTextBytes {
-			return fmt.Errorf("property %q: %d bytes, at most %d: %w", p.Name, len(p.Value.Text), MaxTextBytes, ErrLimit)
+		if err := checkValue(p); err != nil {
+			return err
 		}
 		b.found = append(b.found, c)
 		b.limit.came += int64(len(p.Value.Text))
@@ -165,6 +162,17 @@ func (b *Builder) find(r *Row) error {
 	}
 	if len(b.otherText) > MaxTextBytes {
 		return fmt.Errorf("%d bytes of properties without a column, at most %d: %w", len(b.otherText), MaxTextBytes, ErrLimit)
+	}
+	return nil
+}
+
+// checkValue says what is wrong with a property's value.
+func checkValue(p *catalog.Property) error {
+	if p.Value.Kind > catalog.KindJSON {
+		return fmt.Errorf("property %q: kind %d: %w", p.Name, p.Value.Kind, ErrColumn)
+	}
+	if len(p.Value.Text) > MaxTextBytes {
+		return fmt.Errorf("property %q: %d bytes, at most %d: %w", p.Name, len(p.Value.Text), MaxTextBytes, ErrLimit)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package indexfile
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
@@ -30,6 +31,66 @@ func (b *Builder) Collect(r *Row, key InsertKey) error {
 	}
 	b.put(r, key)
 	return nil
+}
+
+// Shape are the columns of rows that have one name and properties of certain names. It
+// is the Builder's that found it.
+type Shape struct {
+	columns []*valueBuilder
+	event   uint32 // the code of the name
+}
+
+// Shape finds the columns for a row and those that have its name and properties, as
+// Collect does, in the memory of one that is not used any more.
+func (b *Builder) Shape(r *Row, into *Shape) error {
+	err := b.checkSize(r)
+	if err == nil {
+		err = b.find(r)
+	}
+	if err != nil {
+		return fmt.Errorf("row %s: %w", r.ID, err)
+	}
+	if len(b.otherText) > 0 {
+		return ErrColumns
+	}
+	into.columns = append(into.columns[:0], b.found...)
+	name := catalog.String(r.Name)
+	into.event = b.events.intern(name, b.events.hashOf(name))
+	return nil
+}
+
+// CollectShaped is Collect for a row of a shape.
+func (b *Builder) CollectShaped(s *Shape, r *Row, key InsertKey) error {
+	if err := b.checkSize(r); err != nil {
+		return fmt.Errorf("row %s: %w", r.ID, err)
+	}
+	for i := range r.Properties {
+		if err := checkValue(&r.Properties[i]); err != nil {
+			return fmt.Errorf("row %s: %w", r.ID, err)
+		}
+	}
+	row := uint32(b.Rows())
+	b.times.add(r.Time)
+	b.ids.add(r.ID)
+	b.inserts.add(r.InsertID, key)
+	b.events.repeat(row, s.event)
+	if r.ServerTime {
+		b.serverTimes.add(row, catalog.Bool(true))
+	}
+	for i, c := range s.columns {
+		c.add(row, r.Properties[i].Value)
+	}
+	return nil
+}
+
+// Collected are the ingest ids and times of the rows collected so far, in the order in
+// which they came. They are not to be changed.
+func (b *Builder) Collected() ([]catalog.IngestID, []int64) { return b.ids.tail, b.times.tail }
+
+// InsertKeyOf is the key of a row's insert id, by the number of rows collected before it.
+func (b *Builder) InsertKeyOf(collected uint32) InsertKey {
+	id := &b.inserts.packed.tail[collected]
+	return InsertKey{Hi: binary.BigEndian.Uint64(id[:]), Lo: binary.BigEndian.Uint64(id[8:]), Form: b.inserts.forms.tail[collected]}
 }
 
 // EventOf is the name of a row's event, by the number of rows collected before it.

@@ -97,6 +97,14 @@ func (b *valueBuilder) add(row uint32, v catalog.Value) {
 	b.place(row, b.last)
 }
 
+// repeat is add for a text that has a code.
+func (b *valueBuilder) repeat(row, code uint32) {
+	e := &b.entries[code]
+	b.kinds[e.kind]++
+	b.textBytes += int64(e.size)
+	b.place(row, code)
+}
+
 // place adds a code of a row after those that have one.
 func (b *valueBuilder) place(row, code uint32) {
 	if int(row) == b.dense && b.codes.len() == b.dense {
@@ -188,16 +196,10 @@ func (b *valueBuilder) tables() []valueTable {
 // to match. The slots are of no use any more, so they are dropped.
 func (b *valueBuilder) sort() {
 	b.slots = nil
-	keys := make([]sortKey, len(b.entries))
-	order := make([]uint32, len(b.entries))
-	for i := range keys {
-		keys[i], order[i] = sortKeyOf(b.value(uint32(i))), uint32(i)
-	}
-	slices.SortFunc(order, func(x, y uint32) int { return compareValues(keys[x], keys[y]) })
-	sorted := make([]valueEntry, len(order))
-	to := make([]uint32, len(order))
-	for rank, code := range order {
-		sorted[rank], to[code] = b.entries[code], uint32(rank)
+	to := b.ranks()
+	sorted := make([]valueEntry, len(to))
+	for code, rank := range to {
+		sorted[rank] = b.entries[code]
 	}
 	b.entries = sorted
 	if b.codes.ended > 0 {
@@ -207,6 +209,38 @@ func (b *valueBuilder) sort() {
 	for i, code := range b.codes.tail {
 		b.codes.tail[i] = to[code]
 	}
+}
+
+// ranks are the entries' places in the order of compareValues.
+func (t *valueTable) ranks() []uint32 {
+	if texts := t.strings(); texts != nil {
+		return RankTexts(texts)
+	}
+	keys := make([]sortKey, len(t.entries))
+	order := make([]uint32, len(t.entries))
+	for i := range keys {
+		keys[i], order[i] = sortKeyOf(t.value(uint32(i))), uint32(i)
+	}
+	slices.SortFunc(order, func(x, y uint32) int { return compareValues(keys[x], keys[y]) })
+	to := make([]uint32, len(order))
+	for rank, code := range order {
+		to[code] = uint32(rank)
+	}
+	return to
+}
+
+// strings are the entries' texts; nil if there are others than strings.
+func (t *valueTable) strings() []string {
+	for i := range t.entries {
+		if t.entries[i].kind != catalog.KindString {
+			return nil
+		}
+	}
+	texts := make([]string, len(t.entries))
+	for i := range texts {
+		texts[i] = t.value(uint32(i)).Text
+	}
+	return texts
 }
 
 // valueReader reads the values of a column, in order.

@@ -1,4 +1,4 @@
-package engine
+package indexfile
 
 import (
 	"fmt"
@@ -15,13 +15,17 @@ func TestRankTexts(t *testing.T) {
 	pieces := []string{"", "\x00", "\x00\x00\x00\x00\x00\x00\x00\x00", "a", "b", "\xff", "$device:", "user-000", "0123456", "a long beginning that goes on for more than 64 bytes, so that it does not end soon"}
 	for run := range 300 {
 		met := map[string]bool{}
-		for range r.IntN(200) {
+		many := 200
+		if run%10 == 0 {
+			many = 8 * manyTexts
+		}
+		for range r.IntN(many) {
 			text := ""
 			for range r.IntN(5) {
 				text += pieces[r.IntN(len(pieces))]
 			}
 			if r.IntN(2) == 0 {
-				text += fmt.Sprint(r.IntN(1000))
+				text += fmt.Sprint(r.IntN(5 * many))
 			}
 			met[text] = true
 		}
@@ -30,7 +34,7 @@ func TestRankTexts(t *testing.T) {
 			texts = append(texts, text)
 		}
 		sorted := slices.Sorted(slices.Values(texts))
-		ranks := rankTexts(texts)
+		ranks := RankTexts(texts)
 		for i, text := range texts {
 			if sorted[ranks[i]] != text {
 				t.Fatalf("seed %d, run %d: %q has rank %d, which is that of %q", seed, run, text, ranks[i], sorted[ranks[i]])

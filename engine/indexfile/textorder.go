@@ -1,4 +1,4 @@
-package engine
+package indexfile
 
 import (
 	"cmp"
@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// rankTexts gives for each of different texts how many of them are before it in the
+// RankTexts gives for each of different texts how many of them are before it in the
 // order of their bytes. Texts are compared eight bytes at a time, which lie beside each
 // other; the texts themselves are in no cache. Those with equal bytes, as of a common
 // beginning, are sorted by the eight that follow.
-func rankTexts(texts []string) []uint32 {
+func RankTexts(texts []string) []uint32 {
 	order := make([]headedText, len(texts))
 	for i := range order {
 		order[i].number = uint32(i)
@@ -31,20 +31,58 @@ type headedText struct {
 
 // The bytes after which texts are compared as a whole, and so are few texts.
 const (
-	headsEnd = 64
-	fewTexts = 8
+	headsEnd  = 64
+	fewRanked = 8
+	// manyTexts is from how many on heads are sorted byte by byte.
+	manyTexts = 512
 )
+
+// sortHeads sorts many texts by their heads, from the last byte of these to the first;
+// bytes in which all agree are left out.
+func sortHeads(order []headedText) {
+	var counts [8][256]uint32
+	for _, t := range order {
+		for k := range counts {
+			counts[k][byte(t.head>>(8*k))]++
+		}
+	}
+	from, to := order, make([]headedText, len(order))
+	for k := range counts {
+		places := &counts[k]
+		if places[byte(order[0].head>>(8*k))] == uint32(len(order)) {
+			continue
+		}
+		sum := uint32(0)
+		for b, n := range places {
+			places[b] = sum
+			sum += n
+		}
+		for _, t := range from {
+			place := &places[byte(t.head>>(8*k))]
+			to[*place] = t
+			*place++
+		}
+		from, to = to, from
+	}
+	if &from[0] != &order[0] {
+		copy(order, from)
+	}
+}
 
 // sortTexts sorts texts whose first bytes, up to from, are equal.
 func sortTexts(order []headedText, texts []string, from int) {
-	if from >= headsEnd || len(order) < fewTexts {
+	if from >= headsEnd || len(order) < fewRanked {
 		slices.SortFunc(order, func(a, b headedText) int { return strings.Compare(texts[a.number], texts[b.number]) })
 		return
 	}
 	for i := range order {
 		order[i].head = headOf(texts[order[i].number], from)
 	}
-	slices.SortFunc(order, func(a, b headedText) int { return cmp.Compare(a.head, b.head) })
+	if len(order) < manyTexts {
+		slices.SortFunc(order, func(a, b headedText) int { return cmp.Compare(a.head, b.head) })
+	} else {
+		sortHeads(order)
+	}
 	for lo := 0; lo < len(order); {
 		hi := lo + 1
 		for hi < len(order) && order[hi].head == order[lo].head {
