@@ -55,6 +55,8 @@ func questions() map[string]*exec.Fragment {
 				Params: []catalog.Value{catalog.String(exec.BehaviourFunnel), catalog.Int(86400)}}}}},
 		"Q11-retention-mask": {Columns: []exec.Column{user, moment}, Computed: []exec.Computed{{Function: "bit", Args: []int{1}, Type: catalog.TypeInt, Period: day}}, Group: &exec.Group{Keys: []int{0}, HideKeys: true, Aggregates: []exec.Aggregate{{Op: exec.AggBitOr, Args: []int{2}}}}},
 		"Q12-percentiles":    {Columns: []exec.Column{event, price}, Filter: &exec.Expr{Op: exec.OpNot, Args: []*exec.Expr{{Op: exec.OpIsNull, Column: 1}}}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{percentile(0.5), percentile(0.95), percentile(0.99)}}},
+		"users-by-url":       {Columns: []exec.Column{url, user}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{1}}}}},
+		"urls-by-user":       {Columns: []exec.Column{user, url}, Group: &exec.Group{Keys: []int{0}, Aggregates: []exec.Aggregate{{Op: exec.AggCountDistinct, Args: []int{1}}}}},
 		"Q13-like":           {Columns: []exec.Column{url}, Filter: &exec.Expr{Op: exec.OpLike, Column: 0, Values: []catalog.Value{catalog.String("%checkout%")}}, Group: &exec.Group{Aggregates: []exec.Aggregate{count}}},
 	}
 }

@@ -1,6 +1,10 @@
 package exec
 
-import "github.com/apache/arrow/go/v15/arrow"
+import (
+	"slices"
+
+	"github.com/apache/arrow/go/v15/arrow"
+)
 
 // distincts is COUNT(DISTINCT …): for each group the set of the numbers of the
 // values, or of the combinations of several columns' values.
@@ -10,6 +14,7 @@ type distincts struct {
 	args  []int
 	pairs []pairTable
 	sets  []idSet
+	last  []uint32 // what came last, by group: the rows of a user follow each other
 	ids   []uint32 // of a chunk's combinations
 }
 
@@ -23,14 +28,12 @@ func (d *distincts) add(r *Rows, lo int, groups []uint32, _ []int64) error {
 		return err
 	}
 	size := int64(0)
-	last, lastGroup := uint32(nullID), uint32(hiddenGroup)
 	for i, group := range groups {
-		// Rows of one user follow each other.
 		id := ids[i]
-		if id == last && group == lastGroup || id == nullID || group == hiddenGroup {
+		if id == d.last[group] || id == nullID || group == hiddenGroup {
 			continue
 		}
-		last, lastGroup = id, group
+		d.last[group] = id
 		set := &d.sets[group]
 		if page := int(id >> pageBits); page < len(set.pages) {
 			if p := set.pages[page]; p != nil {
@@ -67,7 +70,7 @@ func (d *distincts) combine(r *Rows, lo, n int) ([]uint32, error) {
 	return d.ids, nil
 }
 
-func (d *distincts) grow(n int) int64 { return grow(&d.sets, n) }
+func (d *distincts) grow(n int) int64 { return grow(&d.sets, n) + grow(&d.last, n) }
 
 func (d *distincts) merge(o accumulator, to []uint32) error {
 	other := o.(*distincts)
@@ -125,9 +128,12 @@ func (d *distincts) result(groups []uint32) (arrow.Array, error) {
 	return int64Array(out, nil), nil
 }
 
-// idSet is a set of numbers: a few as they are, many as bits in pages.
+// idSet is a set of numbers other than 0: a few as they are, more in a hash table,
+// many as bits in pages.
 type idSet struct {
-	few   []uint32
+	few   []uint32 // the numbers, or from maxFew+1 on an open hash table in which 0 is room
+	n     uint32   // numbers in few
+	most  uint32   // the greatest of them
 	pages []*idPage
 }
 
@@ -135,32 +141,75 @@ type idPage [64]uint64
 
 const (
 	maxFew   = 8
+	minTable = 32
 	pageBits = 12
 )
 
 // add adds a number and says how many bytes the set has grown by.
-func (s *idSet) add(id uint32) int64 {
-	if s.pages == nil {
-		for _, x := range s.few {
-			if x == id {
-				return 0
-			}
+func (s *idSet) add(id uint32) (size int64) {
+	switch {
+	case s.pages != nil:
+		return s.mark(id)
+	case len(s.few) > maxFew:
+		at := s.place(id)
+		if s.few[at] == id {
+			return 0
+		}
+		if s.n++; s.n <= uint32(len(s.few))/3*2 {
+			s.few[at], s.most = id, max(s.most, id)
+			return 0
+		}
+		s.n--
+	default:
+		if slices.Contains(s.few, id) {
+			return 0
 		}
 		if len(s.few) < maxFew {
-			s.few = append(s.few, id)
-			return 4
+			before := cap(s.few)
+			s.few, s.n, s.most = append(s.few, id), s.n+1, max(s.most, id)
+			return 4 * int64(cap(s.few)-before)
 		}
-		few := s.few
-		s.few = nil
-		s.pages = []*idPage{}
-		size := int64(0)
-		for _, x := range few {
-			size += s.add(x)
-		}
-		return size + s.add(id)
 	}
+	return s.enlarge() + s.add(id)
+}
+
+// place is where a number is in the table, or where there is room for it.
+func (s *idSet) place(id uint32) uint32 {
+	mask := uint32(len(s.few) - 1)
+	at := id * 0x9e3779b1 >> 8 & mask
+	for s.few[at] != id && s.few[at] != 0 {
+		at = (at + 1) & mask
+	}
+	return at
+}
+
+// enlarge gives the set a table of twice the size, or pages once these take no more,
+// and says how many bytes it has grown by.
+func (s *idSet) enlarge() (size int64) {
+	old := s.few
+	room := max(minTable, 2*len(old))
+	size = -4 * int64(cap(old))
+	if pages := int64(s.most>>pageBits) + 1; 4*int64(room) >= 512*pages {
+		s.few, s.n, s.pages = nil, 0, []*idPage{}
+		for _, id := range old {
+			if id != 0 {
+				size += s.mark(id)
+			}
+		}
+		return size
+	}
+	s.few = make([]uint32, room)
+	for _, id := range old {
+		if id != 0 {
+			s.few[s.place(id)] = id
+		}
+	}
+	return size + 4*int64(room)
+}
+
+// mark sets a number's bit in its page.
+func (s *idSet) mark(id uint32) (size int64) {
 	page := int(id >> pageBits)
-	size := int64(0)
 	if page >= len(s.pages) {
 		grown := make([]*idPage, page+1)
 		copy(grown, s.pages)
@@ -177,11 +226,11 @@ func (s *idSet) add(id uint32) int64 {
 	return size
 }
 
-func (s *idSet) empty() bool { return len(s.few) == 0 && s.pages == nil }
+func (s *idSet) empty() bool { return s.n == 0 && s.pages == nil }
 
 // count is how many numbers there are.
 func (s *idSet) count() int64 {
-	n := len(s.few)
+	n := int(s.n)
 	for _, p := range s.pages {
 		if p != nil {
 			n += Bitmap(p[:]).Count()
@@ -194,7 +243,9 @@ func (s *idSet) count() int64 {
 // bytes it has grown by.
 func (s *idSet) unite(o *idSet) (size int64) {
 	for _, id := range o.few {
-		size += s.add(id)
+		if id != 0 {
+			size += s.add(id)
+		}
 	}
 	for i, p := range o.pages {
 		switch {
@@ -212,7 +263,9 @@ func (s *idSet) unite(o *idSet) (size int64) {
 // each calls f for all numbers.
 func (s *idSet) each(f func(uint32)) {
 	for _, id := range s.few {
-		f(id)
+		if id != 0 {
+			f(id)
+		}
 	}
 	for i, p := range s.pages {
 		if p == nil {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -63,11 +64,23 @@ func TestDomainNumbers(t *testing.T) {
 
 // TestIDSet compares sets with maps.
 func TestIDSet(t *testing.T) {
-	for _, ids := range [][]uint32{{}, {1, 1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 100000, 1, 4095, 4096}} {
+	all := [][]uint32{{}, {1, 1, 2}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 100000, 1, 4095, 4096}}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{maxFew, maxFew + 1, minTable / 3 * 2, minTable/3*2 + 1, 500, 5000} {
+		for _, most := range []uint32{1 << pageBits, 100_000, 1 << 31} {
+			ids := make([]uint32, n)
+			for i := range ids {
+				ids[i] = 1 + random.Uint32N(most)
+			}
+			all = append(all, ids)
+		}
+	}
+	for _, ids := range all {
 		var s, o idSet
 		want := map[uint32]bool{}
+		size := int64(0)
 		for i, id := range ids {
-			s.add(id)
+			size += s.add(id)
 			want[id] = true
 			if i%2 == 0 {
 				o.add(id + 3)
@@ -75,6 +88,15 @@ func TestIDSet(t *testing.T) {
 		}
 		if s.count() != int64(len(want)) {
 			t.Errorf("%v: %d numbers, want %d", ids, s.count(), len(want))
+		}
+		held := 4*int64(cap(s.few)) + 8*int64(len(s.pages))
+		for _, p := range s.pages {
+			if p != nil {
+				held += 512
+			}
+		}
+		if size != held {
+			t.Errorf("%d numbers: grown by %d bytes, has %d", len(ids), size, held)
 		}
 		o.each(func(id uint32) { want[id] = true })
 		if s.pages != nil {
