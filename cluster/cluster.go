@@ -33,6 +33,9 @@ var (
 	// because it goes down. What was asked may or may not have been stored; asking
 	// again later is right.
 	ErrUnavailable = errors.New("storage is unavailable")
+	// ErrFull: there is no room on the member's disk, and nothing of what was asked was
+	// stored. ErrUnavailable is beside it.
+	ErrFull = errors.New("the disk is full")
 	// ErrTooLarge: the request is greater than a log takes. Send less at once.
 	ErrTooLarge = errors.New("request is too large")
 	// ErrCorrupt: the catalog's log is damaged.
@@ -299,6 +302,8 @@ func storageError(err error) error {
 		return err
 	case errors.Is(err, appendlog.ErrTooLarge):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case isFull(err):
+		return fmt.Errorf("%w: %w: %w", ErrUnavailable, ErrFull, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

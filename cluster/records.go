@@ -91,7 +91,9 @@ func openRecords(files vfs.FS, dir string) (*records, error) {
 		r.last = map[protocol.Bucket]protocol.Record{}
 		err = r.append(recordsEntry(recordsDamage, 1)) // the next opening must know
 	} else if r.entries > r.most || len(log.Segments()) > maxRecordSegments {
-		err = r.begin()
+		if err = r.begin(); isFull(err) {
+			err = nil // they stay long for now
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, log.Close())

@@ -333,6 +333,7 @@ var ownErrors = []struct {
 	{errNoKey, 1170, "42000", ""},
 	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},
 	{cluster.ErrIncomplete, 1030, stateGeneral, ""},
+	{cluster.ErrFull, 1021, stateGeneral, "Disk full: the server's disk is full, and it stores nothing until there is room. Nothing of this was stored; sending it again then is right"},
 	{cluster.ErrUnavailable, 1030, stateGeneral,
 		"Got error from storage engine: it is unavailable. What was sent may or may not have been stored; sending it again is right"},
 }

@@ -20,6 +20,7 @@ const (
 	callSynced  = "placement.synced" // a replica has caught up, for the leader
 	callAdmin   = "admin"            // an operator's wish, for the leader
 	callHello   = "member.hello"     // a member that knows no leader has started
+	callBoot    = "member.boot"      // how often is it known that the caller has started?
 )
 
 func (m *Member) answerCommand(ctx context.Context, _ MemberID, command []byte) ([]byte, error) {

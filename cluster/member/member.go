@@ -107,6 +107,8 @@ type Member struct {
 	told      func(*catalog.Catalog) // see Follow
 	catalog   *catalog.Catalog       // that it was told last
 	announced bool
+	// uncounted is set while the start could not be counted, since the disk is full.
+	uncounted bool
 }
 
 // Open starts a member. It returns when the member is ready: it knows what was
@@ -147,12 +149,11 @@ func open(ctx context.Context, o Options) (*Member, error) {
 // begin opens what the member consists of.
 func (m *Member) begin() error {
 	// The start is counted before anybody hears of it.
-	m.identity.Boot++
 	m.identity.Place = m.o.Place
-	if err := m.identity.write(m.o.FS, m.o.Dir); err != nil {
+	if err := m.count(); err != nil {
 		return errors.Join(err, m.o.Listener.Close())
 	}
-	calls := map[string]peer.Call{callCommand: m.answerCommand, callApplied: m.answerApplied, callSynced: m.answerSynced, callAdmin: m.answerAdmin, callHello: m.answerHello}
+	calls := map[string]peer.Call{callCommand: m.answerCommand, callApplied: m.answerApplied, callSynced: m.answerSynced, callAdmin: m.answerAdmin, callHello: m.answerHello, callBoot: m.answerBoot}
 	for name, call := range m.o.Calls {
 		calls[name] = call
 	}
@@ -198,11 +199,19 @@ func (m *Member) arrive(ctx context.Context) error {
 		_, ok := s.Member(m.identity.id)
 		return ok
 	}
+	if !here(group.State()) && m.isUncounted() {
+		if err := m.hearUncounted(ctx, here); err != nil {
+			return err
+		}
+	}
 	if !here(group.State()) {
 		m.logger.Info("waiting for the cluster to tell this member what it has agreed on", "members", len(m.identity.Members))
 		if err := m.hear(ctx, here); err != nil {
 			return err
 		}
+	}
+	if m.isUncounted() {
+		return m.arriveUncounted(ctx)
 	}
 	err := m.announceFor(ctx, announceWithin)
 	if errors.Is(err, errLate) {
@@ -321,14 +330,14 @@ func (m *Member) publish(s *consensus.State) {
 		m.told(s.Catalog)
 	}
 	m.catalog = s.Catalog
-	announced := m.announced
+	announced, uncounted, boot := m.announced, m.uncounted, m.identity.Boot
 	m.mu.Unlock()
 	self, ok := s.Member(m.identity.id)
 	switch {
 	case !ok:
 	case self.Standing == consensus.Removed:
 		m.fail(fmt.Errorf("member %s: %w", m.identity.id, consensus.ErrRemoved))
-	case announced && self.Session != m.session:
+	case announced && self.Session != m.session, uncounted && self.Boot > boot:
 		m.fail(fmt.Errorf("member %s: %w", m.identity.id, ErrFenced))
 	}
 	if g := m.gossip.Load(); g != nil {

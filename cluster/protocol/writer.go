@@ -160,8 +160,19 @@ func (w *Writer) Receive(e *Effects, now Moment, m *AppendReply) {
 func (w *Writer) refuse(e *Effects, g *group) {
 	final := func(r Replica) bool { return g.refused[r] == Full || g.refused[r] == Conflict }
 	if !g.config.QuorumOf(g.least, func(r Replica) bool { return !final(r) }) {
-		w.finish(e, g, fmt.Errorf("%w: bucket %d is refused by too many of %v", ErrNoQuorum, g.bucket, g.config))
+		w.finish(e, g, fmt.Errorf("%w: bucket %d is refused by too many of %v, %d of which have no room now", ErrNoQuorum, g.bucket, g.config, g.full()))
 	}
+}
+
+// full is how many replicas have no room for what comes: their disks are full, or too much
+// waits there to be indexed.
+func (g *group) full() (n int) {
+	for _, status := range g.refused {
+		if status == Full {
+			n++
+		}
+	}
+	return n
 }
 
 func (w *Writer) finish(e *Effects, g *group, err error) {
