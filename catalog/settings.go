@@ -90,7 +90,7 @@ var Settings = []Setting{
 	{SettingScrubWholeEvery, UnitDuration, 30 * day, 0, 3650 * day,
 		"Every value of a file is read again by the first scrub that meets it, and this long after the last time; else its checksums are; 0 is by every scrub."},
 	{SettingMoveRate, UnitBytes, 64 << 20, 0, 1 << 40,
-		"A member takes files from others, to hold them too, at this many bytes a second at most; 0 is without bound."},
+		"A member takes files from others, to hold them too, and batches of what is new to it, at this many bytes a second at most; 0 is without bound."},
 	{SettingLoginFailures, UnitCount, 10, 0, 1_000_000,
 		"An account is locked for an address after this many failed logins from there; 0 never."},
 	{SettingLoginLockTime, UnitDuration, 5 * int64(time.Minute), int64(time.Second), 365 * day,

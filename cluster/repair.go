@@ -169,7 +169,12 @@ func (m *Members) source(k catalog.ShardKey, other protocol.MemberID) dot.Source
 				return errNotStarted
 			}
 			request := protocol.Encode(&protocol.FileRequest{Bucket: protocol.BucketOf(k), Name: f.Name})
-			return (*peers).Stream(ctx, other, replication.StreamFile, request, take)
+			return (*peers).Stream(ctx, other, replication.StreamFile, request, func(piece []byte) error {
+				if err := m.driver.Pass(ctx, len(piece)); err != nil {
+					return err
+				}
+				return take(piece)
+			})
 		},
 	}
 }

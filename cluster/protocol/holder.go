@@ -31,6 +31,7 @@ type Holder struct {
 	order      []*held // of all buckets; nil when one has come since
 	folded     func(dot.Stream) bool
 	damaged    func(Bucket) bool
+	pace       Pace
 	dropAfter  time.Duration
 	bug        bug
 
@@ -124,6 +125,19 @@ func (r *Holder) Fold(folded func(dot.Stream) bool) { r.folded = folded }
 // repaired. Their dots are held, and yet nobody must rely on this replica: a change of the
 // bucket's replicas waits for it as for one that has not caught up.
 func (r *Holder) Damaged(damaged func(Bucket) bool) { r.damaged = damaged }
+
+// Pace bounds the bytes of what moves here. Its methods do not wait.
+type Pace interface {
+	// Admit counts bytes that are about to be asked for, or says that it is too early.
+	Admit(bytes int) bool
+	// Correct counts by how many bytes more came than were admitted, or less.
+	Correct(bytes int)
+}
+
+// Pace bounds the batches that come for buckets which are new here. What a replica missed
+// that was one already is not bounded: others do its part until it has it. Nor are
+// writes, which come to a new replica by themselves.
+func (r *Holder) Pace(p Pace) { r.pace = p }
 
 // self is this replica of a bucket.
 func (r *Holder) self(h *held) Replica { return Replica{r.member, h.record.Generation} }

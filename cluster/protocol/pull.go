@@ -17,6 +17,8 @@ type pull struct {
 	call    Call
 	asked   Replica
 	since   Moment
+	// admitted are the bytes that the pace has counted for the request.
+	admitted int
 	// waiting are those who had nothing but files while one was being adopted: they
 	// are asked again when it is there, or when they have something new.
 	waiting []Replica
@@ -49,6 +51,7 @@ func (r *Holder) pullTick(e *Effects, h *held) {
 	if p.call != (Call{}) { // it was silent
 		p.forget(p.asked)
 		p.call = Call{}
+		r.arrived(h, 0)
 	}
 	if h.saving || !h.record.Config.Has(r.self(h)) {
 		return
@@ -76,10 +79,36 @@ func (r *Holder) pullTick(e *Effects, h *held) {
 			p.sources = slices.Delete(p.sources, i, i+1)
 			continue
 		}
+		if !r.admit(h) {
+			return
+		}
 		p.call, p.asked, p.since = r.call(), s.Replica, r.now
 		e.send(s.Replica.Member, &FetchRequest{Call: p.call, Bucket: h.bucket, Want: want})
 		return
 	}
+}
+
+// admit says whether a bucket that is new here may ask for more now.
+func (r *Holder) admit(h *held) bool {
+	if r.pace == nil || h.record.Synced > 0 {
+		return true
+	}
+	if !r.pace.Admit(FetchBytes) {
+		return false
+	}
+	h.pull.admitted = FetchBytes
+	return true
+}
+
+// arrived counts what came for what was admitted, and reports whether there was anything.
+func (r *Holder) arrived(h *held, bytes int) bool {
+	admitted := h.pull.admitted
+	if admitted == 0 {
+		return false
+	}
+	h.pull.admitted = 0
+	r.pace.Correct(bytes - admitted)
+	return true
 }
 
 // forget drops a source; it is offered again when somebody hears of it again.
@@ -115,6 +144,13 @@ func (r *Holder) fetched(e *Effects, from MemberID, m *FetchReply) {
 	}
 	asked := h.pull.asked
 	h.pull.call = Call{}
+	bytes := 0
+	for i := range m.Batches {
+		bytes += len(m.Batches[i].Record)
+	}
+	if r.arrived(h, bytes) { // others of the buckets that are new here may go on
+		defer r.pullNew(e)
+	}
 	if h.saving || !h.record.Config.Has(r.self(h)) {
 		return
 	}
@@ -141,6 +177,15 @@ func (r *Holder) fetched(e *Effects, from MemberID, m *FetchReply) {
 		}
 		r.pullTick(e, h)
 	})
+}
+
+// pullNew goes on with the buckets that are new here, as far as the pace admits it.
+func (r *Holder) pullNew(e *Effects) {
+	for _, h := range r.sorted() {
+		if h.record.Synced == 0 && len(h.pull.sources) > 0 {
+			r.pullTick(e, h)
+		}
+	}
 }
 
 // adopt begins to adopt the file that has the most of what is lacking, if any

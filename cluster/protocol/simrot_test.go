@@ -120,3 +120,12 @@ func (n *node) giveUp() {
 	n.disk.generation = 0
 	w.note("disowned", n.index, uint64(len(which)))
 }
+
+// someday is a pace that admits what is asked for now and then.
+type someday struct{ w *world }
+
+// Admit is Pace's.
+func (s someday) Admit(int) bool { return s.w.paces.IntN(4) == 0 }
+
+// Correct is Pace's.
+func (s someday) Correct(int) {}

@@ -110,6 +110,7 @@ type world struct {
 	copies *rand.Rand // for what files are about, so that the rest stays as it was
 	wants  *rand.Rand // of how many disks
 	rots   *rand.Rand // of files
+	paces  *rand.Rand // of what moves
 	swarm  swarm
 	bug    bug
 	agenda agenda
@@ -193,7 +194,7 @@ func (n *node) near(query uint64) func(Bucket) (MemberID, bool) {
 
 func newWorld(seed uint64, planted bug) *world {
 	w := &world{
-		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), rots: rand.New(rand.NewPCG(seed, 24)), bug: planted, mover: NewMover(),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 20)), copies: rand.New(rand.NewPCG(seed, 21)), wants: rand.New(rand.NewPCG(seed, 22)), rots: rand.New(rand.NewPCG(seed, 24)), paces: rand.New(rand.NewPCG(seed, 25)), bug: planted, mover: NewMover(),
 		lost: map[Bucket]map[Replica]bool{}, dropped: map[uint64]int{}, blocked: map[[2]int]bool{}, noMetadata: map[int]bool{},
 		bucketOf: map[uint64]Bucket{}, acked: map[uint64]bool{}, ackedIn: map[Bucket][]uint64{}, contents: map[Bucket]map[dot.Dot]uint64{},
 		writes: map[uint64]*clientWrite{}, queries: map[uint64]*clientQuery{}, counts: map[string]int{},
@@ -338,6 +339,9 @@ func (n *node) start() {
 	kept := n.disk.kept()
 	n.holder = NewHolder(n.id, n.stream, n.disk.generation, kept)
 	n.holder.dropAfter = w.swarm.drop
+	if w.seed%3 == 1 {
+		n.holder.Pace(someday{w})
+	}
 	n.holder.Damaged(func(b Bucket) bool { return n.disk.bucket(b).isRotten() })
 	n.writer = NewWriter(n.stream, n.configs)
 	n.reader = NewReader(n.stream, n.configs, func(m MemberID) int { return (int(m[0]) + n.index) % 5 })

@@ -87,8 +87,8 @@ type Options struct {
 	// nil, Open fails then.
 	Lost   func(context.Context, *protocol.LostError) (generation uint32, err error)
 	Faults Faults
-	// MoveRate is how many bytes of files a second are taken from others at most, of all
-	// files together; nil, or 0, is without bound. It is asked again and again.
+	// MoveRate is how many bytes a second are taken from others at most, of files and of
+	// batches for buckets that are new here together; nil, or 0, is without bound. It is asked again and again.
 	MoveRate func() int64
 	// Damaged says which buckets have something that cannot be read until it is repaired:
 	// protocol.Holder.Damaged. It may not wait; nil is none.
@@ -112,7 +112,7 @@ type Driver struct {
 	alone      atomic.Pointer[bitset]
 	arriving   atomic.Int64 // bytes of Append tasks
 	dropped    atomic.Uint64
-	pace       pace // of files that are taken
+	pace       pace // of what is taken from others
 	maxWriting int  // MaxWritingBytes, but in tests
 
 	// mu guards what follows. Nothing waits under it.
@@ -175,6 +175,9 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 		writer: protocol.NewWriter(process, configs), reader: protocol.NewReader(process, configs, o.Prefer),
 		holder: protocol.NewHolder(o.Member, process, o.Generation, kept),
 		writes: map[uint64]*writing{}, questions: map[uint64]*question{}, attempts: map[protocol.Call]*attempt{}, outboxes: map[asked]*outbox{}}
+	if o.MoveRate != nil {
+		d.holder.Pace(d)
+	}
 	if o.Damaged != nil {
 		d.holder.Damaged(o.Damaged)
 	}

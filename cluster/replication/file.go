@@ -22,7 +22,7 @@ func (d *Driver) adopt(t *protocol.Task) {
 			return errNoTransport
 		}
 		return (*transport).Stream(ctx, t.Adopt.From, StreamFile, request, func(piece []byte) error {
-			if err := d.pass(ctx, len(piece)); err != nil {
+			if err := d.Pass(ctx, len(piece)); err != nil {
 				return err
 			}
 			return take(piece)

@@ -295,6 +295,7 @@ type world struct {
 	broken    map[int]error
 	placement protocol.Placement
 	mover     *protocol.Mover
+	moveRate  int64 // of each
 }
 
 // newWorld starts so many members, of which some hold all buckets.
@@ -323,7 +324,7 @@ func newWorld(t testing.TB, members, buckets int, loss float64, old ...int) *wor
 // start starts a member over its disk.
 func (w *world) start(i int) *Driver {
 	d, err := Open(w.t.Context(), Options{Member: id(i), Generation: 1, Storage: w.disks[i], Ledger: w.disks[i], Scanner: w.disks[i],
-		Faults: faults{}, Logger: quiet,
+		Faults: faults{}, Logger: quiet, MoveRate: func() int64 { w.mu.Lock(); defer w.mu.Unlock(); return w.moveRate },
 		Synced: func(s protocol.Synced) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
