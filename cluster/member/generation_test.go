@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -66,7 +68,8 @@ func TestLostIdentity(t *testing.T) {
 }
 
 // TestLostIdentityIsToldToTheCluster: a disk that takes nothing any more cannot keep that
-// it is broken. The cluster keeps it, also when the one whose disk it is leads.
+// it is broken. The cluster keeps it, also when the one whose disk it is leads, and when
+// the process is ending already.
 func TestLostIdentityIsToldToTheCluster(t *testing.T) {
 	disk := vfs.NewFaulty(vfs.NewMem())
 	first := founded(t, disk, listen(t))
@@ -76,20 +79,33 @@ func TestLostIdentityIsToldToTheCluster(t *testing.T) {
 	waitFor(t, "all hold everything and vote", func() bool {
 		return allHold(first, second, third) && first.row(first).Votes && first.row(second).Votes && first.row(third).Votes
 	})
+	var once sync.Once
+	refused, closing := make(chan struct{}), make(chan struct{})
 	disk.Inject(func(op vfs.Op) error {
-		if op.Kind == vfs.OpSync {
-			return syscall.EIO
+		if op.Kind != vfs.OpSync {
+			return nil
 		}
-		return nil
+		if strings.Contains(op.Name, "identity") {
+			once.Do(func() { close(refused) })
+			<-closing
+		}
+		return syscall.EIO
 	})
-	first.member.Broken(errors.New("a sync failed"))
-	disk.Inject(func(vfs.Op) error { return nil })
+	told := make(chan struct{})
+	go func() { // ends when the disk has refused the record and the others have it
+		first.member.Broken(errors.New("a sync failed"))
+		close(told)
+	}()
 	at := first.member.o.Place.Listen
+	<-refused // the process ends meanwhile, because of another log on the same disk
 	first.stop()
 	<-first.done
+	close(closing)
 	if err := first.member.Close(); err != nil {
 		t.Log(err) // its log takes no more
 	}
+	<-told
+	disk.Inject(func(vfs.Op) error { return nil })
 	if i, err := readIdentity(disk, "data"); err != nil || i.Lost {
 		t.Fatalf("the broken disk has it on record: %v %v", i, err)
 	}

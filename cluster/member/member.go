@@ -520,6 +520,7 @@ func (m *Member) Leave() {
 
 // Close ends the member's part. It stays a member.
 func (m *Member) Close() error {
+	m.breaking.Wait() // that the disk is broken is told while there is still somebody to tell it
 	m.stop()
 	var err error
 	if g := m.gossip.Load(); g != nil {
