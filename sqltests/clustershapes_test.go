@@ -194,6 +194,9 @@ func memberOf(t *testing.T, g *stack.Group, up int) *member {
 				m.Close(t)
 			}
 			for _, m := range g.Members[:up] {
+				m.Bind(t)
+			}
+			for _, m := range g.Members[:up] {
 				m.Open(t)
 			}
 			return first.Gateway

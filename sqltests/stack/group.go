@@ -100,7 +100,7 @@ func NewGroup(t testing.TB, o GroupOptions) *Group {
 	// All can be reached before the first one asks the others: whom it does not reach it
 	// leaves alone for a while.
 	for _, m := range g.Members {
-		m.bind(t)
+		m.Bind(t)
 	}
 	for _, m := range g.Members {
 		m.Open(t)
@@ -180,7 +180,7 @@ func (m *GroupMember) listen(t testing.TB) {
 		t.Fatal(err)
 	}
 	if m.port == nil {
-		m.bind(t)
+		m.Bind(t)
 	}
 	m.node, err = peer.Serve(peer.Options{Identity: identity, Listener: m.port, Logger: m.log, Receive: m.Parts.Receive, Calls: m.Parts.Calls(), Streams: m.Parts.Streams(),
 		Addresses: func(id protocol.MemberID) []string { g.mu.Lock(); defer g.mu.Unlock(); return g.addresses[id] },
@@ -196,8 +196,9 @@ func (m *GroupMember) listen(t testing.TB) {
 	m.Parts.Start(peers)
 }
 
-// bind takes a port, and tells the others of it.
-func (m *GroupMember) bind(t testing.TB) {
+// Bind takes a port, and tells the others of it. A member that is opened soon can be
+// bound before: who calls it until then waits, and is not told that nobody is there.
+func (m *GroupMember) Bind(t testing.TB) {
 	t.Helper()
 	var err error
 	if m.port, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
