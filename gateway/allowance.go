@@ -37,6 +37,8 @@ type allowance struct {
 	taken atomic.Int64
 	// broadcasts are used while the plan is made ready to run.
 	broadcasts broadcasts
+	// different are the nodes of which each key is read once, by what they were.
+	different map[sql.Node]sql.Node
 }
 
 type allowanceKey struct{}

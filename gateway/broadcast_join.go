@@ -118,6 +118,7 @@ func (s *groupSource) joinAs(n *plan.JoinNode, kind joinKind) ([]slot, bool) {
 	if !j.sides(n) || !j.conditionsOf(n) {
 		return nil, false
 	}
+	j.different()
 	table, ok := j.smallRows()
 	if !ok {
 		return nil, false
@@ -285,6 +286,64 @@ func (j *broadcastJoin) over(e sql.Expression, at, width int) (sql.Expression, b
 		return f.WithIndex(f.Index() - at), transform.NewTree, nil
 	})
 	return out, ok && some && err == nil
+}
+
+// different has a side that is made of events give each of its keys once, where these
+// are all that is asked of it: that is made where the events are.
+func (j *broadcastJoin) different() {
+	if !j.kind.partial() || len(j.keys) == 0 || !leadsToEvents(j.small) {
+		return
+	}
+	made := func(e sql.Expression) sql.Expression {
+		out, _, err := transform.Expr(j.ctx, e, func(_ *sql.Context, e sql.Expression) (sql.Expression, transform.TreeIdentity, error) {
+			f, is := e.(*expression.GetField)
+			switch {
+			case !is || len(j.outputs) == 0:
+				return e, transform.SameTree, nil
+			case f.Index() < len(j.outputs):
+				return j.outputs[f.Index()], transform.NewTree, nil
+			}
+			return f.WithIndex(f.Index() - len(j.outputs)), transform.NewTree, nil
+		})
+		if err != nil {
+			return nil
+		}
+		return out
+	}
+	keys, small := slices.Clone(j.keys), j.small
+	var columns, filters []sql.Expression
+	for i, k := range keys {
+		columns = append(columns, made(k.small))
+		keys[i].small = expression.NewGetField(i, k.small.Type(j.ctx), k.small.String(), k.small.IsNullable(j.ctx))
+	}
+	for _, f := range j.filters {
+		filters = append(filters, made(f))
+	}
+	if slices.Contains(columns, nil) || slices.Contains(filters, nil) {
+		return
+	}
+	if len(filters) > 0 {
+		small = plan.NewFilter(j.ctx, expression.JoinAnd(filters...), small)
+	}
+	of := plan.NewDistinct(plan.NewProject(j.ctx, columns, small))
+	j.small, j.keys, j.outputs, j.filters = j.sameAgain(j.small, of), keys, nil, nil
+}
+
+// sameAgain is what a node became when it was looked at before in this statement, so
+// that it is read once.
+func (j *broadcastJoin) sameAgain(n, became sql.Node) sql.Node {
+	a, ok := j.ctx.Value(allowanceKey{}).(*allowance)
+	if !ok {
+		return became
+	}
+	if before, ok := a.different[n]; ok {
+		return before
+	}
+	if a.different == nil {
+		a.different = map[sql.Node]sql.Node{}
+	}
+	a.different[n] = became
+	return became
 }
 
 // smallRows reads the small table: the rows that fulfil what the join says of them.

@@ -17,6 +17,7 @@ import (
 // smallTables are joined with events in the tests: by each class of key, with NULLs in
 // keys and values, keys that come twice, and values of each type.
 var smallTables = []string{
+	"CREATE VIEW seen AS SELECT event, n, distinct_id AS who FROM events",
 	"CREATE TABLE names (name VARCHAR(40) PRIMARY KEY, kind VARCHAR(10), weight INT, ratio DECIMAL(8, 2), since DATE, score DOUBLE, flag BOOLEAN, big BIGINT UNSIGNED, seen DATETIME(3), doc JSON)",
 	`INSERT INTO names VALUES ('e1', 'one', 1, 1.25, '2026-01-01', 0.5, TRUE, 18446744073709551615, '2026-01-01 01:02:03.400', '{"a": 1}'),
 	 ('e2', NULL, 2, -3.50, NULL, -0.0, FALSE, 0, NULL, NULL), ('e3', 'one', NULL, NULL, '2025-12-31', 1e300, NULL, 7, '2026-02-01', '[]'), ('none', 'nobody', 9, 9, '2026-03-01', 9, TRUE, 9, NULL, '1')`,
@@ -72,7 +73,10 @@ var matches = []string{
 	"NOT EXISTS (SELECT 1 FROM numbers t WHERE t.n = e.n)", "EXISTS (SELECT 1 FROM twice t WHERE t.k = e.event)", "NOT EXISTS (SELECT 1 FROM twice t WHERE t.k = e.event AND t.v = 1)",
 	"EXISTS (SELECT 1 FROM pairs t WHERE t.name = e.event AND t.n = e.n)", "e.event IN (SELECT name FROM nothing)", "e.event NOT IN (SELECT name FROM nothing)",
 	"EXISTS (SELECT 1 FROM names t WHERE t.name = e.event AND t.weight < e.n)", "(e.event, e.n) IN (SELECT name, n FROM pairs)",
-	"e.distinct_id IN (SELECT distinct_id FROM events WHERE event = 'e1')",
+	"e.distinct_id IN (SELECT distinct_id FROM events WHERE event = 'e1')", "e.distinct_id NOT IN (SELECT distinct_id FROM events WHERE event = 'e1')",
+	"e.distinct_id NOT IN (SELECT who FROM seen WHERE event = 'e1')", "e.distinct_id NOT IN (SELECT CONCAT(who, '') FROM seen WHERE event = 'e1' AND n > 2)",
+	"e.n NOT IN (SELECT n FROM seen WHERE event = 'e1')", "e.n NOT IN (SELECT n FROM events WHERE event = 'e1' AND n IS NOT NULL)", "e.n NOT IN (SELECT n FROM seen WHERE event = 'never')",
+	"NOT EXISTS (SELECT 1 FROM events t WHERE t.distinct_id = e.distinct_id AND t.event = 'e1' AND t.n > 1)", "NOT EXISTS (SELECT 1 FROM events t WHERE t.n = e.n AND t.event = e.event AND t.distinct_id <> 'u1')",
 }
 
 func TestBroadcastJoinsChangeNoAnswer(t *testing.T) {
