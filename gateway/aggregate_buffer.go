@@ -18,6 +18,7 @@ type aggregateBuffer struct {
 	exact bool
 	scale int // digits behind the point of an average
 	seen  *keySet
+	shown sql.DecimalType // of the aggregate
 
 	count int64
 	// The exact sum is small + large, which is nil until small has overflowed
@@ -32,7 +33,7 @@ type aggregateBuffer struct {
 }
 
 func newAggregateBuffer(ctx *sql.Context, a *aggregate, child sql.Expression) *aggregateBuffer {
-	b := &aggregateBuffer{kind: a.kind, child: child}
+	b := &aggregateBuffer{kind: a.kind, child: child, shown: a.shown}
 	if d, ok := child.(*expression.DistinctExpression); ok {
 		b.child = d.Child
 		b.seen = newKeySet(ctx, []sql.Type{d.Child.Type(ctx)})
@@ -211,7 +212,7 @@ func (b *aggregateBuffer) Eval(*sql.Context) (any, error) {
 	case !b.exact:
 		return b.double / n, nil
 	case b.kind == aggregateSum:
-		return b.sum(), nil
+		return roundedSum(b.sum(), b.shown)
 	}
 	return b.average()
 }

@@ -22,6 +22,9 @@ type aggregate struct {
 	child  sql.Expression
 	window *sql.WindowDefinition
 	id     sql.ColumnId
+	// shown is the type of the result where the argument has more digits than count for
+	// it, else nil; see exactQuotients.
+	shown sql.DecimalType
 }
 
 // aggregateKind is which of them.
@@ -59,6 +62,9 @@ const (
 
 // Type is MySQL's type of the result.
 func (a *aggregate) Type(ctx *sql.Context) sql.Type {
+	if a.shown != nil {
+		return a.shown
+	}
 	precision, scale, ok := exactDigits(a.child.Type(ctx))
 	switch {
 	case !ok || a.kind > aggregateAvg:

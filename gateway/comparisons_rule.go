@@ -34,11 +34,14 @@ func installComparisons() {
 		shaped := analyzer.Rule{Id: shapedNumbersID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return shapedNumbers(ctx, n)
 		}}
+		quotients := analyzer.Rule{Id: quotientsID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
+			return exactQuotients(ctx, n)
+		}}
 		recursive := analyzer.Rule{Id: recursiveTypesID, Apply: func(ctx *sql.Context, _ *analyzer.Analyzer, n sql.Node, _ *plan.Scope, _ analyzer.RuleSelector, _ *sql.QueryFlags) (sql.Node, transform.TreeIdentity, error) {
 			return recursiveTypes(ctx, n)
 		}}
-		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, recursive, rule, shaped, unions)
-		analyzer.AlwaysBeforeDefault = append(analyzer.AlwaysBeforeDefault, rule)
+		analyzer.OnceBeforeDefault = slices.Insert(slices.Clone(analyzer.OnceBeforeDefault), 0, recursive, rule, shaped, quotients, unions)
+		analyzer.AlwaysBeforeDefault = append(analyzer.AlwaysBeforeDefault, rule, quotients)
 	})
 }
 
@@ -72,6 +75,16 @@ func ownComparisonFor(ctx *sql.Context, e sql.Expression) sql.Expression {
 func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 	if !e.Resolved() {
 		return nil
+	}
+	if numbers := withBinaryNumbers(ctx, e); numbers != nil {
+		e = numbers
+		if own := ownComparisonOf(ctx, e); own != nil {
+			return own
+		}
+		return e
+	}
+	if times := withTimesAsTruths(ctx, e); times != nil {
+		return times
 	}
 	switch e := e.(type) {
 	case *keptLiteral:
@@ -122,6 +135,9 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 	}
 	if numbers := withMomentNumbers(ctx, e); numbers != nil {
 		return numbers
+	}
+	if checked := withDoubleRange(ctx, e); checked != nil {
+		return checked
 	}
 	if part := withClockParts(ctx, e); part != nil {
 		return part

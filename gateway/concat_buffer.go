@@ -8,6 +8,7 @@ import (
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/sorters"
 )
 
@@ -34,6 +35,9 @@ func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.Aggregat
 	if len(outputs) != 1 {
 		return nil, sql.ErrInvalidChildrenNumber.New(g, len(outputs), 1)
 	}
+	if correlated(ctx, outputs[0]) {
+		return nil, notSupported("GROUP_CONCAT of a subquery that depends on the row is not supported; select the subquery in a derived table, and GROUP_CONCAT that")
+	}
 	b := &concatBuffer{of: outputs[0], separator: hidden(g, "separator").String(), most: int(hidden(g, "maxLen").Int()), holding: newHolding(ctx)}
 	_, column := b.of.(*expression.GetField)
 	b.computed = !column
@@ -45,6 +49,17 @@ func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.Aggregat
 		b.order = append(b.order, sql.SortCondition{Expr: args[i], Order: sql.SortOrder(c.FieldByName("Order").Uint()), NullOrdering: sql.NullOrdering(c.FieldByName("NullOrdering").Uint())})
 	}
 	return b, nil
+}
+
+// correlated reports whether an expression has a subquery that depends on the row. The SQL
+// library leaves the columns that such a one needs out of the rows of a GROUP_CONCAT.
+func correlated(ctx *sql.Context, e sql.Expression) (found bool) {
+	sql.Inspect(ctx, e, func(_ *sql.Context, e sql.Expression) bool {
+		q, ok := e.(*plan.Subquery)
+		found = found || ok && !q.Correlated().Empty()
+		return !found
+	})
+	return found
 }
 
 // Update adds a row.

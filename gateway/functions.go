@@ -47,12 +47,13 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	all["json_extract"] = newJSONExtract(stock["json_extract"])
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
 	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind},
-		numberKinds(), textKinds(), momentFormats(), bitFunctions(), momentNumbers(), {moduloKind, divideKind}, {momentOrNullKind}} {
+		numberKinds(), textKinds(), momentFormats(), bitFunctions(), momentNumbers(), {moduloKind, divideKind, quotientKind, doubleKind, memberKind}, {momentOrNullKind}} {
 		for _, k := range kinds {
 			all[k.name] = k.function()
 		}
 	}
 	maps.Copy(all, momentFunctions())
+	maps.Copy(all, momentLiteralFunctions())
 	all[decimalFunction] = decimalCastFunction()
 	all["benchmark"] = sql.Function2{Name: "benchmark", Fn: newBenchmark}
 	all[readFunction] = sql.Function1{Name: readFunction, Fn: newAssignedRead}

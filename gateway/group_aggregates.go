@@ -108,7 +108,7 @@ func (p *groupPlan) number(a *aggregate) groupOutput {
 	count := exec.Aggregate{Op: exec.AggCount, Args: []int{ref}}
 	switch {
 	case isExact && a.kind == aggregateSum:
-		return groupOutput{ok: true, parts: []int{p.part(sum)}, typ: result, sum: true, finish: func(v []any) (any, error) { return exactSum(v[0]), nil }}
+		return groupOutput{ok: true, parts: []int{p.part(sum)}, typ: result, sum: a.shown == nil, finish: func(v []any) (any, error) { return roundedSum(exactSum(v[0]), a.shown) }}
 	case a.kind == aggregateSum:
 		return p.single(exec.AggSum, formDouble, types.Float64, ref)
 	}

@@ -1,6 +1,9 @@
 package gateway
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // What MySQL says that the SQL library's grammar does not know, written in what it
 // does know: a text that does not parse is rewritten and parsed again. One that
@@ -19,6 +22,7 @@ func rewriteIdioms(text string) (string, bool) {
 	for i := range r.tokens {
 		r.at(i)
 	}
+	r.chains()
 	text, parts := r.result()
 	return text, whole || parts
 }
@@ -124,9 +128,13 @@ func (r *idiomRewriter) at(i int) {
 
 // escape reads ODBC's {d '…'}, {ts '…'}, {t '…'}, {fn …} and {oj …}.
 func (r *idiomRewriter) escape(i int) {
-	with, ok := map[string]string{"D": "DATE", "T": "TIME", "TS": "TIMESTAMP", "FN": "", "OJ": ""}[r.word(i+1)]
+	with, ok := map[string]string{"D": momentLiteralPrefix + "date(", "T": momentLiteralPrefix + "time(", "TS": momentLiteralPrefix + "timestamp(", "FN": "", "OJ": ""}[r.word(i+1)]
 	if !ok {
 		return
+	}
+	closed := ""
+	if with != "" {
+		closed = ")"
 	}
 	open := 0
 	for j := i; j < len(r.tokens); j++ {
@@ -136,7 +144,7 @@ func (r *idiomRewriter) escape(i int) {
 		case "}":
 			if open--; open == 0 {
 				r.edit(r.tokens[i].start, r.tokens[i+1].end, with)
-				r.edit(r.tokens[j].start, r.tokens[j].end, "")
+				r.edit(r.tokens[j].start, r.tokens[j].end, closed)
 				return
 			}
 		}
@@ -230,25 +238,17 @@ func (r *idiomRewriter) result() (string, bool) {
 	if len(r.edits) == 0 {
 		return r.text, false
 	}
+	slices.SortStableFunc(r.edits, func(a, b idiomEdit) int { return a.start - b.start })
 	var b strings.Builder
-	// The places of insertions are in no order; the text's order makes one.
 	at := 0
-	for at <= len(r.text) {
-		skipped := at
-		for _, e := range r.edits {
-			if e.start == at {
-				b.WriteString(e.with)
-				skipped = max(skipped, e.end)
-			}
+	for i, e := range r.edits {
+		if e.start < at && (i == 0 || e.start != r.edits[i-1].start) {
+			continue // within what is replaced
 		}
-		if skipped > at {
-			at = skipped
-			continue
-		}
-		if at < len(r.text) {
-			b.WriteByte(r.text[at])
-		}
-		at++
+		b.WriteString(r.text[min(at, e.start):e.start])
+		b.WriteString(e.with)
+		at = max(at, e.end)
 	}
+	b.WriteString(r.text[at:])
 	return b.String(), true
 }

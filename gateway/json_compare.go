@@ -86,6 +86,11 @@ func numbered(v any) any {
 		return numberOf(v.String())
 	case *apd.Decimal:
 		return numberOf(v.Text('f'))
+	case bool:
+		return v
+	}
+	if n, ok := asInteger(v); ok {
+		return numberOf(strconv.FormatInt(n, 10))
 	}
 	return v
 }

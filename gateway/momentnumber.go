@@ -140,6 +140,31 @@ func withMomentNumbers(ctx *sql.Context, e sql.Expression) sql.Expression {
 	return out
 }
 
+// withTimesAsTruths is a XOR or a NOT of moments and times, which are numbers there, nil for other
+// expressions.
+func withTimesAsTruths(ctx *sql.Context, e sql.Expression) sql.Expression {
+	switch e.(type) {
+	case *expression.Xor, *expression.Not, *expression.And, *expression.Or:
+	default:
+		return nil
+	}
+	children := append([]sql.Expression(nil), e.Children()...)
+	found := false
+	for i, c := range children {
+		if n := numberOperand(ctx, c); n != nil {
+			children[i], found = n, true
+		}
+	}
+	if !found {
+		return nil
+	}
+	out, err := e.WithChildren(ctx, children...)
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
 // withChild is an expression of another child, nil if it takes none.
 func withChild(ctx *sql.Context, e sql.Expression, child sql.Expression) sql.Expression {
 	if p, ok := e.Children()[0].(*plainFunction); ok && p.kind == evenKind {

@@ -22,7 +22,8 @@ var keptFunctions = nameSet(`
 	substring_index trim ltrim rtrim replace reverse repeat lpad rpad locate instr position strcmp ascii hex md5 sha1 sha2 crc32
 	date date_format date_add date_sub adddate subdate datediff year month monthname day dayname dayofmonth dayofweek dayofyear
 	weekday week weekofyear yearweek quarter hour minute second microsecond last_day to_days from_days from_unixtime
-	unix_timestamp timestampdiff str_to_date makedate bit_count ` + offsetOnFunction + ` ` + offsetBackFunction)
+	unix_timestamp timestampdiff str_to_date makedate bit_count ` + offsetOnFunction + ` ` + offsetBackFunction + `
+	` + momentLiteralPrefix + `date ` + momentLiteralPrefix + `time ` + momentLiteralPrefix + `timestamp`)
 
 func nameSet(words string) map[string]bool {
 	names := make(map[string]bool)

@@ -31,6 +31,7 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	liftGroups(s)
 	readAssigned(s)
 	var found stringsSeen
+	assigned := make(map[*sqlparser.SQLVal]bool)
 	var counts rowCounts
 	written := syntaxWalk{expr: func(e sqlparser.Expr, _ bool) sqlparser.Expr {
 		if of := writeQuantified(e); of != nil {
@@ -39,9 +40,10 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		return writeTuples(e)
 	}}
 	written.walk(reflect.ValueOf(s), false)
-	var arithmetic, aggregates, constants, intervals, negated, decimals, inverted bool
+	var arithmetic, aggregates, constants, intervals, negated, decimals, inverted, queried bool
 	look := syntaxWalk{node: func(n any, inside bool) {
 		correctAccess(n)
+		queried = queried || hasQueriedArguments(n)
 		switch n := n.(type) {
 		case *sqlparser.Select:
 			orderByPlaces(n)
@@ -65,7 +67,14 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		case *sqlparser.ConvertExpr:
 			mendCast(n)
 			decimals = decimals || decimalCast(n)
+		case *sqlparser.AssignmentExpr:
+			if l, ok := n.Expr.(*sqlparser.SQLVal); ok {
+				assigned[l] = true
+			}
 		case *sqlparser.SQLVal:
+			if !assigned[n] { // to a column, where they are numbers
+				bitsAsBytes(n)
+			}
 			if inside {
 				found.add(n)
 			}
@@ -104,6 +113,9 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 	if arithmetic {
 		checkArithmetic(s)
 	}
+	if queried {
+		nameQueriedArguments(s)
+	}
 	return s
 }
 
@@ -136,7 +148,7 @@ func nameColumn(c *sqlparser.AliasedExpr) {
 	if l, ok := c.Expr.(*sqlparser.SQLVal); ok && l.Type == sqlparser.StrVal && text != c.InputExpression {
 		text = string(l.Val) // its quotes stood behind what is cut
 	}
-	c.InputExpression = strings.ReplaceAll(text, intervalIndex+"(", "INTERVAL(")
+	c.InputExpression = withMomentLiterals(strings.ReplaceAll(text, intervalIndex+"(", "INTERVAL("))
 }
 
 // joinConcatenated makes GROUP_CONCAT(a, b) out of CONCAT(a, b): the library

@@ -50,6 +50,10 @@ func textKinds() []*plainKind {
 			}
 			return decoded, nil
 		}},
+		{name: "substring_index", least: 3, most: 3, typ: ofType(types.LongText), eval: substringIndex,
+			collation: func(ctx *sql.Context, args []sql.Expression) (sql.CollationID, byte) {
+				return sql.GetCoercibility(ctx, args[0])
+			}},
 		{name: "quote", least: 1, most: 1, typ: ofType(types.LongText), nulls: true, eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
 			if v[0] == nil {
 				return "NULL", nil
@@ -61,6 +65,44 @@ func textKinds() []*plainKind {
 			return "'" + literalEscapes.Replace(text) + "'", nil
 		}},
 	}
+}
+
+// substringIndex is SUBSTRING_INDEX(text, delimiter, n): what stands before the nth
+// delimiter, or behind the nth from the end. The SQL library takes no delimiter for one
+// between any two characters.
+func substringIndex(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
+	text, err := valueText(ctx, v[0], args[0])
+	if err != nil {
+		return nil, err
+	}
+	delimiter, err := valueText(ctx, v[1], args[1])
+	if err != nil {
+		return nil, err
+	}
+	n, ok := argumentNumber(ctx, v[2])
+	if !ok {
+		return nil, nil
+	}
+	if n == 0 || delimiter == "" {
+		return "", nil
+	}
+	at := 0
+	for ; n > 0; n-- {
+		next := strings.Index(text[at:], delimiter)
+		if next < 0 {
+			return text, nil
+		}
+		if at += next; n == 1 {
+			return text[:at], nil
+		}
+		at += len(delimiter)
+	}
+	for at = len(text); n < 0; n++ {
+		if at = strings.LastIndex(text[:at], delimiter); at < 0 {
+			return text, nil
+		}
+	}
+	return text[at+len(delimiter):], nil
 }
 
 // maxFieldValues bounds the values of FIELD.
