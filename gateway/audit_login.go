@@ -35,10 +35,31 @@ type loginAudit struct {
 	now    func() time.Time
 	logger *slog.Logger
 
-	mu     sync.Mutex // guards the rest
-	http   map[lockoutKey]time.Time
-	since  time.Time // the hour of the failures
-	failed int
+	failures auditQuota
+	unparsed auditQuota // statements that cannot be parsed
+
+	mu   sync.Mutex // guards http
+	http map[lockoutKey]time.Time
+}
+
+// auditQuota bounds what is written down one by one within an hour.
+type auditQuota struct {
+	mu    sync.Mutex // guards the rest
+	since time.Time  // when the hour began
+	count int
+}
+
+// take counts one more, and reports whether it is to be written down, and how many of
+// the hour before were not.
+func (q *auditQuota) take(now time.Time) (before int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.Sub(q.since) >= failedLoginsEvery {
+		before = max(0, q.count-maxFailedLogins)
+		q.since, q.count = now, 0
+	}
+	q.count++
+	return before, q.count <= maxFailedLogins
 }
 
 // newLoginAudit gives nil, which writes nothing, without a gateway or a trail.
@@ -77,7 +98,7 @@ func (l *loginAudit) refused(c *mysql.Conn, user string, err error) {
 	if l == nil {
 		return
 	}
-	before, ok := l.counted()
+	before, ok := l.failures.take(l.now())
 	if !ok {
 		return
 	}
@@ -93,20 +114,6 @@ func (l *loginAudit) refused(c *mysql.Conn, user string, err error) {
 		r.Code = uint16(refused.Num)
 	}
 	l.note(r, c)
-}
-
-// counted counts a failure, and reports whether it is to be written down, and how many
-// of the hour before were not.
-func (l *loginAudit) counted() (before int, ok bool) {
-	now := l.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now.Sub(l.since) >= failedLoginsEvery {
-		before = max(0, l.failed-maxFailedLogins)
-		l.since, l.failed = now, 0
-	}
-	l.failed++
-	return before, l.failed <= maxFailedLogins
 }
 
 func (l *loginAudit) note(r audit.Record, c *mysql.Conn) {

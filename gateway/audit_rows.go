@@ -11,7 +11,7 @@ import (
 var auditColumns = []systemColumn{
 	{"id", countType, "the record's number, of its member"},
 	{"at", datetimeType, "when"},
-	{"kind", kindType, "login, user, role, ddl, setting, call, token, erasure, delete, export or admin; gap where lines of the trail are missing or changed"},
+	{"kind", kindType, "login, user, role, ddl, setting, call, token, erasure, delete, export, admin, or syntax, which could not be parsed; gap where lines of the trail are missing or changed"},
 	{"user", nameType, "who: the account's name"},
 	{"host", nameType, "the account's host"},
 	{"address", nameType, "the client's address"},

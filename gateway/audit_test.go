@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	driver "github.com/go-sql-driver/mysql"
 
@@ -218,16 +219,16 @@ func TestLoginsAreWrittenDown(t *testing.T) {
 	at := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	l.now = func() time.Time { return at }
 	for i := range maxFailedLogins + 5 {
-		if _, ok := l.counted(); ok != (i < maxFailedLogins) {
+		if _, ok := l.failures.take(l.now()); ok != (i < maxFailedLogins) {
 			t.Fatalf("failure %d: %v", i, ok)
 		}
 	}
 	at = at.Add(failedLoginsEvery - 1)
-	if _, ok := l.counted(); ok {
+	if _, ok := l.failures.take(l.now()); ok {
 		t.Fatal("the hour is not over")
 	}
 	at = at.Add(1)
-	if before, ok := l.counted(); !ok || before != 6 {
+	if before, ok := l.failures.take(l.now()); !ok || before != 6 {
 		t.Fatalf("the next hour: %v with %d before", ok, before)
 	}
 	k := lockoutKey{"ann", "1.2.3.4"}
@@ -257,4 +258,43 @@ func TestWithoutRoomForTheTrail(t *testing.T) {
 		t.Fatalf("CREATE DATABASE: %v", err)
 	}
 	mustQuery(t, c, "SELECT COUNT(*) FROM arbor.projects", "0")
+}
+
+// TestUnparsedStatementsAreWrittenDown: whatever cannot be parsed leaves a trace, without
+// what may be a secret.
+func TestUnparsedStatementsAreWrittenDown(t *testing.T) {
+	w, trail := auditedWorld(t)
+	c := openAudited(t, w.listen(), "root", "", "")
+	seen := 0
+	fails := func(statement string, code uint16, args ...any) {
+		t.Helper()
+		var failed *driver.MySQLError
+		if _, err := c.ExecContext(t.Context(), statement, args...); !errors.As(err, &failed) || failed.Number != code {
+			t.Errorf("%s: %v, want error %d", statement, err, code)
+		}
+	}
+	fails("SELCT 1", 1064)
+	fails("DROP TABEL `plans` /* top secret */", 1064)
+	fails("SELECT * FORM people WHERE name = 'ann' AND age > 41", 1064)
+	fails("CREATE USER x' IDENTIFIED BY 'top secret'", 1064)
+	fails("ALTER USER x IDENTIFED BY 'top secret' PASSWORD top secret", 1064)
+	fails("INSERT INTO t VALUS ('it's Bob's', 5)", 1064)
+	fails("SELECT ? FORM t", 1064, 5)
+	fails("PREPARE s FROM 'SELCT 1'", 1064)
+	fails("HANDLER events OPEN", 1235)
+	auditWant(t, trail, &seen,
+		"syntax root@localhost : SELCT '***' /* syntax error at position 6 */ = failed 1064",
+		"syntax root@localhost : DROP TABEL `plans` /* syntax error at position 11 */ = failed 1064",
+		"syntax root@localhost : SELECT * FORM people WHERE name = '***' AND age > '***' /* syntax error at position 14 */ = failed 1064",
+		"syntax root@localhost : CREATE USER x'***' IDENTIFIED … /* syntax error at position 15 */ = failed 1064",
+		"syntax root@localhost : ALTER USER x IDENTIFED BY '***' PASSWORD … /* syntax error at position 23 */ = failed 1064",
+		"syntax root@localhost : INSERT INTO t VALUS ('***', '***') /* syntax error at position 20 */ = failed 1064",
+		"syntax root@localhost : SELECT '***' FORM t /* syntax error at position 16 */ = failed 1064",
+		"syntax root@localhost : PREPARE s FROM '***' /* syntax error at position 6 */ = failed 1064",
+		"syntax root@localhost : HANDLER events OPEN = failed 1235")
+
+	long := strings.Repeat("é", maxUnparsedText)
+	if text := unparsedText("x" + long); len(text) > maxUnparsedText+len(" …") || !utf8.ValidString(text) || !strings.HasSuffix(text, " …") {
+		t.Errorf("of %d bytes %d are kept: %q", len(long), len(text), text[len(text)-10:])
+	}
 }

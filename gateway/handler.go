@@ -254,9 +254,15 @@ func (h *handler) ComPrepare(ctx context.Context, c *mysql.Conn, query string, p
 	}
 	defer sctx.ProcessList.EndOperation(sctx)
 
+	query, own := heldStatement(query)
 	stmt, _, _, err := h.engine.Parser.Parse(sctx, query, false)
 	if err != nil {
-		return nil, h.clientError(parseError(err))
+		failed := h.clientError(parseError(err))
+		h.auditUnparsed(sctx, c, query, err, failed)
+		return nil, failed
+	}
+	if own {
+		prepare.PrepareStmt = query
 	}
 	node, err := h.engine.PrepareParsedQuery(sctx, preparing, query, stmt)
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -244,31 +245,54 @@ var loadsFile = regexp.MustCompile(`(?i)^\s*LOAD\s+DATA\b`)
 const unpreparable = "SELECT 'LOAD DATA cannot be prepared'"
 
 // preparable gives the text that the protocol library can prepare in place of
-// query: it parses statements by itself, without a seam.
+// query: it parses statements by itself, without a seam. One that it could not parse is
+// wrapped, so that the handler gets it.
 func preparable(query string) string {
 	if checkText(query) != nil || loadsFile.MatchString(query) {
 		return unpreparable
-	}
-	query = withPlainLiterals(query)
-	if _, err := sqlparser.Parse(strings.TrimSpace(query)); err != nil {
-		if changed, ok := rewriteIdioms(query); ok {
-			query = changed
-		}
-	}
-	all, ok := quoteFreeWords(query)
-	if !ok {
-		return query
 	}
 	parse := func(q string) error {
 		_, err := sqlparser.Parse(strings.TrimSpace(q))
 		return err
 	}
-	failed := parse(query)
+	plain := withPlainLiterals(query)
+	failed := parse(plain)
+	if failed != nil {
+		if changed, ok := rewriteIdioms(plain); ok {
+			plain, failed = changed, parse(changed)
+		}
+	}
 	if failed == nil {
+		return plain
+	}
+	if all, ok := quoteFreeWords(plain); ok {
+		if changed, err := quoteNeededWords(plain, failed, parse); err == nil {
+			return changed
+		}
+		if parse(all) == nil {
+			return all
+		}
+	}
+	return wrapped(query)
+}
+
+// wrappedHead begins a statement that can be prepared and holds one that cannot.
+const wrappedHead = "SELECT 'not for the library to parse', x'"
+
+// wrapped is such a statement, as far as it is one packet.
+func wrapped(query string) string {
+	if len(wrappedHead)+2*len(query) >= maxPreparable/2 {
 		return query
 	}
-	if changed, err := quoteNeededWords(query, failed, parse); err == nil {
-		return changed
+	return wrappedHead + hex.EncodeToString([]byte(query)) + "'"
+}
+
+// heldStatement is the statement that another one holds.
+func heldStatement(query string) (string, bool) {
+	held, ok := strings.CutPrefix(query, wrappedHead)
+	if !ok {
+		return query, false
 	}
-	return all
+	text, err := hex.DecodeString(strings.TrimSuffix(held, "'"))
+	return string(text), err == nil
 }

@@ -182,7 +182,9 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 			if errors.Is(err, sqlparser.ErrEmpty) {
 				return "", errEmptyQuery
 			}
-			return "", parseError(err)
+			err = parseError(err)
+			h.auditUnparsed(ctx, c, st.text, err, h.clientError(err))
+			return "", err
 		}
 	}
 	out.more = rest != ""
@@ -234,7 +236,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		if out.set && sql.ErrColumnNotFound.Is(err) {
 			err = sql.ErrUnknownSystemVariable.New(quoted("", "")(err.Error()))
 		}
-		return "", err
+		return "", h.prepareError(ctx, c, stmt, st.text, err)
 	}
 	if rows != nil && !rows.taken {
 		iter.Close(ctx)

@@ -91,7 +91,7 @@ func TestNamesThatMySQLTakes(t *testing.T) {
 	mustQuery(t, c, `SELECT plan FROM plan; SELECT 2`, "pro")
 	mustQuery(t, c, `SELECT first.password FROM (SELECT 'x' AS password) first JOIN (SELECT 'x' AS password, 1 AS event) next USING (password)`, "x")
 	failing(t, c, `SELECT plan, FROM plan`, 1064, "syntax; syntax error at position 23 near 'plan'")
-	failing(t, c, `SELECT plan, FROM plan WHERE plan = ?`, 1064, "syntax; syntax error at position 27 near 'plan'", 1)
+	failing(t, c, `SELECT plan, FROM plan WHERE plan = ?`, 1064, "syntax; syntax error at position 23 near 'plan'", 1)
 }
 
 func TestWindowFrames(t *testing.T) {

@@ -52,10 +52,16 @@ func TestPreparable(t *testing.T) {
 		"SHOW FULL TABLES":     "SHOW FULL TABLES",
 		"SELECT plan FROM t WHERE x LIKE ? ESCAPE '|'": "SELECT `plan` FROM t WHERE x LIKE ? ESCAPE '|'",
 		"EXPLAIN FORMAT=TREE SELECT plan FROM t":       "EXPLAIN FORMAT=TREE SELECT `plan` FROM t",
-		"SELECT plan FROM":                             "SELECT `plan` FROM",
+		"SELECT plan FROM":                             wrapped("SELECT plan FROM"),
 	} {
 		if got := preparable(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
 		}
+	}
+	if held, ok := heldStatement(wrapped("SELECT 'é")); !ok || held != "SELECT 'é" {
+		t.Errorf("what was wrapped is %q", held)
+	}
+	if _, ok := heldStatement("SELECT 1"); ok {
+		t.Error("a plain statement holds another one")
 	}
 }
