@@ -10,9 +10,10 @@ import (
 	"github.com/dolthub/vitess/go/mysql"
 )
 
-// Roles. The SQL library keeps them, and counts all that a user was granted, as MySQL
-// does with activate_all_roles_on_login. SET ROLE makes that fewer for a session: the
-// session then gives the library a set of privileges that has only those.
+// Roles. The SQL library keeps them, and counts those that a user was granted, but not
+// what those were granted. Here a session has a set of privileges of its own: of the roles
+// that count, and of all roles that they have. At log-in those count that SET DEFAULT ROLE
+// named, or else all, as in MySQL with activate_all_roles_on_login; SET ROLE changes it.
 
 // roleName is a role's account.
 type roleName struct{ name, host string }
@@ -30,7 +31,37 @@ type activeRoles struct {
 // counts reports whether a role counts.
 func (a *activeRoles) counts(r roleName) bool { return a == nil || a.only[r] != a.except }
 
-// rolesOf are the roles that a session's user was granted, in their order.
+// allRoles are all that a user has.
+func allRoles(users *mysql_db.MySQLDb) *activeRoles { return &activeRoles{except: true, users: users} }
+
+// rolesAtLogin are those that count when a client's session begins.
+func rolesAtLogin(users *mysql_db.MySQLDb, client sql.Client) *activeRoles {
+	rd := users.Reader()
+	defer rd.Close()
+	u := users.GetUser(rd, client.User, client.Address, false)
+	if u == nil {
+		return allRoles(users)
+	}
+	names, chosen := defaultRoles(u)
+	if !chosen {
+		return allRoles(users)
+	}
+	a := &activeRoles{only: make(map[roleName]bool), users: users}
+	for _, n := range names {
+		a.only[n] = true
+	}
+	return a
+}
+
+// activeRoles are those that count in the session; nil where users are not known.
+func (s *session) activeRoles() *activeRoles {
+	if s.roles == nil && s.users != nil {
+		s.roles = rolesAtLogin(s.users, s.Client())
+	}
+	return s.roles
+}
+
+// rolesOf are the roles that a user was granted, in their order.
 func rolesOf(rd *mysql_db.Reader, u *mysql_db.User) (roles []roleName) {
 	for _, edge := range rd.GetToUserRoleEdges(mysql_db.RoleEdgesToKey{ToHost: u.Host, ToUser: u.User}) {
 		roles = append(roles, roleName{edge.FromUser, edge.FromHost})
@@ -41,14 +72,16 @@ func rolesOf(rd *mysql_db.Reader, u *mysql_db.User) (roles []roleName) {
 	return roles
 }
 
-// setRoles makes roles, nil for all, the ones that count in the session.
+// setRoles makes roles, nil for those at log-in, the ones that count in the session.
 func setRoles(ctx *sql.Context, users *mysql_db.MySQLDb, roles *activeRoles) error {
 	s := sessionOf(ctx)
 	if s == nil {
 		return notSupported("SET ROLE is not possible here")
 	}
-	if roles != nil {
-		client := ctx.Session.Client()
+	client := ctx.Session.Client()
+	if roles == nil {
+		roles = rolesAtLogin(users, client)
+	} else {
 		rd := users.Reader()
 		defer rd.Close()
 		u := users.GetUser(rd, client.User, client.Address, false)
@@ -58,10 +91,10 @@ func setRoles(ctx *sql.Context, users *mysql_db.MySQLDb, roles *activeRoles) err
 		}
 		for r := range roles.only {
 			if !roles.except && !slices.Contains(granted, r) {
-				return mysql.NewSQLError(codeRoleNotGranted, stateGeneral, "`%s`@`%s` is not granted to `%s`@`%s`", r.name, r.host, client.User, client.Address)
+				return notGranted(r, roleName{client.User, client.Address})
 			}
 		}
-		roles.users = users
+		roles = &activeRoles{only: roles.only, except: roles.except, users: users}
 	}
 	s.roles = roles
 	s.SetPrivilegeSet(nil, 0)
@@ -71,6 +104,12 @@ func setRoles(ctx *sql.Context, users *mysql_db.MySQLDb, roles *activeRoles) err
 	return nil
 }
 
+func (r roleName) String() string { return "`" + r.name + "`@`" + r.host + "`" }
+
+func notGranted(r, to roleName) error {
+	return mysql.NewSQLError(codeRoleNotGranted, stateGeneral, "%s is not granted to %s", r, to)
+}
+
 // codeRoleNotGranted is MySQL's ER_ROLE_NOT_GRANTED.
 const codeRoleNotGranted = 3530
 
@@ -78,13 +117,14 @@ const codeRoleNotGranted = 3530
 // roles that count. It is called without the library's lock.
 func (s *session) GetPrivilegeSet() (sql.PrivilegeSet, uint64) {
 	all, at := s.BaseSession.GetPrivilegeSet()
-	if s.roles == nil || at == 0 {
+	roles := s.activeRoles()
+	if roles == nil || at == 0 {
 		return all, at
 	}
-	if s.roles.set == nil || s.roles.at != at {
-		s.roles.set, s.roles.at = s.roles.privileges(s.Client()), at
+	if roles.set == nil || roles.at != at {
+		roles.set, roles.at = roles.privileges(s.Client()), at
 	}
-	return s.roles.set, at
+	return roles.set, at
 }
 
 // privileges are those of a client with the roles that count.
@@ -96,18 +136,39 @@ func (a *activeRoles) privileges(client sql.Client) sql.PrivilegeSet {
 		return mysql_db.NewPrivilegeSet()
 	}
 	set := u.PrivilegeSet.Copy()
+	var counting []roleName
 	for _, r := range rolesOf(rd, u) {
-		if role := a.users.GetUser(rd, r.name, r.host, true); role != nil && a.counts(r) {
-			set.UnionWith(role.PrivilegeSet)
+		if a.counts(r) {
+			counting = append(counting, r)
 		}
 	}
+	for _, role := range withGranted(rd, a.users, counting) {
+		set.UnionWith(role.PrivilegeSet)
+	}
 	return set
+}
+
+// withGranted are roles, and all that they were granted, and so on, each once.
+func withGranted(rd *mysql_db.Reader, users *mysql_db.MySQLDb, roles []roleName) (all []*mysql_db.User) {
+	seen := make(map[roleName]bool)
+	for len(roles) > 0 {
+		r := roles[0]
+		roles = roles[1:]
+		role := users.GetUser(rd, r.name, r.host, true)
+		if role == nil || seen[r] {
+			continue
+		}
+		seen[r] = true
+		all = append(all, role)
+		roles = append(roles, rolesOf(rd, role)...)
+	}
+	return all
 }
 
 // prime has the library number the privileges before a statement asks for them: the first
 // that asks after a change gets them with all roles.
 func (gr *grants) prime(ctx *sql.Context) {
-	if s := sessionOf(ctx); s != nil && s.roles != nil {
+	if s := sessionOf(ctx); s != nil && s.users != nil {
 		gr.db.UserActivePrivilegeSet(ctx)
 	}
 }
@@ -118,14 +179,14 @@ func currentRole(ctx *sql.Context, _ []sql.Expression, _ []any) (any, error) {
 	if s == nil || s.users == nil {
 		return "NONE", nil
 	}
-	client := ctx.Session.Client()
+	client, roles := ctx.Session.Client(), s.activeRoles()
 	rd := s.users.Reader()
 	defer rd.Close()
 	var names []string
 	if u := s.users.GetUser(rd, client.User, client.Address, false); u != nil {
 		for _, r := range rolesOf(rd, u) {
-			if s.roles.counts(r) {
-				names = append(names, "`"+r.name+"`@`"+r.host+"`")
+			if roles.counts(r) {
+				names = append(names, r.String())
 			}
 		}
 	}
@@ -159,15 +220,26 @@ func (x *executor) refuseDropRole(ctx *sql.Context, roles []roleName) error {
 	return nil
 }
 
-// refuseGrantRole keeps roles from being granted to roles: the library would note it, and
-// it would give nobody anything.
+// refuseGrantRole keeps a role from being granted to itself, by way of others or not.
 func (x *executor) refuseGrantRole(n *plan.GrantRole) error {
 	rd := x.db.Reader()
 	defer rd.Close()
+	granted := roleNames(n.Roles)
 	for _, to := range roleNames(n.TargetUsers) {
-		if u := x.db.GetUser(rd, to.name, to.host, true); u != nil && u.IsRole {
-			return notSupported("a role cannot be granted to a role, which '%s'@'%s' is; grant it to the users", to.name, to.host)
+		u := x.db.GetUser(rd, to.name, to.host, true)
+		if u == nil || !u.IsRole {
+			continue
+		}
+		for _, r := range granted {
+			for _, has := range withGranted(rd, x.db, []roleName{r}) {
+				if has.User == u.User && has.Host == u.Host {
+					return mysql.NewSQLError(codeRoleOfItself, stateGeneral, "User account %s is directly or indirectly granted to the role %s", to, r)
+				}
+			}
 		}
 	}
 	return nil
 }
+
+// codeRoleOfItself is MySQL's ER_ROLE_GRANTED_TO_ITSELF.
+const codeRoleOfItself = 4027

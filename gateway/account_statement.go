@@ -127,11 +127,10 @@ func (a *accountParser) setRole() (sqlparser.Statement, error) {
 		roles = nil
 	case a.word("NONE"):
 	case a.word("ALL"):
-		if roles = nil; a.word("EXCEPT") {
-			roles, except = &activeRoles{}, true
-		}
+		roles.except = true
+		except = a.word("EXCEPT")
 	default:
-		roles = &activeRoles{only: make(map[roleName]bool)}
+		roles.only = make(map[roleName]bool)
 	}
 	if except || roles != nil && roles.only != nil {
 		names, err := a.accounts()
@@ -142,32 +141,9 @@ func (a *accountParser) setRole() (sqlparser.Statement, error) {
 		for _, n := range names {
 			roles.only[roleName{n.Name, n.Host}] = true
 		}
-		roles.except = except
 	}
 	users := a.users
 	return anyone(&accountStatement{what: "SET ROLE", run: func(ctx *sql.Context) error { return setRoles(ctx, users, roles) }}), nil
-}
-
-// setDefaultRole takes what is so already, and refuses the rest.
-func (a *accountParser) setDefaultRole() (sqlparser.Statement, error) {
-	all := a.word("ALL")
-	if !all && !a.word("NONE") {
-		if _, err := a.accounts(); err != nil {
-			return nil, err
-		}
-	}
-	if !a.word("TO") {
-		return nil, a.wants("TO")
-	}
-	if _, err := a.accounts(); err != nil {
-		return nil, err
-	}
-	return anyone(&accountStatement{what: "SET DEFAULT ROLE", run: func(*sql.Context) error {
-		if all {
-			return nil
-		}
-		return notSupported("SET DEFAULT ROLE is possible as SET DEFAULT ROLE ALL TO … only: at log-in all roles of a user count; REVOKE those that shall not, or SET ROLE in the session")
-	}}), nil
 }
 
 // setPassword is SET PASSWORD, which is an ALTER USER.
@@ -231,7 +207,14 @@ func (a *accountParser) alterUser() (sqlparser.Statement, error) {
 	case a.word("PASSWORD"), a.word("FAILED_LOGIN_ATTEMPTS"), a.word("PASSWORD_LOCK_TIME"):
 		return nil, notSupported("ALTER USER … PASSWORD EXPIRE and FAILED_LOGIN_ATTEMPTS are not supported: give the user another password, or lock it with ACCOUNT LOCK; the settings login_failures and login_lock_time say when failed log-ins lock an account")
 	case a.word("DEFAULT"):
-		return nil, notSupported("ALTER USER … DEFAULT ROLE is not supported: at log-in all roles of a user count")
+		if !a.word("ROLE") {
+			return nil, a.wants("ROLE")
+		}
+		roles, err := a.chosenRoles()
+		if err != nil {
+			return nil, err
+		}
+		return a.changeDefaultRoles("ALTER USER", []sqlparser.AccountName{account}, roles), nil
 	case a.word("REQUIRE"), a.word("ATTRIBUTE"), a.word("COMMENT"):
 		return nil, notSupported("ALTER USER … REQUIRE, ATTRIBUTE and COMMENT are not supported; DROP USER and CREATE USER with it")
 	case self && a.word("IDENTIFIED"):

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dolthub/go-mysql-server/sql"
 	driver "github.com/go-sql-driver/mysql"
 )
 
@@ -71,10 +72,7 @@ func TestRoles(t *testing.T) {
 	wann, wbob := w.as("ann"), w.as("bob")
 	wann.session.users, wbob.session.users = w.engine.grants.db, w.engine.grants.db
 	fails(wann, "SET ROLE nothing", 3530, "`nothing`@`%` is not granted")
-	fails(wann, "SET DEFAULT ROLE reader TO ann", 1235, "ALL")
-	fails(w, "GRANT reader TO writer", 1235, "'writer'@'%'")
-	fails(w, "GRANT reader TO ann, 'writer'@'%'", 1235, "'writer'@'%'")
-	wann.must("SET DEFAULT ROLE ALL TO ann")
+	mustExec(t, ann, "SET DEFAULT ROLE ALL TO ann")
 	fails(wbob, "GRANT reader TO bob", 1227)
 	fails(wbob, "GRANT root@localhost TO bob", 1227)
 	fails(wbob, "CREATE ROLE mine", 1227)
@@ -87,6 +85,97 @@ func TestRoles(t *testing.T) {
 	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "NONE")
 	reads(false)
 	fails(w, "SHOW GRANTS FOR ann USING reader", 1235)
+}
+
+// TestDefaultRoles: those that count at log-in are chosen by whoever has them, or by who
+// may change users, and are kept with the users.
+func TestDefaultRoles(t *testing.T) {
+	w := newSQLWorld(t)
+	address := w.listen()
+	c := openAudited(t, address, "root", "", "")
+	for _, s := range []string{
+		"CREATE DATABASE shop", "CREATE ROLE reader, writer, other", "GRANT SELECT ON shop.* TO reader", "GRANT INSERT ON shop.* TO writer",
+		"CREATE USER ann IDENTIFIED BY 'x'", "GRANT reader, writer TO ann", "CREATE USER bob IDENTIFIED BY 'x'",
+	} {
+		mustExec(t, c, s)
+	}
+	both := "`reader`@`%`,`writer`@`%`"
+	begins := func(roles string, reads, writes bool) {
+		t.Helper()
+		ann := openAudited(t, address, "ann", "x", "shop")
+		mustQuery(t, ann, "SELECT CURRENT_ROLE()", roles)
+		if _, err := ann.ExecContext(t.Context(), "SELECT COUNT(*) FROM events"); (err == nil) != reads {
+			t.Errorf("with %s, reading: %v", roles, err)
+		}
+		if _, err := ann.ExecContext(t.Context(), "INSERT INTO events (event) VALUES ('a')"); (err == nil) != writes {
+			t.Errorf("with %s, writing: %v", roles, err)
+		}
+	}
+	begins(both, true, true)
+	mustExec(t, c, "SET DEFAULT ROLE reader TO ann")
+	begins("`reader`@`%`", true, false)
+	mustExec(t, c, "ALTER USER ann DEFAULT ROLE writer, reader")
+	begins(both, true, true)
+	mustExec(t, c, "SET DEFAULT ROLE NONE TO ann")
+	begins("NONE", false, false)
+
+	ann := openAudited(t, address, "ann", "x", "shop")
+	mustExec(t, ann, "SET ROLE ALL")
+	mustQuery(t, ann, "SELECT CURRENT_ROLE()", both)
+	mustExec(t, ann, "SET ROLE DEFAULT")
+	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "NONE")
+	mustExec(t, ann, "SET DEFAULT ROLE writer TO ann")
+	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "NONE")
+	mustExec(t, ann, "SET ROLE DEFAULT")
+	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "`writer`@`%`")
+	failing(t, ann, "SET DEFAULT ROLE other TO ann", 3530, "`other`@`%` is not granted to `ann`@`%`")
+	failing(t, ann, "SET DEFAULT ROLE NONE TO bob", 1227, "")
+	failing(t, c, "SET DEFAULT ROLE NONE TO nobody", 3523, "`nobody`@`%`")
+	failing(t, c, "SET DEFAULT ROLE NONE TO reader", 3523, "")
+	mustQuery(t, c, `SELECT JSON_EXTRACT(User_attributes, '$.arbor_default_roles[0][0]') FROM mysql.user WHERE user = 'ann'`, `"writer"`)
+
+	mustExec(t, c, "REVOKE writer FROM ann")
+	begins("NONE", false, false)
+	mustExec(t, c, "SET DEFAULT ROLE ALL TO ann, bob")
+	begins("`reader`@`%`", true, false)
+}
+
+// TestRolesOfRoles: a role has what its roles have, and none is its own.
+func TestRolesOfRoles(t *testing.T) {
+	w := newSQLWorld(t)
+	address := w.listen()
+	c := openAudited(t, address, "root", "", "")
+	for _, s := range []string{
+		"CREATE DATABASE shop", "CREATE ROLE reader, analyst, chief, seer", "GRANT SELECT ON shop.* TO reader", "GRANT INSERT ON shop.* TO chief",
+		"CREATE USER ann IDENTIFIED BY 'x'", "GRANT reader TO analyst", "GRANT analyst TO chief", "GRANT chief TO ann",
+	} {
+		mustExec(t, c, s)
+	}
+	ann := openAudited(t, address, "ann", "x", "shop")
+	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "`chief`@`%`")
+	const insert, read = "INSERT INTO events (event) VALUES ('a')", "SELECT COUNT(*) FROM events"
+	mustExec(t, ann, insert)
+	mustQuery(t, ann, read, "1")
+	failing(t, c, "GRANT chief TO reader", 4027, "`reader`@`%` is directly or indirectly granted to the role `chief`@`%`")
+	failing(t, c, "GRANT seer, reader TO reader", 4027, "")
+	failing(t, ann, "SET ROLE reader", 3530, "")
+	mustQuery(t, c, "SHOW GRANTS FOR chief", "GRANT USAGE ON *.* TO `chief`@`%`\nGRANT INSERT ON `shop`.* TO `chief`@`%`\nGRANT `analyst`@`%` TO `chief`@`%`")
+
+	mustExec(t, c, "REVOKE reader FROM analyst")
+	failing(t, ann, read, 1142, "")
+	mustExec(t, c, "GRANT reader TO seer, analyst")
+	mustQuery(t, ann, read, "1")
+	mustExec(t, c, "DROP ROLE analyst")
+	failing(t, ann, read, 1142, "")
+	mustExec(t, ann, insert)
+	mustExec(t, c, "GRANT PROCESS ON *.* TO seer")
+	mustExec(t, c, "GRANT seer TO chief")
+	if !w.engine.grants.privileges("ann", "%").Has(sql.PrivilegeType_Process) {
+		t.Error("a role of a role does not count where metrics are asked for")
+	}
+	mustExec(t, ann, "SET ROLE NONE")
+	failing(t, ann, read, 1044, "")
+	failing(t, ann, insert, 1044, "")
 }
 
 func TestAccountsAreLocked(t *testing.T) {
@@ -107,7 +196,7 @@ func TestAccountsAreLocked(t *testing.T) {
 	mustExec(t, c, "ALTER USER IF EXISTS nobody ACCOUNT LOCK")
 	for statement, code := range map[string]uint16{
 		"ALTER USER nobody ACCOUNT LOCK": 1396, "ALTER USER sha2 PASSWORD EXPIRE": 1235, "ALTER USER sha2 FAILED_LOGIN_ATTEMPTS 3": 1235,
-		"ALTER USER sha2 DEFAULT ROLE r": 1235, "ALTER USER sha2 ACCOUNT": 1064, "ALTER USER sha2 ACCOUNT LOCK x": 1064,
+		"ALTER USER sha2 DEFAULT ROLE r": 3530, "ALTER USER sha2 DEFAULT x": 1064, "ALTER USER sha2 ACCOUNT": 1064, "ALTER USER sha2 ACCOUNT LOCK x": 1064,
 	} {
 		_, err := c.ExecContext(t.Context(), statement)
 		wantError(t, err, code, "")

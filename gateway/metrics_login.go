@@ -70,11 +70,11 @@ func (r *readers) administers(user, host string) bool {
 	return gr.privileges(user, host).Has(sql.PrivilegeType_Super)
 }
 
-// privileges are those of a user that has logged in, with all roles that it was granted,
-// as a session begins.
+// privileges are those of a user that has logged in, with the roles that count when a
+// session begins.
 func (gr *grants) privileges(user, host string) sql.PrivilegeSet {
-	all := &activeRoles{except: true, users: gr.db}
-	return all.privileges(sql.Client{User: user, Address: host})
+	client := sql.Client{User: user, Address: host}
+	return rolesAtLogin(gr.db, client).privileges(client)
 }
 
 // server gives the users of the MySQL server, nil before it is up.

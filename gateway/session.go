@@ -42,7 +42,7 @@ type session struct {
 	literals *literalRows
 	// load is the LOAD DATA that runs as an INSERT.
 	load *fileLoad
-	// roles are those that count, nil for all that the user has; users is where they are.
+	// roles are those that count, nil before they are asked for; users is where they are.
 	roles *activeRoles
 	users *mysql_db.MySQLDb
 	// plans are the connection's; nil without one.
