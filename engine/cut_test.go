@@ -281,7 +281,8 @@ func TestCutOfDamagedBytes(t *testing.T) {
 		},
 	}
 	for what, plant := range plants {
-		for _, reopened := range []bool{false, true} {
+		// Sums are this process's, an earlier one's by the ledger, or nobody's.
+		for _, reopened := range []string{"", "by the ledger", "by nobody"} {
 			dir := t.TempDir()
 			opts := memOptions(vfs.OS())
 			opts.Dir = path.Join(dir, "data")
@@ -301,9 +302,14 @@ func TestCutOfDamagedBytes(t *testing.T) {
 			if err := e.Index(testContext, 0, false); err != nil {
 				t.Fatal(err)
 			}
-			if reopened {
+			if reopened != "" {
 				if err := e.Close(); err != nil {
 					t.Fatal(err)
+				}
+				if reopened == "by nobody" {
+					if err := os.RemoveAll(path.Join(opts.Dir, "ledger")); err != nil {
+						t.Fatal(err)
+					}
 				}
 				e = open()
 			}
@@ -312,8 +318,8 @@ func TestCutOfDamagedBytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			files := []*CutFile{c.Shards[0].Files[0], c.Shards[1].Files[0]}
-			if known := files[0].sums != nil; known == reopened {
-				t.Errorf("reopened %t: sums are known: %t", reopened, known)
+			if sums := files[0].sums; (sums == nil) != (reopened == "by nobody") || sums != nil && (sums.Quick == "") != (reopened == "by the ledger") {
+				t.Errorf("reopened %q: known sums are %v", reopened, sums)
 			}
 			want, _, err := filesum.Of(files[0].Content())
 			if err != nil {
@@ -325,10 +331,10 @@ func TestCutOfDamagedBytes(t *testing.T) {
 			read := 0
 			sums, err := files[0].Sum(testContext, func(n int) error { read += n; return nil })
 			if plant == nil && (err != nil || sums != want || int64(read) != files[0].Size) {
-				t.Errorf("reopened %t: sums %v of %d bytes, want %v: %v", reopened, sums, read, want, err)
+				t.Errorf("reopened %q: sums %v of %d bytes, want %v: %v", reopened, sums, read, want, err)
 			}
 			if plant != nil && !isDamage(err) {
-				t.Errorf("%s, reopened %t: %v", what, reopened, err)
+				t.Errorf("%s, reopened %q: %v", what, reopened, err)
 			}
 			if _, err := files[1].Sum(testContext, func(int) error { return nil }); err != nil {
 				t.Errorf("%s: the file beside it: %v", what, err)
@@ -339,6 +345,34 @@ func TestCutOfDamagedBytes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSumsOfAnotherFile: sums that are on record of a file are not taken for another one's
+// that lies in its place, although that is sound and of the same shard.
+func TestSumsOfAnotherFile(t *testing.T) {
+	w := newLedgerWorld(t)
+	w.open()
+	for range 2 {
+		w.must(w.add(dayOne))
+		w.must(w.index(false))
+	}
+	w.must(w.e.Close())
+	files := w.files("data/shards")
+	first, second := readWhole(t, w.disk, files[0]), readWhole(t, w.disk, files[1])
+	w.overwrite(files[0], second)
+	w.overwrite(files[1], first)
+	w.open()
+	c, err := w.e.Cut(testContext)
+	w.must(err)
+	for i, f := range c.Shards[0].Files {
+		want, _, err := filesum.Of(f.Content())
+		w.must(err)
+		if got, err := f.Sum(testContext, func(int) error { return nil }); f.sums != nil || err != nil || got != want {
+			t.Errorf("file %d: %v, known were %v; want %v, %v", i, got, f.sums, want, err)
+		}
+	}
+	c.Release()
+	w.must(w.e.Close())
 }
 
 // rewriteInPlace changes a file without giving it another inode.

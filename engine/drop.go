@@ -108,7 +108,7 @@ func (l *ledger) drop(k catalog.ShardKey, d drop) error {
 	}, func() {
 		l.drops[k] = d
 		delete(l.files, k)
-		l.batches.keep(k, nil)
+		l.notes.keep(k, nil)
 	})
 }
 

@@ -36,7 +36,8 @@ type file struct {
 	// visible remembers how often values come; see tallied.go.
 	visible visibleCounts
 	pairs   pairTallies
-	// sums are those of the bytes that were proven; nil where this process did not prove
+	// sums are those of the bytes that were proven, without the quick one where another
+	// process proved them, and the ledger says so; nil where neither did
 	// the file.
 	sums *filesum.Sums
 	// readWhole is when the scrub last read all values of the file, in microseconds.

@@ -45,8 +45,8 @@ type ledger struct {
 	log  *appendlog.Log
 	// files are the live files of each shard that has any, in order.
 	files map[catalog.ShardKey][]fileName
-	// batches are those in these files, as far as they are on record.
-	batches fileBatches
+	// notes are what is on record of these files.
+	notes fileNotes
 	// logged is what must be there of the log.
 	logged loggedSegments
 	// lost is set while more may have been acknowledged of named batches than is
@@ -84,7 +84,7 @@ func (e *Engine) ledgerDir() string { return path.Join(e.opts.Dir, "ledger") }
 // ledgerReplay gathers what the entries say.
 type ledgerReplay struct {
 	files   map[catalog.ShardKey][]fileName
-	batches fileBatches
+	notes   fileNotes
 	logged  loggedSegments
 	lost    bool
 	drops   map[catalog.ShardKey]drop
@@ -97,7 +97,7 @@ type ledgerReplay struct {
 }
 
 func newLedgerReplay() ledgerReplay {
-	return ledgerReplay{files: map[catalog.ShardKey][]fileName{}, batches: fileBatches{}, drops: map[catalog.ShardKey]drop{}, voids: map[catalog.Slot]dot.Set{}}
+	return ledgerReplay{files: map[catalog.ShardKey][]fileName{}, notes: newFileNotes(), drops: map[catalog.ShardKey]drop{}, voids: map[catalog.Slot]dot.Set{}}
 }
 
 func (r *ledgerReplay) entry(pos appendlog.Position, payload []byte) error {
@@ -121,14 +121,14 @@ func (r *ledgerReplay) entry(pos appendlog.Position, payload []byte) error {
 		delete(r.voids, entry.slot)
 	case entry.kind == ledgerVoid:
 		r.voids[entry.slot] = entry.dots
-	case entry.kind == ledgerBatches:
-		r.batches.set(entry)
+	case entry.kind == ledgerBatches, entry.kind == ledgerSum:
+		r.notes.set(entry)
 	case len(entry.files) == 0:
 		delete(r.files, entry.shard)
-		r.batches.keep(entry.shard, nil)
+		r.notes.keep(entry.shard, nil)
 	default:
 		r.files[entry.shard] = entry.files
-		r.batches.keep(entry.shard, entry.files)
+		r.notes.keep(entry.shard, entry.files)
 	}
 	r.entries++
 	return nil
@@ -155,7 +155,7 @@ func (l *ledger) open() error {
 		r = newLedgerReplay()
 		l.lost = wrong != ""
 	}
-	l.files, l.batches, l.logged, l.entries = r.files, r.batches, r.logged, r.entries
+	l.files, l.notes, l.logged, l.entries = r.files, r.notes, r.logged, r.entries
 	l.lost, l.lostRecorded, l.drops, l.voids = l.lost || r.lost, r.lost, r.drops, r.voids
 	return nil
 }
@@ -197,21 +197,21 @@ func (l *ledger) opened() error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	l.opening = false
-	var unnamed []ledgerEntry // of an older arbor's files
+	var notes []ledgerEntry // of an older arbor's files
 	for _, s := range l.engine.allShards() {
-		unnamed = append(unnamed, l.unnamed(s)...)
+		notes = append(notes, l.unnoted(s)...)
 	}
 	switch {
 	case l.void && len(l.files) == 0 && l.logged.next == 0 && !l.lost:
 		return nil // a new directory
 	case l.void:
 		l.engine.logger.Warn("ledger is begun from what is there", "shards", len(l.files), "segments", len(l.logged.live))
-	case len(unnamed) == 0 && l.lost == l.lostRecorded && l.long():
+	case len(notes) == 0 && l.lost == l.lostRecorded && l.long():
 		return l.snapshot()
-	case len(unnamed) == 0 && l.lost == l.lostRecorded:
+	case len(notes) == 0 && l.lost == l.lostRecorded:
 		return nil
 	}
-	return l.recordAll(unnamed, func() { l.batches.set(unnamed...) })
+	return l.recordAll(notes, func() { l.notes.set(notes...) })
 }
 
 // agree records the shard's live files, if the ledger says otherwise. Before it
@@ -219,8 +219,8 @@ func (l *ledger) opened() error {
 func (l *ledger) agree(s *shard) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	files, batches := s.mustHave(), l.unnamed(s)
-	if !l.void && !l.doubt && len(batches) == 0 && slices.Equal(l.files[s.key], files) {
+	files, notes := s.mustHave(), l.unnoted(s)
+	if !l.void && !l.doubt && len(notes) == 0 && slices.Equal(l.files[s.key], files) {
 		return nil
 	}
 	set := func() {
@@ -229,10 +229,10 @@ func (l *ledger) agree(s *shard) error {
 		} else {
 			l.files[s.key] = files
 		}
-		l.batches.keep(s.key, files)
-		l.batches.set(batches...)
+		l.notes.keep(s.key, files)
+		l.notes.set(notes...)
 	}
-	return l.recordAll(append([]ledgerEntry{{kind: ledgerShard, shard: s.key, files: files}}, batches...), set)
+	return l.recordAll(append([]ledgerEntry{{kind: ledgerShard, shard: s.key, files: files}}, notes...), set)
 }
 
 // agrees reports whether there is nothing to record.
@@ -298,7 +298,7 @@ func (l *ledger) append(entries [][]byte) ([]appendlog.Position, error) {
 }
 
 func (l *ledger) long() bool {
-	return l.entries > max(l.maxEntries, 2*(len(l.files)+l.batches.len()+len(l.drops)+len(l.voids)+2)) || len(l.log.Segments()) > maxLedgerSegments
+	return l.entries > max(l.maxEntries, 2*(len(l.files)+l.notes.len()+len(l.drops)+len(l.voids)+2)) || len(l.log.Segments()) > maxLedgerSegments
 }
 
 // snapshot writes all that is known into a new segment, as one append, and moves
@@ -314,7 +314,7 @@ func (l *ledger) snapshot() error {
 	for shard, files := range l.files {
 		entries = append(entries, ledgerEntry{kind: ledgerShard, shard: shard, files: files}.encode())
 	}
-	entries = l.batches.append(entries)
+	entries = l.notes.append(entries)
 	l.pruneDrops()
 	if l.lost {
 		entries = append(entries, ledgerEntry{kind: ledgerLost, lost: true}.encode())

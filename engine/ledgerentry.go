@@ -13,7 +13,7 @@ import (
 // ledgerVersion is that of the newest entries that we read. The kinds that are older
 // are written as version 1, so that an arbor that knows no others reads them. The
 // checksum that guards it is the frame's.
-const ledgerVersion = 3
+const ledgerVersion = 4
 
 // The kinds of entries, and their bodies. Numbers are varints, that of the day a
 // signed one.
@@ -42,6 +42,10 @@ const (
 	// sequence and its random part, 4 bytes, and a set of dots; an empty one says that it
 	// is not known any more.
 	ledgerBatches = 7
+	// ledgerSum says what the bytes of a live file came to when it was proven: project,
+	// day, bucket, the file's sequence and its random part, 4 bytes, the checksum of its
+	// footer, 8 bytes, little-endian, and the SHA-256 of all of it, 32 bytes.
+	ledgerSum = 8
 )
 
 type ledgerEntry struct {
@@ -54,6 +58,7 @@ type ledgerEntry struct {
 	drop   drop
 	slot   catalog.Slot
 	dots   dot.Set
+	sum    provenSum
 }
 
 // drop is up to where a shard was dropped: what the log holds of it before cut, and
@@ -120,10 +125,10 @@ func (e ledgerEntry) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(e.slot.Bucket))
 		b = e.dots.Append(b)
 	case ledgerBatches:
-		b = e.appendShard(b)
-		b = binary.AppendUvarint(b, e.file.sequence)
-		b = binary.LittleEndian.AppendUint32(b, e.file.random)
-		b = e.dots.Append(b)
+		b = e.dots.Append(e.appendFile(b))
+	case ledgerSum:
+		b = binary.LittleEndian.AppendUint64(e.appendFile(b), e.sum.seal)
+		b = append(b, e.sum.hash[:]...)
 	}
 	return b
 }
@@ -134,9 +139,17 @@ func (e *ledgerEntry) appendShard(b []byte) []byte {
 	return binary.AppendUvarint(b, uint64(e.shard.Bucket))
 }
 
+func (e *ledgerEntry) appendFile(b []byte) []byte {
+	b = e.appendShard(b)
+	b = binary.AppendUvarint(b, e.file.sequence)
+	return binary.LittleEndian.AppendUint32(b, e.file.random)
+}
+
 // ledgerVersionOf is the version in which a kind came up.
 func ledgerVersionOf(kind byte) byte {
 	switch {
+	case kind >= ledgerSum:
+		return 4
 	case kind >= ledgerBatches:
 		return 3
 	case kind >= ledgerLost:
@@ -177,6 +190,11 @@ func decodeLedgerEntry(b []byte) (e ledgerEntry, err error) {
 		e.shard = d.shard()
 		e.file = fileName{sequence: d.number(1<<64 - 1), random: d.random()}
 		e.dots = d.set()
+	case ledgerSum:
+		e.shard = d.shard()
+		e.file = fileName{sequence: d.number(1<<64 - 1), random: d.random()}
+		e.sum.seal = d.seal()
+		d.bytes(e.sum.hash[:])
 	default:
 		d.bad = true
 	}
@@ -219,12 +237,24 @@ func (d *ledgerDecoder) number(most uint64) uint64 {
 
 // random is that part of a file's name.
 func (d *ledgerDecoder) random() uint32 {
-	if d.bad = d.bad || len(d.b) < 4; d.bad {
-		return 0
+	var b [4]byte
+	d.bytes(b[:])
+	return binary.LittleEndian.Uint32(b[:])
+}
+
+// seal is the checksum of a file's footer.
+func (d *ledgerDecoder) seal() uint64 {
+	var b [8]byte
+	d.bytes(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// bytes fills b.
+func (d *ledgerDecoder) bytes(b []byte) {
+	if d.bad = d.bad || len(d.b) < len(b); d.bad {
+		return
 	}
-	v := binary.LittleEndian.Uint32(d.b)
-	d.b = d.b[4:]
-	return v
+	d.b = d.b[copy(b, d.b):]
 }
 
 func (d *ledgerDecoder) signed(least, most int64) int64 {

@@ -86,6 +86,7 @@ func (e *Engine) openShard(s *shard) error {
 	}
 	s.adopt(opened, damaged)
 	for _, f := range s.files() {
+		f.sums = e.ledger.sumsOf(s.key, f)
 		dots := e.dotsOf(f)
 		e.holdings.addFile(s.key.Slot(), &dots)
 	}

@@ -22,7 +22,7 @@ func (w *ledgerWorld) forgetBatches() {
 	l := &w.e.ledger
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	l.batches = fileBatches{}
+	l.notes = newFileNotes()
 	w.must(l.snapshot())
 }
 

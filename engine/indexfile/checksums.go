@@ -18,6 +18,24 @@ func (r *Reader) VerifyChecksums(ctx context.Context) error {
 	return r.verifyBytes(ctx, r.verifySection)
 }
 
+// Pieces gives all bytes of the file, in order. A piece holds until take returns. What
+// the disk does not give any more is an error, and so is one of take.
+func (r *Reader) Pieces(take func(piece []byte) error) error {
+	return r.unlessItFaults(func() error {
+		for rest := r.data; len(rest) > 0; {
+			piece := rest[:min(len(rest), pieceBytes)]
+			if err := take(piece); err != nil {
+				return err
+			}
+			rest = rest[len(piece):]
+		}
+		return nil
+	})
+}
+
+// pieceBytes is how long a piece of Pieces is at most.
+const pieceBytes = 256 << 10
+
 // Seal is the checksum of the footer as it was opened, which has those of everything else
 // in the file: files with equal seals have equal bytes, if VerifyChecksums says so of both.
 func (r *Reader) Seal() uint64 { return r.seal }
