@@ -15,8 +15,8 @@ import (
 // rooms says what each room may import of ours; docs/architecture.md says why.
 // "" is this package. A room that is not listed here may not exist.
 var rooms = map[string][]string{
-	"":                       {"backup", "catalog", "cluster", "cluster/consensus", "cluster/member", "cluster/peer", "cluster/protocol", "cluster/tables", "engine", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/filesum", "engine/indexfile", "engine/vfs", "export", "gateway", "gateway/audit", "gateway/siphon"},
-	"backup":                 {"engine/filesum", "engine/vfs"},
+	"":                       {"backup", "catalog", "cluster", "cluster/consensus", "cluster/member", "cluster/peer", "cluster/protocol", "cluster/tables", "engine", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/filesum", "engine/indexfile", "engine/vfs", "export", "gateway", "gateway/audit", "gateway/siphon", "pace"},
+	"backup":                 {"engine/filesum", "engine/vfs", "pace"},
 	"catalog":                {},
 	"cluster":                {"catalog", "cluster/peer", "cluster/protocol", "cluster/replication", "cluster/tables", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/vfs"},
 	"cluster/consensus":      {"catalog", "cluster/protocol", "cluster/raftlog", "cluster/tables", "engine/vfs"},
@@ -24,7 +24,7 @@ var rooms = map[string][]string{
 	"cluster/member":         {"catalog", "cluster", "cluster/consensus", "cluster/gossip", "cluster/peer", "cluster/protocol", "cluster/tables", "engine/vfs"},
 	"cluster/peer":           {"cluster/protocol"},
 	"cluster/protocol":       {"catalog", "engine/dot"},
-	"cluster/replication":    {"cluster/protocol", "engine/dot"},
+	"cluster/replication":    {"cluster/protocol", "engine/dot", "pace"},
 	"cluster/raftlog":        {"engine/appendlog", "engine/vfs"},
 	"cluster/tables":         {},
 	"engine":                 {"catalog", "engine/appendlog", "engine/dot", "engine/event", "engine/exec", "engine/filesum", "engine/indexfile", "engine/vfs"},
@@ -41,6 +41,7 @@ var rooms = map[string][]string{
 	"gateway/track":          {"catalog", "engine/event"},
 	"gateway/siphon":         {"engine/vfs"},
 	buildTag:                 {},
+	"pace":                   {},
 	"sqltests":               {"*"},
 	"sqltests/attacks":       {"*"},
 	"sqltests/bench":         {"*"},

@@ -19,16 +19,16 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/pace"
 )
 
 // restoreServer is a running server that events are restored into.
 type restoreServer struct {
 	url, user, password string
 	client              *http.Client
-	// rate bounds the bytes a second that are sent; 0 does not. free is when all that was
-	// sent is paid for.
+	// rate bounds the bytes a second that are sent; 0 does not.
 	rate int64
-	free time.Time
+	pace pace.Pace
 }
 
 // restoreAttempts is how often a request is sent until the server can answer it.
@@ -244,31 +244,10 @@ type takenAnswer struct {
 
 // send sends encoded batches, each behind its length.
 func (s *restoreServer) send(ctx context.Context, project string, of *catalog.Project, body []byte) (taken takenAnswer, err error) {
-	if err := s.pace(ctx, len(body)); err != nil {
+	if err := s.pace.Wait(ctx, len(body), s.rate); err != nil {
 		return taken, err
 	}
 	q := url.Values{"project": {project}, "of": {of.Name}, "buckets": {fmt.Sprint(of.Buckets)}}
 	err = s.do(ctx, http.MethodPost, "/restore/records", q, body, func(r io.Reader) error { return json.NewDecoder(r).Decode(&taken) })
 	return taken, err
-}
-
-// pace waits until so many bytes more may be sent.
-func (s *restoreServer) pace(ctx context.Context, n int) error {
-	if s.rate <= 0 {
-		return ctx.Err()
-	}
-	now := time.Now()
-	ahead := s.free.Sub(now)
-	if ahead < 0 {
-		s.free, ahead = now, 0
-	}
-	s.free = s.free.Add(time.Duration(float64(n) / float64(s.rate) * float64(time.Second)))
-	timer := time.NewTimer(ahead)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

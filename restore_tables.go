@@ -131,7 +131,7 @@ func (r *intoRestore) sendTable(ctx context.Context, p *projectPlan, t *tables.T
 
 // table sends a piece of a table.
 func (s *restoreServer) table(ctx context.Context, project, of string, at int64, dry bool, body []byte) (taken tableAnswer, err error) {
-	if err := s.pace(ctx, len(body)); err != nil {
+	if err := s.pace.Wait(ctx, len(body), s.rate); err != nil {
 		return taken, err
 	}
 	q := url.Values{"project": {project}, "of": {of}, "at": {strconv.FormatInt(at, 10)}}

@@ -3,45 +3,17 @@ package backup
 import (
 	"context"
 	"io"
-	"sync"
-	"time"
+
+	"arbor/pace"
 )
 
 // throttle lets so many bytes a second pass, for all that share it.
 type throttle struct {
 	rate int64 // 0 is without bound
-	mu   sync.Mutex
-	// free is when all that has passed is paid for.
-	free time.Time
+	pace pace.Pace
 }
 
-// maxDebt is how far ahead of its rate a throttle may be.
-const maxDebt = 100 * time.Millisecond
-
-func (t *throttle) wait(ctx context.Context, n int) error {
-	if t == nil || t.rate <= 0 {
-		return ctx.Err()
-	}
-	t.mu.Lock()
-	now := time.Now()
-	if t.free.Before(now) {
-		t.free = now
-	}
-	t.free = t.free.Add(time.Duration(float64(n) / float64(t.rate) * float64(time.Second)))
-	ahead := t.free.Sub(now)
-	t.mu.Unlock()
-	if ahead <= maxDebt {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(ahead)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (t *throttle) wait(ctx context.Context, n int) error { return t.pace.Wait(ctx, n, t.rate) }
 
 // throttled reads no faster than its throttle lets it, and tells how much.
 type throttled struct {

@@ -12,6 +12,7 @@ import (
 
 	"arbor/cluster/protocol"
 	"arbor/engine/dot"
+	"arbor/pace"
 )
 
 // Errors of a driver. Those of package protocol are passed on, too.
@@ -112,8 +113,8 @@ type Driver struct {
 	alone      atomic.Pointer[bitset]
 	arriving   atomic.Int64 // bytes of Append tasks
 	dropped    atomic.Uint64
-	pace       pace // of what is taken from others
-	maxWriting int  // MaxWritingBytes, but in tests
+	pace       pace.Pace // of what is taken from others
+	maxWriting int       // MaxWritingBytes, but in tests
 
 	// mu guards what follows. Nothing waits under it.
 	mu        sync.Mutex
