@@ -82,8 +82,9 @@ func (s *logSource) collect(w *event.Walker, want *event.Digest, faults *Faults)
 		hi, lo := want.AddWalked(w)
 		key := s.note(e, fingerprint{hi, lo})
 		if faults != nil && faults.Row != nil {
-			s.copies = append(s.copies, uint8(faults.row((*indexfile.Row)(e))))
-			if err := s.writer.Collect((*indexfile.Row)(e), key); err != nil {
+			row := indexfile.Row(*e) // the walker finds the next event by this one
+			s.copies = append(s.copies, uint8(faults.row(&row)))
+			if err := s.writer.Collect(&row, key); err != nil {
 				return err
 			}
 			continue
