@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
@@ -53,17 +52,18 @@ type sourceRow struct {
 // fileSource merges indexed files, which are sorted each: user by user, and the
 // rows of a user by time and ingest id.
 type fileSource struct {
-	inputs  []mergeInput
-	rows    []sourceRow
-	entered *event.Event
-	at      sourceRow     // of what was entered
-	second  indexfile.Row // that look reads
+	inputs []mergeInput
+	user   string // at hand
+	rows   []sourceRow
+	time   int64               // of the row that was entered
+	key    indexfile.InsertKey // and that of its insert id
 }
 
 type mergeInput struct {
 	file    *file
 	number  uint32
 	cursor  *cursor
+	copier  *indexfile.Copier
 	users   userWalk
 	through bool
 }
@@ -71,7 +71,8 @@ type mergeInput struct {
 func newFileSource(files []*file) (*fileSource, error) {
 	s := &fileSource{inputs: make([]mergeInput, len(files))}
 	for i, f := range files {
-		s.inputs[i] = mergeInput{file: f, number: uint32(i), cursor: f.cursor(), users: newUserWalk(f)}
+		c := f.cursor()
+		s.inputs[i] = mergeInput{file: f, number: uint32(i), cursor: c, copier: c.rows.Copier(), users: newUserWalk(f)}
 		if err := s.inputs[i].load(); err != nil {
 			return nil, err
 		}
@@ -111,6 +112,7 @@ func (s *fileSource) nextUser() (string, []sourceRow, error) {
 			return "", nil, err
 		}
 	}
+	s.user = user
 	return user, s.rows, nil
 }
 
@@ -173,37 +175,45 @@ func (s *fileSource) mergeRows(having []*mergeInput) error {
 }
 
 func (s *fileSource) enter(r sourceRow) (time int64, id catalog.IngestID, err error) {
-	s.at = r
-	if s.entered, err = s.inputs[r.source].cursor.event(int(r.ordinal)); err != nil {
-		return 0, id, err
-	}
-	return s.entered.Time, s.entered.ID, nil
+	s.time, id, s.key, err = s.inputs[r.source].copier.Head(int(r.ordinal))
+	return s.time, id, err
 }
 
 // copyHash takes the file's key of the insert id, which costs no text.
 func (s *fileSource) copyHash(r sourceRow) (uint64, error) {
-	if s.entered.InsertID == "" {
-		return contentHash(fingerprintOf(s.entered), s.entered.Time), nil
+	if s.key.Form != indexfile.FormNone {
+		return keyHash(s.key), nil
 	}
-	k, err := s.inputs[r.source].cursor.rows.InsertKey(int(r.ordinal))
-	return keyHash(k), err
+	e, err := s.event(r)
+	if err != nil {
+		return 0, err
+	}
+	return contentHash(fingerprintOf(e), s.time), nil
 }
 
-// look reads with the same cursor, which has the chunks at hand that the row's
-// texts are in: rows are looked at again while their user is.
+// event reads with the same cursor as the copier, which has the chunks at hand that the
+// row's texts are in: rows are looked at again while their user is.
+func (s *fileSource) event(r sourceRow) (*event.Event, error) {
+	return s.inputs[r.source].cursor.event(int(r.ordinal))
+}
+
 func (s *fileSource) look(r sourceRow) (looked, error) {
-	if r == s.at {
-		return lookAtEvent(s.entered), nil
-	}
-	s.entered.InsertID = strings.Clone(s.entered.InsertID) // the cursor lets go of it
-	if err := s.inputs[r.source].cursor.rows.Row(int(r.ordinal), &s.second); err != nil {
+	e, err := s.event(r)
+	if err != nil {
 		return looked{}, err
 	}
-	return lookAtEvent((*event.Event)(&s.second)), nil
+	return lookAtEvent(e), nil
 }
 
-func (s *fileSource) write(_ sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {
-	return addRow(w, (*indexfile.Row)(s.entered), faults)
+func (s *fileSource) write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {
+	if faults == nil || faults.Row == nil {
+		return 1, s.inputs[r.source].copier.Add(w, int(r.ordinal), s.user)
+	}
+	e, err := s.event(r)
+	if err != nil {
+		return 0, err
+	}
+	return addRow(w, (*indexfile.Row)(e), faults)
 }
 
 func (s *fileSource) finish(*indexfile.Builder) error { return nil }

@@ -145,7 +145,7 @@ const wideCopy = 32
 func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 	rec, at := w.rec, w.at
 	out := AppendCanonicalHead(w.canonical[:0], e, len(e.Properties))
-	to, room := len(out), of.size+wideCopy
+	to, room := len(out), of.size+2*wideCopy
 	out = slices.Grow(out, room)
 	out = out[:cap(out)]
 	names := w.names[:cap(w.names)]
@@ -189,9 +189,12 @@ func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 			if n > 0 {
 				p.Value.Text = unsafe.String(&rec[at], n)
 			}
-			if n <= wideCopy && len(rec)-at >= wideCopy {
+			switch {
+			case n <= wideCopy && len(rec)-at >= wideCopy:
 				*(*[wideCopy]byte)(out[to:]) = *(*[wideCopy]byte)(rec[at:])
-			} else {
+			case n <= 2*wideCopy && len(rec)-at >= 2*wideCopy:
+				*(*[2 * wideCopy]byte)(out[to:]) = *(*[2 * wideCopy]byte)(rec[at:])
+			default:
 				copy(out[to:], rec[at:at+n])
 			}
 			to, at = to+n, at+n

@@ -97,14 +97,19 @@ func (b *Builder) Add(r *Row) error {
 	if err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
 	}
+	b.begin(r.DistinctID, r.Time, r.ID, sameUser)
+	b.put(r, InsertKeyOf(r.InsertID))
+	return b.keepLimit()
+}
+
+// begin takes the user of the next row, and notes its place in the order.
+func (b *Builder) begin(user string, time int64, id catalog.IngestID, sameUser bool) {
 	if sameUser {
 		b.users.again()
 	} else {
-		b.users.add(r.DistinctID)
+		b.users.add(user)
 	}
-	b.last.Time, b.last.ID = r.Time, r.ID
-	b.put(r, InsertKeyOf(r.InsertID))
-	return b.keepLimit()
+	b.last.Time, b.last.ID = time, id
 }
 
 // put takes what a row has but its user, once it is checked and its columns are
@@ -200,18 +205,27 @@ func (b *Builder) check(r *Row) (sameUser bool, err error) {
 	if err := b.checkSize(r); err != nil {
 		return false, err
 	}
-	if b.Rows() > 0 {
-		last := Row{ID: b.last.ID, Time: b.last.Time}
-		user := text(b.users.last)
-		sameUser = user == r.DistinctID
-		switch {
-		case !sameUser && user < r.DistinctID, sameUser && last.compareTime(r) <= 0:
-		default:
-			return false, fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", r.DistinctID, r.Time, last.ID, user, last.Time, ErrOrder)
-		}
+	if sameUser, err = b.checkOrder(r.DistinctID, r.Time, r.ID); err != nil {
+		return false, err
 	}
 	b.limit.came += int64(len(r.DistinctID) + len(r.InsertID))
 	return sameUser, b.find(r)
+}
+
+// checkOrder holds the next row's user, time and id against those of the last.
+func (b *Builder) checkOrder(user string, time int64, id catalog.IngestID) (sameUser bool, err error) {
+	if b.Rows() == 0 {
+		return false, nil
+	}
+	last := text(b.users.last)
+	sameUser = last == user
+	switch {
+	case !sameUser && last < user:
+		return false, nil
+	case sameUser && (b.last.Time < time || b.last.Time == time && b.last.ID.Compare(id) <= 0):
+		return true, nil
+	}
+	return false, fmt.Errorf("user %q at %d after row %s of user %q at %d: %w", user, time, b.last.ID, last, b.last.Time, ErrOrder)
 }
 
 // checkSize holds a row against the limits.

@@ -37,7 +37,7 @@ func (b *Builder) Collect(r *Row, key InsertKey) error {
 // is the Builder's that found it.
 type Shape struct {
 	columns []*valueBuilder
-	event   uint32 // the code of the name
+	event   coded // the name
 }
 
 // Shape finds the columns for a row and those that have its name and properties, as
@@ -54,8 +54,7 @@ func (b *Builder) Shape(r *Row, into *Shape) error {
 		return ErrColumns
 	}
 	into.columns = append(into.columns[:0], b.found...)
-	name := catalog.String(r.Name)
-	into.event = b.events.intern(name, b.events.hashOf(name))
+	into.event = b.events.coded(catalog.String(r.Name))
 	return nil
 }
 

@@ -79,9 +79,17 @@ func (b *valueBuilder) values() int { return b.codes.len() }
 
 // add takes the value of a row after all rows added so far.
 func (b *valueBuilder) add(row uint32, v catalog.Value) {
-	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
-		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
+	if fixedKind(v.Kind) || v.Kind == catalog.KindNull {
+		v.Text = ""
 	}
+	code := b.code(v)
+	b.kinds[v.Kind]++
+	b.textBytes += int64(len(v.Text))
+	b.place(row, code)
+}
+
+// code is that of a value, a new one if it was not met before.
+func (b *valueBuilder) code(v catalog.Value) uint32 {
 	if fixedKind(v.Kind) || v.Kind == catalog.KindNull {
 		v.Text = ""
 	}
@@ -92,21 +100,40 @@ func (b *valueBuilder) add(row uint32, v catalog.Value) {
 	if h := b.hashOf(v); h != b.lastHash || len(b.entries) == 0 {
 		b.last, b.lastHash = b.intern(v, h), h
 	}
-	b.kinds[v.Kind]++
-	b.textBytes += int64(len(v.Text))
-	b.place(row, b.last)
+	return b.last
 }
 
-// repeat is add for a text that has a code.
-func (b *valueBuilder) repeat(row, code uint32) {
-	e := &b.entries[code]
-	b.kinds[e.kind]++
-	b.textBytes += int64(e.size)
-	b.place(row, code)
+// coded is a value's code, and what is counted of it, so that its entry need not be
+// looked at.
+type coded struct {
+	code  uint32
+	about uint32 // the length of its text, and in the lowest bits 1 + its kind
+}
+
+const (
+	codedKindBits = 3
+	_             = uint(1<<codedKindBits - 2 - catalog.KindJSON)  // 1 + each kind fits
+	_             = uint(1<<(32-codedKindBits) - 1 - MaxTextBytes) // and so does each length
+)
+
+// coded is code, and what is counted of the value.
+func (b *valueBuilder) coded(v catalog.Value) coded {
+	code := b.code(v)
+	return coded{code, b.entries[code].size<<codedKindBits | uint32(v.Kind) + 1}
+}
+
+// repeat is add for a value that has a code.
+func (b *valueBuilder) repeat(row uint32, v coded) {
+	b.kinds[v.about&(1<<codedKindBits-1)-1]++
+	b.textBytes += int64(v.about >> codedKindBits)
+	b.place(row, v.code)
 }
 
 // place adds a code of a row after those that have one.
 func (b *valueBuilder) place(row, code uint32) {
+	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
+		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
+	}
 	if int(row) == b.dense && b.codes.len() == b.dense {
 		b.dense++
 	} else {
