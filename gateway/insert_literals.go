@@ -64,10 +64,7 @@ func (in *insertion) literalEvent(ctx *sql.Context, row []literal) (event.Event,
 	for i := range in.columns {
 		c := &in.columns[i]
 		in.values[i].given = false
-		written, err := in.literals.bound(row[c.source])
-		if err != nil {
-			return e, err
-		}
+		written := row[c.source]
 		value, ok, err := in.quickValue(c, written)
 		if !ok && err == nil {
 			var v any

@@ -36,7 +36,6 @@ const (
 	literalTrue
 	literalFalse
 	literalNegative // a decimal with a minus before it
-	literalPlaceholder
 	literalComputed // by an expression of LOAD DATA; it is in fileLoad.computed
 )
 
@@ -53,16 +52,14 @@ func (l *literals) row(i int) []literal { return l.all[i*l.width:][:l.width] }
 // literalRows are the rows of an INSERT that are read without a plan.
 type literalRows struct {
 	*literals
-	// bindings are the values of placeholders, by their names.
-	bindings map[string]*querypb.BindVariable
 	// builder converts literals.
 	builder *planbuilder.Builder
 	// taken is set when insert has found them.
 	taken bool
 }
 
-func newLiteralRows(ctx *sql.Context, rows *literals, bindings map[string]*querypb.BindVariable) *literalRows {
-	return &literalRows{literals: rows, bindings: bindings, builder: planbuilder.New(ctx, nil, nil)}
+func newLiteralRows(ctx *sql.Context, rows *literals) *literalRows {
+	return &literalRows{literals: rows, builder: planbuilder.New(ctx, nil, nil)}
 }
 
 // insertsRows reports whether a statement is a plain INSERT … VALUES, or REPLACE,
@@ -109,15 +106,15 @@ func (g *Gateway) literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bind
 		}
 	}
 	first := make(map[string]*querypb.BindVariable)
-	for _, l := range rows.row(0) {
-		if l.kind == literalPlaceholder {
-			first[l.text] = bindings[l.text]
+	for _, e := range values.Values[0] {
+		if name, ok := placeholderOf(e); ok {
+			first[name] = bindings[name]
 		}
 	}
 	cut, cutValues := *stmt.(*sqlparser.Insert), *values
 	cutValues.Values = values.Values[:1:1]
 	cut.Rows = &cutValues
-	return &cut, first, newLiteralRows(ctx, rows, bindings)
+	return &cut, first, newLiteralRows(ctx, rows)
 }
 
 // literalOf is the literal that an expression is, if it can be read here.
@@ -147,23 +144,45 @@ func literalOf(e sqlparser.Expr, bindings map[string]*querypb.BindVariable) (l l
 		case sqlparser.FloatVal:
 			return l, isDecimal(l.text)
 		case sqlparser.ValArg:
-			l = literal{literalPlaceholder, strings.TrimPrefix(l.text, ":")}
-			return l, isQuickBinding(bindings[l.text])
+			return boundLiteral(bindings[strings.TrimPrefix(l.text, ":")])
 		}
 	}
 	return l, false
 }
 
-// isQuickBinding reports whether a placeholder's value can be read here.
-func isQuickBinding(b *querypb.BindVariable) bool {
-	switch {
-	case b == nil:
-		return false
-	case sqltypes.IsFloat(b.Type):
-		f, err := strconv.ParseFloat(literalText(b.Value), 64)
-		return err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
+// placeholderOf is the name of the placeholder that an expression is.
+func placeholderOf(e sqlparser.Expr) (name string, ok bool) {
+	v, ok := e.(*sqlparser.SQLVal)
+	if !ok || v.Type != sqlparser.ValArg {
+		return "", false
 	}
-	return b.Type == sqltypes.Null || b.Type == sqltypes.Decimal || sqltypes.IsIntegral(b.Type) || sqltypes.IsQuoted(b.Type)
+	return strings.TrimPrefix(string(v.Val), ":"), true
+}
+
+// boundLiteral is the literal that stands for a placeholder's value, as the library makes
+// one of it, if it can be read here.
+func boundLiteral(b *querypb.BindVariable) (literal, bool) {
+	if b == nil {
+		return literal{}, false
+	}
+	text := literalText(b.Value)
+	switch {
+	case b.Type == sqltypes.Null:
+		return literal{kind: literalNull}, true
+	case sqltypes.IsIntegral(b.Type):
+		return literal{sqlparser.IntVal, text}, true
+	case sqltypes.IsFloat(b.Type):
+		f, err := strconv.ParseFloat(text, 64)
+		if !strings.ContainsAny(text, "eE") {
+			text += "e0" // without an exponent it would be a decimal
+		}
+		return literal{sqlparser.FloatVal, text}, err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
+	case b.Type == sqltypes.Decimal:
+		return literal{sqlparser.FloatVal, text}, true
+	case sqltypes.IsQuoted(b.Type):
+		return literal{sqlparser.StrVal, text}, true
+	}
+	return literal{}, false
 }
 
 // isDecimal reports whether a literal is a decimal of digits and a point alone,
@@ -187,25 +206,6 @@ const (
 	maxQuickInt     = 19
 	maxQuickDecimal = 17
 )
-
-// bound is the literal itself, or that of a placeholder's value.
-func (l *literalRows) bound(v literal) (literal, error) {
-	if v.kind != literalPlaceholder {
-		return v, nil
-	}
-	value, err := sqltypes.BindVariableToValue(l.bindings[v.text])
-	if err != nil {
-		return v, err
-	}
-	e, err := sqlparser.ExprFromValue(value)
-	if err != nil {
-		return v, err
-	}
-	if s, ok := e.(*sqlparser.SQLVal); ok {
-		return literal{s.Type, literalText(s.Val)}, nil
-	}
-	return literal{kind: literalNull}, nil
-}
 
 // value is what the SQL library makes of a literal.
 func (l *literalRows) value(ctx *sql.Context, v literal) (any, error) {

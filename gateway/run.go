@@ -269,7 +269,7 @@ func (h *handler) split(ctx *sql.Context, text string) (sqlparser.Statement, *li
 	if values, ok := h.events.insertsRows(ctx, stmt); !ok || len(values.Values) != 1 || len(values.Values[0]) != rows.width {
 		return nil, nil
 	}
-	return stmt, newLiteralRows(ctx, rows, nil)
+	return stmt, newLiteralRows(ctx, rows)
 }
 
 // admit refuses what a session may not hold more of, or may not do now.
