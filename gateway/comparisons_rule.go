@@ -86,6 +86,9 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 	if times := withTimesAsTruths(ctx, e); times != nil {
 		return times
 	}
+	if own := withOwnPath(ctx, e); own != nil {
+		return own
+	}
 	switch e := e.(type) {
 	case *keptLiteral:
 		return e.Expression

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -236,6 +237,9 @@ func sqlError(err error, log func(id string, err error)) *mysql.SQLError {
 	if e := ownError(err, log); e != nil {
 		return e
 	}
+	if e := valueError(err); e != nil {
+		return e
+	}
 	for _, k := range kinds {
 		if k.kind.Is(err) {
 			text := err.Error()
@@ -255,6 +259,32 @@ func sqlError(err error, log func(id string, err error)) *mysql.SQLError {
 		return e
 	}
 	return mysql.NewSQLError(codeUnknown, stateGeneral, "%s", err)
+}
+
+// Errors of values that a column does not hold, as the library words them.
+var (
+	wrongMoment = regexp.MustCompile(`(?s)^error: '(.*)' is not a valid value for '(date|datetime|timestamp|time)(?:\(\d\))?'$`)
+	tooManyBits = regexp.MustCompile(`^\d+ is beyond the maximum value that can be held by \d+ bits$`)
+)
+
+// valueError gives MySQL's code of such an error, which the library has one kind for; nil for
+// others.
+func valueError(err error) *mysql.SQLError {
+	if types.ErrConvertingToYear.Is(err) {
+		return mysql.NewSQLError(erOutOfRange, "22003", "Out of range value: %s", err)
+	}
+	text := err.Error()
+	if m := wrongMoment.FindStringSubmatch(text); m != nil {
+		kind := m[2]
+		if kind == "timestamp" {
+			kind = "datetime"
+		}
+		return mysql.NewSQLError(erWrongValue, stateDate, "Incorrect %s value: '%s'", kind, clip(m[1]))
+	}
+	if tooManyBits.MatchString(text) {
+		return mysql.NewSQLError(1406, "22001", "Data too long: %s", text)
+	}
+	return nil
 }
 
 // textError gives the code of an error that the library knows by its text alone, nil for

@@ -8,7 +8,6 @@ import (
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
@@ -120,66 +119,4 @@ func (n jsonNumbered) WithChildren(_ *sql.Context, children ...sql.Expression) (
 		return nil, sql.ErrInvalidChildrenNumber.New(n, len(children), 1)
 	}
 	return jsonNumbered{children[0]}, nil
-}
-
-// maxJSONPaths bounds the paths of one JSON_EXTRACT.
-const maxJSONPaths = 1000
-
-// newJSONExtract is JSON_EXTRACT: the SQL library's of one path, and of several an array
-// of what is there, or NULL if nothing is; its own fails where one of them is not there.
-func newJSONExtract(stock sql.Function) sql.Function {
-	several := (&plainKind{name: "json_extract", least: 3, most: 1 + maxJSONPaths, typ: ofType(types.JSON), eval: func(ctx *sql.Context, args []sql.Expression, v []any) (any, error) {
-		var found []any
-		for i := 1; i < len(v); i++ {
-			one, err := stock.NewInstance(ctx, []sql.Expression{expression.NewLiteral(v[0], args[0].Type(ctx)), expression.NewLiteral(v[i], args[i].Type(ctx))})
-			if err != nil {
-				return nil, err
-			}
-			out, err := one.Eval(ctx, nil)
-			if err != nil {
-				return nil, err
-			}
-			w, ok := out.(sql.JSONWrapper)
-			if !ok {
-				continue
-			}
-			plain, err := w.ToInterface(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if all, ok := plain.([]any); ok && manyPlaces(v[i]) {
-				found = append(found, all...)
-			} else {
-				found = append(found, plain)
-			}
-		}
-		if found == nil {
-			return nil, nil
-		}
-		return types.JSONDocument{Val: found}, nil
-	}}).function()
-	return sql.FunctionN{Name: "json_extract", Fn: func(ctx *sql.Context, args ...sql.Expression) (sql.Expression, error) {
-		if len(args) <= 2 {
-			return stock.NewInstance(ctx, args)
-		}
-		return several.NewInstance(ctx, args)
-	}}
-}
-
-// manyPlaces reports whether a path may lead to several places, what is there being an
-// array then.
-func manyPlaces(path any) bool {
-	text, _ := path.(string)
-	quoted := false
-	for _, c := range []byte(text) {
-		switch c {
-		case '"':
-			quoted = !quoted
-		case '*':
-			if !quoted {
-				return true
-			}
-		}
-	}
-	return strings.Contains(text, " to ")
 }

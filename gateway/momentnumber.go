@@ -116,9 +116,13 @@ func withMomentNumbers(ctx *sql.Context, e sql.Expression) sql.Expression {
 	}
 	children := e.Children()
 	var changed []sql.Expression
+	_, grouped := e.(*aggregate)
 	for i, c := range children {
 		if _, interval := c.(*expression.Interval); interval {
 			return nil
+		}
+		if grouped && i > 0 {
+			break // what the window is made of
 		}
 		if n := numberOperand(ctx, c); n != nil {
 			if changed == nil {

@@ -3,11 +3,13 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/types"
+	"github.com/dolthub/vitess/go/sqltypes"
 
 	"arbor/cluster/tables"
 )
@@ -62,7 +64,7 @@ func (e *mutableEditor) Insert(ctx *sql.Context, row sql.Row) error {
 	if e.err != nil {
 		return e.err
 	}
-	row, err := e.clocks.store(row, e.columnName)
+	row, err := e.clocks.store(e.unpadded(row), e.columnName)
 	if err != nil {
 		return err
 	}
@@ -91,6 +93,23 @@ func (e *mutableEditor) Insert(ctx *sql.Context, row sql.Row) error {
 		}
 	}
 	return nil
+}
+
+// unpadded is a row whose CHARs have no spaces at their ends: MySQL fills a CHAR up with
+// spaces, and takes all of them off when it is read.
+func (e *mutableEditor) unpadded(row sql.Row) sql.Row {
+	copied := false
+	for i, v := range row {
+		text, ok := v.(string)
+		if !ok || !strings.HasSuffix(text, " ") || e.shape.types[i].Type() != sqltypes.Char {
+			continue
+		}
+		if !copied {
+			row, copied = slices.Clone(row), true
+		}
+		row[i] = strings.TrimRight(text, " ")
+	}
+	return row
 }
 
 func (e *mutableEditor) put(ctx *sql.Context, key []byte, row sql.Row) error {
@@ -146,7 +165,7 @@ func (e *mutableEditor) Update(ctx *sql.Context, old, row sql.Row) error {
 	if !ok {
 		return sql.ErrDeleteRowNotFound.New()
 	}
-	if row, err = e.clocks.store(row, e.columnName); err != nil {
+	if row, err = e.clocks.store(e.unpadded(row), e.columnName); err != nil {
 		return err
 	}
 	e.clocks.kept(old, row, seenOld, seenRow)
