@@ -68,3 +68,15 @@ func TestChainsOfComparisons(t *testing.T) {
 	mustQuery(t, c, "SELECT CAST('10:00:00' AS TIME) XOR 1, CAST('00:00:00' AS TIME) XOR 1, NOT CAST('10:00:00' AS TIME), CAST('00:00:00' AS TIME) OR 0", "0|1|0|0")
 	mustQuery(t, c, "SELECT SUBSTRING_INDEX('a,b', '', 1), SUBSTRING_INDEX('a,b,c', ',', 2), SUBSTRING_INDEX('a,b,c', ',', -2), SUBSTRING_INDEX('a,b', ',', 0), SUBSTRING_INDEX('a,b', 'x', 1), SUBSTRING_INDEX('é€é', '€', -1), SUBSTRING_INDEX('aaa', 'aa', 1), SUBSTRING_INDEX(NULL, ',', 1), SUBSTRING_INDEX(12.5, '.', 1)", "|a,b|b,c||a,b|é||NULL|12")
 }
+
+func TestConversionsAtTheEdges(t *testing.T) {
+	c := startServer(t, serverOptions{tables: []*testTable{words()}}).conn()
+	for _, q := range [][2]string{
+		{"CONV('ff', 16, 10), CONV('FFz', 16, 2), CONV(-17, 10, -18), CONV('-17', 10, 16), CONV('2026-03-29', 10, -10), CONV('2026-03-29', -10, 10), CONV(6 + '10', 10, 10), CONV(2.5, 10, 2)", "255|11111111|-H|FFFFFFFFFFFFFFEF|2026|2026|16|10"},
+		{"CONV('', 10, 16), CONV('x', 10, 16), CONV(' +7', 10, 2), CONV('-', 10, 2), CONV('99999999999999999999', 10, 16), CONV('-99999999999999999999', -10, -10), CONV('é', 16, 10), CONV(NULL, 10, 2), CONV(1, 1, 2), CONV(1, 37, 2), CONV('zz', 36, 10)", "NULL|0|111|0|FFFFFFFFFFFFFFFF|-9223372036854775808|0|NULL|NULL|NULL|1295"},
+		{"INET_NTOA(-1), INET_NTOA(4294967296), INET_NTOA(16909060), INET_NTOA(NULL), INET_NTOA('16909060'), SOUNDEX('12'), SOUNDEX(''), SOUNDEX('Quadratically'), SOUNDEX(NULL)", "NULL|NULL|1.2.3.4|NULL|1.2.3.4|||Q36324|NULL"},
+		{"k, CONV(n, 10, 2), SOUNDEX(k) FROM words WHERE n = 4", "A|100|A000"},
+	} {
+		mustQuery(t, c, "SELECT "+q[0], q[1])
+	}
+}
