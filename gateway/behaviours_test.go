@@ -40,7 +40,7 @@ func TestExecAggregate(t *testing.T) {
 		{"SESSION_SECONDS(60 * 30)", "17 [session_seconds 1800] [events.time events._ingest_id]"},
 		{"FIRST_TOUCH(utm)", "15 [] [events.utm events.time events._ingest_id]"},
 		{"LAST_TOUCH(utm)", "16 [] [events.utm events.time events._ingest_id]"},
-		{"SESSIONS(time, 60)", "0 [] []"},
+		{"SESSIONS(time, 60)", "17 [sessions 60] [events.time events._ingest_id]"},
 	} {
 		ctx := w.context()
 		node, err := w.engine.gms.AnalyzeQuery(ctx, "SELECT distinct_id, "+tt.call+" FROM events GROUP BY distinct_id")
