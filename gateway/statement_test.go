@@ -60,7 +60,7 @@ func TestExplainAnalyze(t *testing.T) {
 	}{
 		{"SELECT event FROM events WHERE time < '2026-01-12'", []string{`columns: \[event, time\]`, `scans: 1,`, `as duplicates: 1.* given: 2`, `the rest is not known of 1 scans`, `time: [0-9.]+ ms, bytes given: [1-9]`}},
 		{"SELECT COUNT(*), GROUP_CONCAT(DISTINCT event ORDER BY event) FROM events", []string{`PushedGroup\(shop.events\)`, `keys: \[event\]`, `given: 3`, `time: [0-9.]+ ms, bytes given: [1-9]`}},
-		{"SELECT COUNT(*) FROM events e WHERE EXISTS (SELECT 1 FROM events_all a WHERE a.insert_id = e.insert_id AND a._duplicate)", []string{`PushedGroup\(shop.events\)`, `filter: insert_id = '1'`, `joined with 1 rows of:`, `Scan\(shop.events_all\)`, `pushed filter: _duplicate`, `(?s)scans: 1,.*scans: 1,`}},
+		{"SELECT COUNT(*) FROM events e WHERE EXISTS (SELECT 1 FROM events_all a WHERE a.insert_id = e.insert_id AND a._duplicate)", []string{`PushedGroup\(shop.events\)`, `filter: insert_id = '1'`, `joined with 1 rows of:`, `PushedDistinct\(shop.events_all\)`, `filter: _duplicate = true`, `(?s)scans: 1,.*scans: 1,`}},
 		{"SELECT COUNT(*) FROM events e WHERE EXISTS (SELECT 1 FROM events_all a WHERE a.insert_id > e.insert_id AND a._duplicate)", []string{`Scan\(shop.events\)`, `Scan\(shop.events_all\)`, `scans: 3,`, `given: 3`}},
 	} {
 		rows := w.must("EXPLAIN ANALYZE " + c.query)
