@@ -54,7 +54,7 @@ func convertTz(ctx *sql.Context, _ []sql.Expression, v []any) (any, error) {
 		return nil, nil
 	}
 	at := momentIn(t, from)
-	if at.Unix() < 1 || at.Year() > 3000 {
+	if at.Unix() < 1 || at.Year() > lastZoneYear {
 		return t, nil
 	}
 	there := at.In(to)

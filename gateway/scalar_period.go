@@ -110,7 +110,7 @@ func zoneSteps(zone any) int64 {
 			}
 		}
 	}
-	return periodSecond
+	return max(periodSecond, zones.stepsNamed(name))
 }
 
 // dayFunctions depend on the day of their first argument alone.

@@ -101,13 +101,26 @@ func (r *Rows) periodIDs(k, lo int, out []uint32) error {
 				continue
 			}
 		}
-		id, err := r.periodID(k, period)
+		var id uint32
+		var err error
+		if nearEpoch(v.ints[lo+i]) {
+			id, err = r.evaluatedValue(k, catalog.Int(v.ints[lo+i]))
+		} else {
+			id, err = r.periodID(k, period)
+		}
 		if err != nil {
 			return err
 		}
 		out[i] = id
 	}
 	return nil
+}
+
+// nearEpoch reports whether a moment is so near to the beginning of 1970 that a period
+// of it may begin before: functions of time zones leave moments before that as they are.
+func nearEpoch(t int64) bool {
+	const day = 86_400_000_000
+	return uint64(t+day) < 2*day
 }
 
 // periodDivider divides moments by a period, without a division where a product of

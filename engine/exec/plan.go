@@ -156,7 +156,7 @@ func (p *Plan) SameBetween(column int, least, greatest int64) bool {
 		}
 		c := &f.Computed[n-len(f.Columns)]
 		for _, a := range c.Args {
-			if a == column && (c.Period == 0 || floorDiv(least, c.Period) != floorDiv(greatest, c.Period)) {
+			if a == column && (c.Period == 0 || nearEpoch(least) || floorDiv(least, c.Period) != floorDiv(greatest, c.Period)) {
 				return false
 			}
 		}

@@ -140,7 +140,7 @@ func (r *Rows) constant(column int) (id uint32, ok bool, err error) {
 			id, err = r.evaluated(k, 0, nil)
 			return id, err == nil, err
 		}
-		if v := &r.vectors[c.Args[0]]; c.Period > 0 && v.bounded {
+		if v := &r.vectors[c.Args[0]]; c.Period > 0 && v.bounded && !nearEpoch(v.least) {
 			least, greatest := floorDiv(v.least, c.Period), floorDiv(v.greatest, c.Period)
 			if least == greatest {
 				id, err = r.periodID(k, least)
