@@ -36,6 +36,8 @@ type answerColumn struct {
 	value func(ctx *sql.Context, row sql.Row) (any, error)
 	// epoch is what value is of the only one that it needs, nil if it is something else.
 	epoch *epoch
+	// whole says that value is the same integer as the only one that it needs.
+	whole bool
 }
 
 // of is the column's value in a row.

@@ -16,7 +16,7 @@ import (
 // choose rows and columns, and compute some:
 //
 //	Limit? Offset? Project?        in any number and order
-//	└ pushedGroup, or a Sort or TopN that is pushed
+//	└ pushedGroup, or a Sort, TopN or Window that is pushed
 //
 // Its rows can be had as batches; where they are wanted as rows, or a function fails,
 // the plan is executed as any other.
@@ -43,7 +43,7 @@ type answerPlan struct {
 // byAnswer gives the rows of a whole plan as an answerScan, nil if it is none.
 func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
 	switch n.(type) {
-	case *plan.Project, *plan.Limit, *plan.Offset, *plan.Sort, *plan.TopN, *pushedGroup:
+	case *plan.Project, *plan.Limit, *plan.Offset, *plan.Sort, *plan.TopN, *plan.Window, *pushedGroup:
 	default:
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowI
 	for i, c := range p.columns {
 		source := columnSource{place: c.place}
 		if c.value != nil {
-			source.value = &computedValue{expr: answerValue{value: c.value}, needs: c.needs, fixed: !p.volatile[i], epoch: c.epoch}
+			source.value = &computedValue{expr: answerValue{value: c.value}, needs: c.needs, fixed: !p.volatile[i], epoch: c.epoch, whole: c.whole}
 		}
 		s.shape.columns = append(s.shape.columns, source)
 	}
@@ -94,6 +94,12 @@ func (x *executor) answerPlan(ctx *sql.Context, n sql.Node, top bool) (*answerPl
 			return nil, err
 		}
 		return newAnswerPlan(s.ask(nil)), nil
+	case *plan.Window:
+		w, err := x.pushWindow(ctx, n)
+		if err != nil || w == nil {
+			return nil, err
+		}
+		return newAnswerPlan(w.ask(nil)), nil
 	case *plan.Project:
 		if n.IncludesNestedIters {
 			return nil, nil

@@ -22,6 +22,8 @@ type computedValue struct {
 	fixed bool
 	// epoch is what it is of the only one that it needs, nil if it is something else.
 	epoch *epoch
+	// whole says that it is the same integer as the only one that it needs.
+	whole bool
 }
 
 // newComputedValue makes one of an expression over rows of that layout. It gives

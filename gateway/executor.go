@@ -112,17 +112,16 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return x.stock.Build(ctx, n, row)
 		}
 	case *plan.Window:
-		n = framed(ctx, n)
 		if len(row) == 0 {
-			if w, err := newWindowStream(ctx, n, x.pushSort); err != nil || w != nil {
+			if w, err := x.pushWindow(ctx, n); err != nil || w != nil {
 				if err != nil {
 					return nil, err
 				}
 				notePushed(ctx)
-				return w.rows(ctx, n)
+				return w.BuildRowIter(ctx, nil, row)
 			}
 		}
-		return x.counted(ctx, n, row)
+		return x.window(ctx, n, row)
 	case *plan.Sort, *plan.TopN:
 		if pushed, err := x.pushSort(ctx, n); err != nil || pushed != nil {
 			if err != nil {

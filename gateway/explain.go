@@ -187,6 +187,9 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 		return s, err
 	}
 	if window, ok := n.(*plan.Window); ok {
+		if w, err := newPushedWindow(ctx, window, run); err != nil || w != nil {
+			return w, err
+		}
 		w, err := newWindowStream(ctx, window, func(ctx *sql.Context, n sql.Node) (*pushedSort, error) { return newPushedSort(ctx, n, run) })
 		if err != nil {
 			return nil, err
@@ -250,6 +253,11 @@ func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownSca
 		}
 		if p, ok := n.(*pushedSort); ok {
 			s, err := g.showSort(ctx, p)
+			scans = append(scans, s)
+			return s, err
+		}
+		if p, ok := n.(*pushedWindow); ok {
+			s, err := g.showWindow(ctx, p)
 			scans = append(scans, s)
 			return s, err
 		}

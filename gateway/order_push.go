@@ -25,6 +25,7 @@ type orderOutput struct {
 	computed bool
 	form     resultForm
 	typ      sql.Type
+	scale    uint8 // of a decimal
 }
 
 // pushSort puts an order that is made where the data is in the place of a Sort or
@@ -69,7 +70,7 @@ func newPushedSort(ctx *sql.Context, n sql.Node, run *runner) (*pushedSort, erro
 	s := &pushedSort{Node: n, gateway: source.table.gateway, table: source.table, source: source, outputs: make([]orderOutput, len(rows))}
 	var refs []int // of the outputs and then of the order
 	for i := range rows {
-		ref, ok := s.output(p, i)
+		ref, ok := s.output(p, i, &s.outputs[i])
 		if !ok {
 			return nil, nil
 		}
@@ -77,7 +78,7 @@ func newPushedSort(ctx *sql.Context, n sql.Node, run *runner) (*pushedSort, erro
 	}
 	var order []exec.Order
 	for _, c := range conditions {
-		ref, ok := sortRef(p, c)
+		ref, _, ok := sortRef(p, c)
 		if !ok {
 			return nil, nil
 		}
@@ -106,8 +107,8 @@ const noRef = 1 << 30
 
 // output notes how value i of a row is made, and gives the reference to what it is
 // made of.
-func (s *pushedSort) output(p *groupPlan, i int) (ref int, ok bool) {
-	slot, o := &p.rows[i], &s.outputs[i]
+func (s *pushedSort) output(p *groupPlan, i int, o *orderOutput) (ref int, ok bool) {
+	slot := &p.rows[i]
 	switch slot.kind {
 	case slotConstant:
 		o.value = slot.value
@@ -121,28 +122,33 @@ func (s *pushedSort) output(p *groupPlan, i int) (ref int, ok bool) {
 		if !travels(p.ctx, slot.of.expr) {
 			return 0, false
 		}
-		ref, form, t, ok := p.value(expression.NewGetField(i, slot.typ, "value", slot.null))
-		o.computed, o.form, o.typ = true, form, t
-		return ref, ok && ref < 0 && form != formUnsigned && form.byBytes(t)
+		return s.computed(p, expression.NewGetField(i, slot.typ, "value", slot.null), o)
 	}
 	return 0, false
 }
 
-// sortRef is the reference to what rows are sorted by.
-func sortRef(p *groupPlan, c sql.SortCondition) (ref int, ok bool) {
+// computed is output for an expression over the rows.
+func (s *pushedSort) computed(p *groupPlan, e sql.Expression, o *orderOutput) (ref int, ok bool) {
+	ref, form, t, ok := p.value(e)
+	o.computed, o.form, o.typ = true, form, t
+	return ref, ok && ref < 0 && form != formUnsigned && form.byBytes(t)
+}
+
+// sortRef is the reference to what rows are sorted by, with its form.
+func sortRef(p *groupPlan, c sql.SortCondition) (ref int, form resultForm, ok bool) {
 	if c.NullOrdering != sql.NullsFirst || !travels(p.ctx, c.Expr) {
-		return 0, false
+		return 0, 0, false
 	}
 	if f, bare := bareColumn(c.Expr); bare {
 		if f.Index() < 0 || f.Index() >= len(p.rows) {
-			return 0, false
+			return 0, 0, false
 		}
 		if slot := &p.rows[f.Index()]; slot.kind == slotComputed && !travels(p.ctx, slot.of.expr) {
-			return 0, false
+			return 0, 0, false
 		}
 	}
 	ref, form, t, ok := p.value(c.Expr)
-	return ref, ok && form != formUnsigned && form.ordered(t)
+	return ref, form, ok && form != formUnsigned && form.ordered(t)
 }
 
 // makeFragment says what is asked for; refs are what the outputs and the order are
@@ -185,6 +191,7 @@ func (s *pushedSort) makeFragment(p *groupPlan, refs []int, order []exec.Order, 
 		s.outputs[i].column = -1
 		if refs[i] != noRef {
 			s.outputs[i].column = place[number(refs[i])]
+			_, _, s.outputs[i].scale = f.ColumnType(number(refs[i]))
 		}
 	}
 	for i := range order {

@@ -25,16 +25,20 @@ func (s *pushedSort) ask(outer sql.Row) *pushedAnswer {
 		stock: func(ctx *sql.Context) (sql.RowIter, error) { return s.stock(ctx, outer) },
 	}
 	for i := range s.outputs {
-		switch o := &s.outputs[i]; {
-		case o.column < 0:
-			a.columns = append(a.columns, constantColumn(o.value))
-		case o.computed:
-			a.columns = append(a.columns, formColumn(o.column, o.form, o.typ))
-		default:
-			a.columns = append(a.columns, answerColumn{place: o.column})
-		}
+		a.columns = append(a.columns, s.outputs[i].of())
 	}
 	return a
+}
+
+// of is how the value is made of the answer.
+func (o *orderOutput) of() answerColumn {
+	switch {
+	case o.column < 0:
+		return constantColumn(o.value)
+	case o.computed:
+		return formColumn(o.column, o.form, o.typ)
+	}
+	return answerColumn{place: o.column}
 }
 
 // mysqlError gives limits MySQL's errors.

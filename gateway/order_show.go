@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 )
 
 // showSort is a pushed order in a plan that is shown: what is asked for, and what is
@@ -40,4 +41,21 @@ func (g *Gateway) showSort(ctx *sql.Context, p *pushedSort) (*shownScan, error) 
 		return nil, err
 	}
 	return s, g.showTables(ctx, s, p.source)
+}
+
+// showWindow is a pushed window in a plan that is shown.
+func (g *Gateway) showWindow(ctx *sql.Context, p *pushedWindow) (*shownScan, error) {
+	s, err := g.showSort(ctx, p.sort)
+	if err != nil {
+		return nil, err
+	}
+	s.Node, s.name = p, "PushedWindow"
+	var words []string
+	for _, e := range p.Node.(*plan.Window).SelectExprs {
+		if windowOf(e) != nil {
+			words = append(words, unnamed(e).String())
+		}
+	}
+	s.lines = append([]string{"functions: " + strings.Join(words, ", ")}, s.lines...)
+	return s, nil
 }

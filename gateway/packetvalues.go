@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
 )
 
 // The appenders of columns whose values need no conversion by the SQL library.
@@ -52,6 +53,26 @@ func (e *rowEncoder) integers(a *array.Int64) packetAppender {
 		dst[start] = byte(len(dst) - start - 1)
 		return dst, nil
 	})
+}
+
+// wholes are integers, none less than 0 if the type has no signs, as a BIGINT or as a
+// DECIMAL without digits behind the point; nil for another type.
+func (e *rowEncoder) wholes(a *array.Int64, t sql.Type) packetAppender {
+	switch d, isDecimal := t.(sql.DecimalType); {
+	case t == types.Int64 || t == types.Uint64:
+		return e.integers(a)
+	case isDecimal && d.Scale() == 0: // a text in both protocols
+		text := *e
+		text.binary = false
+		write, binary := text.integers(a), e.binary
+		return func(dst []byte, row int) ([]byte, error) {
+			if binary && a.IsNull(row) {
+				return dst, nil
+			}
+			return write(dst, row)
+		}
+	}
+	return nil
 }
 
 func (e *rowEncoder) doubles(a *array.Float64) packetAppender {

@@ -182,6 +182,13 @@ func (e *rowEncoder) computed(c *computedValue, t sql.Type, b *exec.Batch) (pack
 			}
 		}
 	}
+	if c.whole {
+		if a, ok := b.Columns[c.needs[0]].(*array.Int64); ok {
+			if append := e.wholes(a, t); append != nil {
+				return append, nil
+			}
+		}
+	}
 	v, err := c.over(e.ctx, e.layout, b, func(ctx *sql.Context, dst []byte, v any) ([]byte, error) {
 		if e.layout.projected {
 			v = withoutSign(v)

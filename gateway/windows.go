@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"strings"
+	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/expression"
@@ -72,23 +73,28 @@ type stoppableFrame struct{ sql.WindowFrame }
 // NewFramer makes what gives the frames of rows.
 func (f stoppableFrame) NewFramer(def *sql.WindowDefinition) (sql.WindowFramer, error) {
 	framer, err := f.WindowFrame.NewFramer(def)
-	return stoppableFramer{framer}, err
+	return stoppableFramer{WindowFramer: framer}, err
 }
 
-type stoppableFramer struct{ sql.WindowFramer }
+type stoppableFramer struct {
+	sql.WindowFramer
+	part sql.WindowInterval
+}
 
 // NewFramer makes the framer of a partition.
 func (f stoppableFramer) NewFramer(part sql.WindowInterval) (sql.WindowFramer, error) {
 	framer, err := f.WindowFramer.NewFramer(part)
-	return stoppableFramer{framer}, err
+	return stoppableFramer{framer, part}, err
 }
 
-// Next gives the next row's frame.
+// Next gives the next row's frame. The library has one that ends before the partition
+// begin there too.
 func (f stoppableFramer) Next(ctx *sql.Context, rows sql.WindowBuffer) (sql.WindowInterval, error) {
 	if err := ctx.Err(); err != nil {
 		return sql.WindowInterval{}, err
 	}
-	return f.WindowFramer.Next(ctx, rows)
+	frame, err := f.WindowFramer.Next(ctx, rows)
+	return sql.WindowInterval{Start: max(frame.Start, f.part.Start), End: max(frame.End, f.part.Start)}, err
 }
 
 // rangeFrame is a RANGE frame.
@@ -203,6 +209,9 @@ func (f *rangeFramer) search(ctx *sql.Context, rows sql.WindowBuffer, n sql.Expr
 	e := f.order[0].Expr
 	moved := expression.NewArithmetic(e, n, op)
 	limit, err := moved.Eval(ctx, rows[f.row])
+	if at, isMoment := f.values[f.row-f.part.Start].(time.Time); isMoment {
+		limit, err = movedMoment(ctx, at, n, op, limit, err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -210,8 +219,10 @@ func (f *rangeFramer) search(ctx *sql.Context, rows sql.WindowBuffer, n sql.Expr
 	low, high := f.known.Start, f.known.End
 	for low < high {
 		middle := (low + high) / 2
-		c, err := common.Compare(ctx, f.values[middle-f.part.Start], limit)
-		if err != nil {
+		c, err := 0, error(nil)
+		if a, b, moments := bothMoments(f.values[middle-f.part.Start], limit); moments {
+			c = a.Compare(b) // by the microsecond, which the common type may not know
+		} else if c, err = common.Compare(ctx, f.values[middle-f.part.Start], limit); err != nil {
 			return 0, err
 		}
 		if descending {
@@ -224,6 +235,29 @@ func (f *rangeFramer) search(ctx *sql.Context, rows sql.WindowBuffer, n sql.Expr
 		}
 	}
 	return low, nil
+}
+
+// movedMoment is a moment with an interval added or taken off, which the library's
+// arithmetic rounds to seconds.
+func movedMoment(ctx *sql.Context, at time.Time, n sql.Expression, op string, limit any, err error) (any, error) {
+	i, ok := n.(*expression.Interval)
+	if !ok || err != nil || limit == nil {
+		return limit, err
+	}
+	d, err := i.EvalDelta(ctx, nil)
+	switch {
+	case err != nil || d == nil:
+		return limit, err
+	case op == "+":
+		return d.Add(at), nil
+	}
+	return d.Sub(at), nil
+}
+
+func bothMoments(a, b any) (x, y time.Time, ok bool) {
+	x, ok = a.(time.Time)
+	y, also := b.(time.Time)
+	return x, y, ok && also
 }
 
 // readValues reads the values that the partition is sorted by. NULLs are all at

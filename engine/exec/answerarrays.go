@@ -30,6 +30,34 @@ func doubleArray(values []float64, valid []byte) arrow.Array {
 	return array.NewFloat64Data(array.NewData(arrow.PrimitiveTypes.Float64, len(values), buffers, nil, nulls, 0))
 }
 
+// wordArray is an array of integers, doubles or moments, by their bits.
+func wordArray(t catalog.Type, values []uint64, valid []byte) arrow.Array {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(values))}
+	nulls := 0
+	if valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
+	}
+	dataType := arrow.DataType(arrow.PrimitiveTypes.Int64)
+	switch t {
+	case catalog.TypeDouble:
+		dataType = arrow.PrimitiveTypes.Float64
+	case catalog.TypeDatetime:
+		dataType = &arrow.TimestampType{Unit: arrow.Microsecond}
+	}
+	return array.MakeFromData(array.NewData(dataType, len(values), buffers, nil, nulls, 0))
+}
+
+// wordsArray is an array of a dictionary's words, by their codes.
+func wordsArray(words arrow.Array, codes []int32, valid []byte) arrow.Array {
+	buffers := []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(codes))}
+	nulls := 0
+	if valid != nil {
+		buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
+	}
+	t := &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: words.DataType()}
+	return array.NewDictionaryData(array.NewDataWithDictionary(t, len(codes), buffers, nulls, 0, words.Data().(*array.Data)))
+}
+
 // valueArray is an array of n values of a type.
 func valueArray(t catalog.Type, n int, at func(i int) catalog.Value) (arrow.Array, error) {
 	switch t {
@@ -43,19 +71,7 @@ func valueArray(t catalog.Type, n int, at func(i int) catalog.Value) (arrow.Arra
 			}
 			values[i] = v.Bits
 		}
-		buffers := []*memory.Buffer{nil, memory.NewBufferBytes(bytesOf(values))}
-		nulls := 0
-		if valid != nil {
-			buffers[0], nulls = memory.NewBufferBytes(valid), array.UnknownNullCount
-		}
-		dataType := arrow.DataType(arrow.PrimitiveTypes.Int64)
-		switch t {
-		case catalog.TypeDouble:
-			dataType = arrow.PrimitiveTypes.Float64
-		case catalog.TypeDatetime:
-			dataType = &arrow.TimestampType{Unit: arrow.Microsecond}
-		}
-		return array.MakeFromData(array.NewData(dataType, n, buffers, nil, nulls, 0)), nil
+		return wordArray(t, values, valid), nil
 	case catalog.TypeBool:
 		b := array.NewBooleanBuilder(goMemory)
 		b.Reserve(n)

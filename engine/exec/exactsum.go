@@ -168,6 +168,42 @@ func (s *exactSum) exact() *big.Float {
 	return f
 }
 
+// rounded is the nearest double to the sum, which has no rest.
+func (s *exactSum) rounded() float64 {
+	w0, w1, w2, negative := s.lo, s.mid, uint64(s.hi), s.hi < 0
+	if negative {
+		var b uint64
+		w0, b = bits.Sub64(0, w0, 0)
+		w1, b = bits.Sub64(0, w1, b)
+		w2, _ = bits.Sub64(0, w2, b)
+	}
+	length := 0
+	switch {
+	case w2 != 0:
+		length = 128 + bits.Len64(w2)
+	case w1 != 0:
+		length = 64 + bits.Len64(w1)
+	}
+	shift, lost := max(length-64, 0), uint64(0) // the first 64 bits decide, with a mark for what is behind them
+	scale := shift - sumScale
+	for ; shift >= 64; shift -= 64 {
+		lost |= w0
+		w0, w1, w2 = w1, w2, 0
+	}
+	if shift > 0 {
+		lost |= w0 << (64 - shift)
+		w0 = w0>>shift | w1<<(64-shift)
+	}
+	if lost != 0 {
+		w0 |= 1
+	}
+	f := math.Ldexp(float64(w0), scale)
+	if negative {
+		return -f
+	}
+	return f
+}
+
 // zero reports whether nothing was added that counts.
 func (s *exactSum) zero() bool {
 	return s.rest == nil && s.hi == 0 && s.mid == 0 && s.lo == 0 && s.special == 0

@@ -62,6 +62,14 @@ func (s *scratch) float64s(n int) []float64 { return scratchOf[float64](s, n) }
 
 func sizeOf[T any]() int64 { return int64(unsafe.Sizeof(*new(T))) }
 
+// wordsOf are the bits of values.
+func wordsOf[T int64 | float64 | arrow.Timestamp](a []T) []uint64 {
+	if len(a) == 0 {
+		return []uint64{}
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(a))), len(a))
+}
+
 // bytesOf are the bytes of an array.
 func bytesOf[T int64 | uint64 | float64](a []T) []byte {
 	if len(a) == 0 {

@@ -85,7 +85,22 @@ func (k *SortKeys) Append(dst []byte, row int) []byte {
 }
 
 func (c *keyColumn) append(dst []byte, row int) []byte {
-	return AppendSortKey(dst, c.value(row), c.t, c.descending)
+	if c.array.IsNull(row) {
+		return AppendSortKey(dst, catalog.Null, c.t, c.descending)
+	}
+	from := len(dst)
+	switch {
+	case c.ints != nil:
+		dst = binary.BigEndian.AppendUint64(append(dst, 1), uint64(c.ints[row])^1<<63)
+	case c.doubles != nil:
+		dst = binary.BigEndian.AppendUint64(append(dst, 1), orderedBits(c.doubles[row]))
+	default:
+		return AppendSortKey(dst, c.value(row), c.t, c.descending)
+	}
+	if c.descending {
+		turn(dst[from:])
+	}
+	return dst
 }
 
 func (c *keyColumn) value(row int) catalog.Value {
