@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/types"
 
 	"arbor/catalog"
 	"arbor/engine/exec"
@@ -66,6 +67,8 @@ func constantColumn(v any) answerColumn {
 // same reports whether adapt leaves all values of a type as they are.
 func (f resultForm) same(t sql.Type) bool {
 	switch f {
+	case formInt:
+		return t == types.Int64
 	case formTiny, formDecimal, formDouble, formText, formStored, formMoment, formTruth, formNumber:
 		return true
 	}
