@@ -42,6 +42,9 @@ type ordering struct {
 	worst atomic.Pointer[[]byte]
 	lists [][]sortedRow // of workers that have ended; scan.mu guards it
 	held  int64         // what those take of the query's memory; likewise
+	// merging says that rows of files are kept as pieces, which are in order.
+	merging bool
+	pieces  []userPiece // likewise
 }
 
 // sortedRow is a row with its place in the order.
@@ -112,7 +115,7 @@ func (s *scan) sort(ctx context.Context, yield func(*exec.Batch) error) error {
 	case o.byTime():
 		return s.sortByDays(ctx, o, yield)
 	case o.byUser():
-		if between, err := s.betweenUsers(o.partRows()); err != nil || len(between) > 0 {
+		if between, err := s.betweenUsers(o.partRows()); err != nil || len(between) > 0 || o.mergesUsers() {
 			if err != nil {
 				return err
 			}
@@ -257,20 +260,25 @@ func (o *ordering) giveBatch(rows []sortedRow, yield func(*exec.Batch) error) er
 		}
 		at[i] = exec.Place{Array: number, Row: int32(rows[i].row)}
 	}
-	batch := &exec.Batch{Rows: len(rows)}
+	return o.givePlaces(pieces, at, yield)
+}
+
+// givePlaces yields the rows of pieces that are at some places.
+func (o *ordering) givePlaces(pieces []*piece, at []exec.Place, yield func(*exec.Batch) error) error {
+	batch := &exec.Batch{Rows: len(at)}
 	arrays := make([]arrow.Array, len(pieces))
 	text := 0
 	for i, column := range o.visible {
 		for j, p := range pieces {
 			arrays[j] = p.columns[i]
 		}
-		if len(rows) > 1 {
+		if len(at) > 1 {
 			if text += exec.TextBytes(arrays, at); text > giveText {
-				half := len(rows) / 2
-				if err := o.giveBatch(rows[:half], yield); err != nil {
+				half := len(at) / 2
+				if err := o.givePlaces(pieces, at[:half], yield); err != nil {
 					return err
 				}
-				return o.giveBatch(rows[half:], yield)
+				return o.givePlaces(pieces, at[half:], yield)
 			}
 		}
 		t, _, _ := o.scan.fragment.ColumnType(column)

@@ -80,6 +80,10 @@ func (s *scan) sortByUsers(ctx context.Context, o *ordering, between []string, y
 	loggedHeld := o.held
 	o.lists, o.held = nil, 0
 	descending := s.fragment.Order[0].Descending
+	sorted := s.sortPart
+	if o.merging = o.mergesUsers(); o.merging {
+		sorted = s.mergePart
+	}
 	for i := range len(between) + 1 {
 		at := i
 		if descending {
@@ -93,7 +97,7 @@ func (s *scan) sortByUsers(ctx context.Context, o *ordering, between []string, y
 		if i < len(between) {
 			n = o.before(logged, between, i)
 		}
-		if enough, err := s.sortPart(ctx, o, logged[:n], yield); err != nil || enough {
+		if enough, err := sorted(ctx, o, logged[:n], yield); err != nil || enough {
 			return err
 		}
 		logged = logged[n:]

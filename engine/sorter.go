@@ -31,6 +31,8 @@ type sorter struct {
 	times []int64
 	kept  []uint32 // the numbers of the rows at hand, where they were gathered
 	taker exec.Taker
+	// pieces are rows to be merged.
+	pieces []userPiece
 }
 
 func newSorter(w *worker) *sorter { return &sorter{order: w.scan.order, worker: w} }
@@ -60,6 +62,7 @@ func (s *sorter) finish() {
 	scan.mu.Lock()
 	defer scan.mu.Unlock()
 	s.order.lists = append(s.order.lists, runs...)
+	s.order.pieces = append(s.order.pieces, s.pieces...)
 	s.order.held += s.held
 }
 
@@ -229,6 +232,9 @@ func (s *sorter) take(ctx context.Context, p *part, n int, get func(column int) 
 		since := time.Now()
 		defer func() { s.worker.away += time.Since(since) }()
 		return s.emit(ctx, &exec.Batch{Columns: columns, Rows: n})
+	}
+	if o.merging && p.file != inLog {
+		return s.keepPiece(p, &piece{columns}, n)
 	}
 	return s.keep(columns, n, tie)
 }

@@ -124,7 +124,11 @@ func newPushedWindow(ctx *sql.Context, n *plan.Window, run *runner) (*pushedWind
 		}
 		sortRefs, orders = append(sortRefs, ref), append(orders, exec.Order{})
 	}
-	for _, c := range order {
+	sorted := order
+	if last := len(order) - 1; last > 0 && p.ascending(order[last], exec.SourceIngestID) && p.ascending(order[last-1], exec.SourceTime) {
+		sorted, m.pushedWindow.plan.Unique = order[:last], true // rows of one time come so
+	}
+	for _, c := range sorted {
 		ref, form, ok := sortRef(p, c)
 		if !ok {
 			return nil, nil
@@ -141,6 +145,16 @@ func newPushedWindow(ctx *sql.Context, n *plan.Window, run *runner) (*pushedWind
 		return nil, nil
 	}
 	return m.finish(len(partition)), nil
+}
+
+// ascending reports whether an order is by a column of events that has a source.
+func (p *groupPlan) ascending(c sql.SortCondition, source exec.Source) bool {
+	f, bare := bareColumn(c.Expr)
+	if !bare || c.Order != sql.Ascending || f.Index() < 0 || f.Index() >= len(p.rows) {
+		return false
+	}
+	s := &p.rows[f.Index()]
+	return s.kind == slotColumn && p.source.columns[s.column].exec.Source == source
 }
 
 // windowOrder is what rows are sorted by for all functions of a window: those have the

@@ -92,7 +92,13 @@ func (b *windowBlock) peersBy(order int) *windowPeers {
 		}
 	}
 	p := &windowPeers{order: order, begin: b.begin, end: b.end}
-	if order > 0 {
+	switch {
+	case order > len(b.plan.Order):
+		p.begin, p.end = make([]int32, b.rows), make([]int32, b.rows)
+		for i := range p.begin {
+			p.begin[i], p.end[i] = int32(i), int32(i+1)
+		}
+	case order > 0:
 		p.begin, p.end = b.bounds(nil, nil, len(b.plan.Partition)+order)
 	}
 	b.peers = append(b.peers, p)

@@ -96,7 +96,10 @@ type WindowPlan struct {
 	Order     []int
 	// Descending says so of each of Order.
 	Descending []bool
-	Functions  []WindowFunction
+	// Unique says that the rows are told apart by one more column of the order, which is
+	// not there: a function with it in its Order has no peers.
+	Unique    bool
+	Functions []WindowFunction
 	// Take counts memory; it fails if there is too much.
 	Take func(bytes int64) error
 }
@@ -133,7 +136,11 @@ func NewWindows(p *WindowPlan, yield func(*Batch) error) (*Windows, error) {
 	}
 	for i := range p.Functions {
 		f := &p.Functions[i]
-		if f.Arg >= len(p.Types) || f.Order > len(p.Order) || (f.Op == WindowTiles || f.Op == WindowNth) && f.N < 1 {
+		most := len(p.Order)
+		if p.Unique {
+			most++
+		}
+		if f.Arg >= len(p.Types) || f.Order > most || (f.Op == WindowTiles || f.Op == WindowNth) && f.N < 1 {
 			return nil, fmt.Errorf("%w: window function %d", ErrFragment, i)
 		}
 		if !f.Frame.ByRows && (f.Frame.Start.byValue() || f.Frame.End.byValue()) && f.Order != 1 {

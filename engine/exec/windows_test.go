@@ -89,6 +89,9 @@ func windowBatch(t *testing.T, rows [][]catalog.Value, coded bool) *Batch {
 // naiveWindow computes a function for row i of a partition, by its definition.
 func naiveWindow(p *WindowPlan, f *WindowFunction, part [][]catalog.Value, i int) string {
 	same := func(a, b int) bool {
+		if f.Order > len(p.Order) {
+			return a == b
+		}
 		for _, column := range p.Order[:f.Order] {
 			if !sameKey(part[a][column], part[b][column], windowTypes[column]) {
 				return false
@@ -283,6 +286,7 @@ func TestWindows(t *testing.T) {
 		if r.IntN(4) == 0 { // one partition, by the same order
 			p.Partition, p.Order, p.Descending = nil, []int{0, 1}, []bool{false, descending}
 		}
+		p.Unique = r.IntN(4) == 0
 		for range 1 + r.IntN(4) {
 			p.Functions = append(p.Functions, randomWindow(r, p))
 		}
@@ -335,7 +339,7 @@ func TestWindows(t *testing.T) {
 
 // randomWindow is a function that a plan may have.
 func randomWindow(r *rand.Rand, p *WindowPlan) WindowFunction {
-	f := WindowFunction{Op: WindowOp(r.IntN(int(WindowMax) + 1)), Arg: 3 + r.IntN(len(windowTypes)-3), N: int64(1 + r.IntN(5)), Order: r.IntN(len(p.Order) + 1), ArgScale: windowScale, Scale: 4}
+	f := WindowFunction{Op: WindowOp(r.IntN(int(WindowMax) + 1)), Arg: 3 + r.IntN(len(windowTypes)-3), N: int64(1 + r.IntN(5)), Order: r.IntN(len(p.Order) + 1 + int(boolByte(p.Unique))), ArgScale: windowScale, Scale: 4}
 	bound := func() WindowBound { return WindowBound{Kind: BoundKind(r.IntN(4)), N: int64(r.IntN(4))} }
 	f.Frame = WindowFrame{ByRows: r.IntN(2) == 0, Start: bound(), End: bound()}
 	if !f.Frame.ByRows && (f.Frame.Start.byValue() || f.Frame.End.byValue()) {
