@@ -58,8 +58,11 @@ func (g *Gateway) showTables(ctx *sql.Context, s *shownScan, of *groupSource) er
 			}
 		}
 	}
-	if of.inner != nil {
+	switch {
+	case of.inner != nil:
 		return g.showTables(ctx, s, of.inner.source)
+	case of.window != nil:
+		return g.showTables(ctx, s, of.window.sort.source)
 	}
 	return nil
 }
@@ -70,10 +73,7 @@ type broadcasts map[sql.Node]*broadcast
 
 // gateway is that of the table at the bottom.
 func (s *groupSource) gateway() *Gateway {
-	for s.inner != nil {
-		s = s.inner.source
-	}
-	return s.table.gateway
+	return s.bottom().gateway
 }
 
 // broadcastOf runs a node; nil where that is not possible, or gives too much.

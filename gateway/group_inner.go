@@ -121,6 +121,14 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 	group.MaxGroups = f.Group.MaxGroups
 	group.HideKeys = p.hidesKeys()
 	inner.Group = &group
+	return p.runOver(ctx, g, f, p.picked, yield, func(ctx context.Context, take func(*exec.Batch) error) (exec.ScanStats, error) {
+		return p.source.inner.run(ctx, g, inner, take)
+	})
+}
+
+// runOver groups the batches that run gives, of which picked takes the columns.
+func (p *groupPlan) runOver(ctx context.Context, g *Gateway, f *exec.Fragment, picked func(*exec.Batch) *exec.Batch, yield func(*exec.Batch) error,
+	run func(context.Context, func(*exec.Batch) error) (exec.ScanStats, error)) (exec.ScanStats, error) {
 	answer, err := exec.NewPlan(f, exec.Options{Functions: NewFunctions(), MaxBytes: g.Catalog().MaxQueryMemory()})
 	if err != nil {
 		return exec.ScanStats{}, err
@@ -131,11 +139,11 @@ func (p *groupPlan) runInner(ctx context.Context, g *Gateway, f *exec.Fragment, 
 		return exec.ScanStats{}, err
 	}
 	filter, rows := answer.NewFilter(), exec.NewRows(answer)
-	stats, err := p.source.inner.run(ctx, g, inner, func(b *exec.Batch) error {
+	stats, err := run(ctx, func(b *exec.Batch) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return groups.AddBatch(rows, filter, p.picked(b))
+		return groups.AddBatch(rows, filter, picked(b))
 	})
 	if err != nil {
 		return stats, err

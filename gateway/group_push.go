@@ -51,9 +51,14 @@ func newPushedGroup(p *groupPlan, stock sql.Node, outputs []groupOutput) (*pushe
 }
 
 // bottom is the table at the bottom.
-func (p *groupPlan) bottom() *eventsTable {
-	for p.source.inner != nil {
-		p = p.source.inner
+func (p *groupPlan) bottom() *eventsTable { return p.source.bottom() }
+
+func (s *groupSource) bottom() *eventsTable {
+	for s.inner != nil {
+		s = s.inner.source
 	}
-	return p.source.table
+	if s.window != nil {
+		return s.window.sort.table
+	}
+	return s.table
 }

@@ -89,10 +89,13 @@ func (g *pushedGroup) column(o *groupOutput) answerColumn {
 
 // run asks for the answer of the fragment.
 func (p *groupPlan) run(ctx context.Context, g *Gateway, f *exec.Fragment, yield func(*exec.Batch) error) (exec.ScanStats, error) {
-	if p.source.inner == nil {
-		return g.cluster.Execute(ctx, f, yield)
+	switch {
+	case p.source.inner != nil:
+		return p.runInner(ctx, g, f, yield)
+	case p.source.window != nil:
+		return p.runOver(ctx, g, f, p.source.window.picked(p.used), yield, p.source.window.run)
 	}
-	return p.runInner(ctx, g, f, yield)
+	return g.cluster.Execute(ctx, f, yield)
 }
 
 // answerType is the type of a column of a fragment's answer. A sum of integers

@@ -31,6 +31,14 @@ func (g *Gateway) showGroup(ctx *sql.Context, p *pushedGroup) (*shownScan, error
 			s.line("  %s", l)
 		}
 	}
+	source := p.plan.source
+	for source.inner != nil {
+		source = source.inner.source
+	}
+	if w := source.window; w != nil {
+		f = w.sort.fragment
+		s.line("windows: %s", w.functionsText())
+	}
 	if err := g.showReads(ctx, s, t, f); err != nil {
 		return nil, err
 	}

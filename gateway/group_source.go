@@ -11,13 +11,14 @@ import (
 )
 
 // groupSource is what rows are grouped of: an events table, or the answer of
-// another grouping, below nodes that filter and project. None of these nodes is
+// another grouping or of a window, below nodes that filter and project. None of these nodes is
 // run: the rows of each are known as slots, and what is in the end asked of them
 // is a Fragment over the columns at the bottom.
 type groupSource struct {
 	ctx     *sql.Context
-	table   *eventsTable // nil over a grouping
-	inner   *groupPlan   // nil over a table
+	table   *eventsTable  // nil over a grouping or a window
+	inner   *groupPlan    // what is grouped, if it is a grouping
+	window  *pushedWindow // likewise a window
 	columns []sourceColumn
 	// conditions are what the rows have to fulfil.
 	conditions []composite
@@ -84,6 +85,8 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 		return append(constantSlots(n.Row), below...), true
 	case *plan.JoinNode:
 		return s.join(n)
+	case *plan.Window:
+		return s.windowRows(n)
 	case *plan.Filter:
 		if rows, handled, ok := s.withoutMatch(n); handled {
 			return rows, ok

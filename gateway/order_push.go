@@ -26,6 +26,7 @@ type orderOutput struct {
 	form     resultForm
 	typ      sql.Type
 	scale    uint8 // of a decimal
+	unread   bool  // nobody looks at it
 }
 
 // pushSort puts an order that is made where the data is in the place of a Sort or
@@ -115,6 +116,7 @@ func (s *pushedSort) output(p *groupPlan, i int, o *orderOutput) (ref int, ok bo
 		return noRef, true
 	case slotColumn:
 		if s.table.only != nil && !s.table.only[slot.column] {
+			o.unread = true
 			return noRef, true // nobody looks at it
 		}
 		return p.use(slot.column), true

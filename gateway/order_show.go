@@ -50,12 +50,17 @@ func (g *Gateway) showWindow(ctx *sql.Context, p *pushedWindow) (*shownScan, err
 		return nil, err
 	}
 	s.Node, s.name = p, "PushedWindow"
+	s.lines = append([]string{"functions: " + p.functionsText()}, s.lines...)
+	return s, nil
+}
+
+// functionsText are the functions of a window. The text of some has lines.
+func (w *pushedWindow) functionsText() string {
 	var words []string
-	for _, e := range p.Node.(*plan.Window).SelectExprs {
+	for _, e := range w.Node.(*plan.Window).SelectExprs {
 		if windowOf(e) != nil {
-			words = append(words, unnamed(e).String())
+			words = append(words, strings.Join(strings.FieldsFunc(unnamed(e).String(), func(r rune) bool { return r == '\n' }), " "))
 		}
 	}
-	s.lines = append([]string{"functions: " + strings.Join(words, ", ")}, s.lines...)
-	return s, nil
+	return strings.Join(words, ", ")
 }

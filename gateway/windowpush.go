@@ -44,6 +44,7 @@ type windowResult struct {
 	function int // of the plan's, less than 0 for none
 	form     resultForm
 	typ      sql.Type
+	known    bool // that form and typ are the value's
 }
 
 // Children are none: what is below is not run.
@@ -191,8 +192,10 @@ func (m *windowMaker) add(e sql.Expression) bool {
 	}
 	def := windowOf(e)
 	if def == nil {
-		input, ok := m.input(e)
-		m.outputs = append(m.outputs, windowResult{input: input, function: -1})
+		out := windowResult{function: -1}
+		var ok bool
+		out.input, ok = m.input(e, &out)
+		m.outputs = append(m.outputs, out)
 		return ok
 	}
 	f := exec.WindowFunction{Arg: -1, Order: len(def.OrderBy)}
@@ -200,7 +203,7 @@ func (m *windowMaker) add(e sql.Expression) bool {
 	if f.Frame, ok = m.frame(def); !ok {
 		return false
 	}
-	out := windowResult{function: len(m.pushedWindow.plan.Functions), form: formInt, typ: types.Int64}
+	out := windowResult{function: len(m.pushedWindow.plan.Functions), form: formInt, typ: types.Int64, known: true}
 	if !m.function(e, &f, &out) {
 		return false
 	}
@@ -210,7 +213,7 @@ func (m *windowMaker) add(e sql.Expression) bool {
 }
 
 // input is the number, among the sort's outputs, of an expression over the rows.
-func (m *windowMaker) input(e sql.Expression) (int, bool) {
+func (m *windowMaker) input(e sql.Expression, out *windowResult) (int, bool) {
 	s := m.sort
 	var o orderOutput
 	ref, ok := noRef, true
@@ -219,12 +222,18 @@ func (m *windowMaker) input(e sql.Expression) (int, bool) {
 	} else if f, bare := bareColumn(e); bare {
 		if ok = f.Index() >= 0 && f.Index() < len(m.plan.rows); ok {
 			ref, ok = s.output(m.plan, f.Index(), &o)
+			if slot := &m.plan.rows[f.Index()]; slot.kind == slotColumn {
+				out.form, out.typ, out.known = m.plan.source.columns[slot.column].form, slot.typ, ref != noRef
+			}
 		}
 	} else if ok = travels(m.plan.ctx, e); ok {
 		ref, ok = s.computed(m.plan, e, &o)
 	}
 	if !ok {
 		return 0, false
+	}
+	if o.computed {
+		out.form, out.typ, out.known = o.form, o.typ, true
 	}
 	return m.addInput(ref, o), true
 }
