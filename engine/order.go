@@ -50,6 +50,9 @@ type ordering struct {
 // sortedRow is a row with its place in the order.
 type sortedRow struct {
 	key []byte
+	// first is the key's first bytes, by which most rows are told apart without a look at
+	// the key.
+	first [2]uint64
 	// piece has the row's columns, and row is its place in it. Before they are
 	// read part says where the row is, and row is its number in the file or view.
 	piece *piece

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -66,7 +67,19 @@ func (s *sorter) finish() {
 	s.order.held += s.held
 }
 
-func compareSorted(a, b sortedRow) int { return bytes.Compare(a.key, b.key) }
+func compareSorted(a, b sortedRow) int {
+	for i := range a.first {
+		if a.first[i] != b.first[i] {
+			return cmp.Compare(a.first[i], b.first[i])
+		}
+	}
+	return bytes.Compare(a.key, b.key)
+}
+
+// firstBytes are those of a key, of which each has more: what decides between equal ones.
+func firstBytes(key []byte) [2]uint64 {
+	return [2]uint64{binary.BigEndian.Uint64(key), binary.BigEndian.Uint64(key[8:])}
+}
 
 // sort sorts all rows.
 func (s *sorter) sort() error {
@@ -322,7 +335,7 @@ func (s *sorter) push(p *part, arrays []arrow.Array, selected exec.Bitmap, n int
 func (s *sorter) add(row sortedRow) error {
 	o := s.order
 	if len(s.rows) < o.top {
-		row.key = slices.Clone(s.key)
+		row.key, row.first = slices.Clone(s.key), firstBytes(s.key)
 		if err := s.hold(int64(cap(row.key)) + sortedBytes); err != nil {
 			return err
 		}
@@ -337,7 +350,7 @@ func (s *sorter) add(row sortedRow) error {
 		}
 	} else {
 		had := cap(s.rows[0].key)
-		row.key = append(s.rows[0].key[:0], s.key...)
+		row.key, row.first = append(s.rows[0].key[:0], s.key...), firstBytes(s.key)
 		if more := cap(row.key) - had; more > 0 {
 			if err := s.hold(int64(more)); err != nil {
 				return err
@@ -406,7 +419,7 @@ func (s *sorter) keep(columns []arrow.Array, n int, tie func([]byte, uint32) ([]
 		}
 		from := len(s.room)
 		s.room = append(s.room, s.key...)
-		s.rows = append(s.rows, sortedRow{key: s.room[from:len(s.room):len(s.room)], piece: kept, row: uint32(i)})
+		s.rows = append(s.rows, sortedRow{key: s.room[from:len(s.room):len(s.room)], first: firstBytes(s.key), piece: kept, row: uint32(i)})
 	}
 	return nil
 }
