@@ -90,10 +90,21 @@ func (x *executor) answerPlan(ctx *sql.Context, n sql.Node, top bool) (*answerPl
 		return newAnswerPlan(n.ask(nil)), nil
 	case *plan.Sort, *plan.TopN:
 		s, err := x.pushSort(ctx, n)
-		if err != nil || s == nil {
-			return nil, err
+		if err != nil || s != nil {
+			if err != nil {
+				return nil, err
+			}
+			return newAnswerPlan(s.ask(nil)), nil
 		}
-		return newAnswerPlan(s.ask(nil)), nil
+		if sort, ok := n.(*plan.Sort); ok && !x.stockGroups {
+			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in {
+				if err != nil {
+					return nil, err
+				}
+				return x.answerPlan(ctx, sort.Child, false)
+			}
+		}
+		return nil, nil
 	case *plan.Window:
 		w, err := x.pushWindow(ctx, n)
 		if err != nil || w == nil {

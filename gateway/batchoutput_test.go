@@ -143,6 +143,7 @@ var columnStatements = []struct {
 	{"SELECT SUM(n) OVER (ORDER BY event, n) + 1, ROW_NUMBER() OVER (ORDER BY event, n, time, _ingest_id) * 2 FROM events LIMIT 50 OFFSET 3", true},
 	{"SELECT SUM(b) OVER (PARTITION BY event), SUM(n) OVER (ORDER BY event, n) + 1, ROW_NUMBER() OVER (ORDER BY event, n) * 2 FROM events LIMIT 50 OFFSET 3", false},
 	{"SELECT j, LAG(j) OVER (PARTITION BY event ORDER BY time, _ingest_id), TIMESTAMPDIFF(SECOND, LAG(time) OVER (PARTITION BY event ORDER BY time, _ingest_id), time) FROM events", true},
+	{"SELECT event, n, ROW_NUMBER() OVER (PARTITION BY event ORDER BY time, _ingest_id) AS r FROM events ORDER BY event, r", true},
 	{"SELECT RANK() OVER (PARTITION BY event ORDER BY n), RANK() OVER (PARTITION BY s ORDER BY n) FROM events", false},
 	{"SELECT x.k + 1 FROM (SELECT n + 1 AS k FROM events) x", false},
 	{"SELECT x.k, x.k FROM (SELECT n + 1 AS k FROM events) x", false},

@@ -130,6 +130,14 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			notePushed(ctx)
 			return pushed.BuildRowIter(ctx, nil, row)
 		}
+		if sort, ok := n.(*plan.Sort); ok && len(row) == 0 && !x.stockGroups {
+			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in {
+				if err != nil {
+					return nil, err
+				}
+				return x.main.Build(ctx, sort.Child, row)
+			}
+		}
 		return x.counted(ctx, n, row)
 	case *showGrants:
 		return x.stock.Build(ctx, n.ShowGrants, row)

@@ -186,6 +186,14 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 	if s, err := newPushedSort(ctx, n, run); err != nil || s != nil {
 		return s, err
 	}
+	if sort, ok := n.(*plan.Sort); ok {
+		if in, err := inWindowOrder(ctx, sort, run); err != nil || in {
+			if err != nil {
+				return nil, err
+			}
+			return groupedPlan(ctx, sort.Child, run)
+		}
+	}
 	if window, ok := n.(*plan.Window); ok {
 		if w, err := newPushedWindow(ctx, window, run); err != nil || w != nil {
 			return w, err

@@ -140,3 +140,32 @@ func TestWindowFramesOfMoments(t *testing.T) {
 		t.Error("is not pushed")
 	}
 }
+
+// Rows of a window that are wanted in its own order are not sorted again, and others are.
+func TestOrderOfWindows(t *testing.T) {
+	w := newSQLWorld(t)
+	w.fillRandomly(rand.New(rand.NewPCG(5, 6)), 150)
+	stock := w.stockGroups()
+	for _, x := range []*sqlWorld{w, stock} {
+		x.must("USE shop", "SET sql_mode = ''", "SET time_zone = '+00:00'")
+	}
+	rows := "SELECT distinct_id, time, _ingest_id, n AS x, ROW_NUMBER() OVER (PARTITION BY distinct_id ORDER BY time, _ingest_id) AS r, SUM(n) OVER (PARTITION BY distinct_id) AS s FROM events"
+	for order, sorts := range map[string]bool{
+		"distinct_id, r": false, "distinct_id, time, _ingest_id": false, "distinct_id, r, s": false, "distinct_id, r LIMIT 7 OFFSET 3": true,
+		"distinct_id DESC, r": true, "r, distinct_id": true, "distinct_id, time DESC, _ingest_id": true, "distinct_id, x, _ingest_id": true, "s, _ingest_id": true, "time, _ingest_id": true,
+	} {
+		q := rows + " ORDER BY " + order
+		want, err := stock.answer(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.answer(q)
+		if err != nil || !sameAnswers(got, want) {
+			t.Errorf("%s: %v\n%s\nwant\n%s", q, err, lines(got), lines(want))
+		}
+		_, plan, err := w.query("EXPLAIN FORMAT=TREE " + q)
+		if err != nil || strings.Contains(lines(plan), "Sort(") != sorts && strings.Contains(lines(plan), "TopN(") != sorts {
+			t.Errorf("%s: %v\n%s", q, err, lines(plan))
+		}
+	}
+}
