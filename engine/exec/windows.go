@@ -106,17 +106,16 @@ type WindowPlan struct {
 
 // Windows computes window functions over batches of sorted rows.
 type Windows struct {
-	plan    *WindowPlan
-	yield   func(*Batch) error
-	keys    []int           // the columns of the partition and of the order
-	last    []catalog.Value // the keys of the row before
-	begun   bool
-	kept    []segment
-	held    int64
-	taker   Taker
-	runs    []Run
-	block   windowBlock
-	columns []arrow.Array // of the results
+	plan  *WindowPlan
+	yield func(*Batch) error
+	keys  []int           // the columns of the partition and of the order
+	last  []catalog.Value // the keys of the row before
+	begun bool
+	kept  []segment
+	held  int64
+	taker Taker
+	runs  []Run
+	block windowBlock
 }
 
 // segment is some rows of a block that are of one batch.

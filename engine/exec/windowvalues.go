@@ -696,7 +696,7 @@ func (b *windowBlock) extreme(f *WindowFunction, frames *windowFrames) (arrow.Ar
 	at := make([]int32, b.rows)
 	for i := range at {
 		if frames.lo[i] < lo || frames.lo[i] > hi || frames.hi[i] < hi {
-			queue, head, lo, hi = queue[:0], 0, frames.lo[i], frames.lo[i]
+			queue, head, hi = queue[:0], 0, frames.lo[i]
 		}
 		for ; hi < frames.hi[i]; hi++ {
 			if values.isNull(int(hi)) {
