@@ -155,10 +155,12 @@ func (e *Engine) replaceStaged(ctx context.Context, s *shard, adopted []*file) (
 		}
 		return held, err
 	}
+	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	if damaged {
+		// After the swap: a view that is taken has what stands for the files that are gone.
+		// Before they are retired: the ledger goes on naming what the shard lacks.
 		s.mend()
 	}
-	e.backlog.settle(s.swap(replaced, built, b.cut(), true))
 	e.metrics.built(b, built)
 	if err := e.trash.retire(s, append(fileNames(replaced), gone...)); err != nil {
 		// They are litter, which is swept later; what is in their place is durable.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -228,4 +229,60 @@ func TestReinstateCrashes(t *testing.T) {
 	}
 	a.must(a.e.Close())
 	whole.must(whole.e.Close())
+}
+
+// TestReinstateMendsLast: a shard whose file is gone answers nobody until what stands for
+// the file is in it, and then the ledger names the file no more. What comes between the two
+// is held up by the lock of the backlog, which counts what a swap indexed.
+func TestReinstateMendsLast(t *testing.T) {
+	ctx := context.Background()
+	a := newLedgerWorld(t)
+	a.options.Catalog = versionOne(t)
+	a.open()
+	records := newSampleRecords(a, 10)
+	records.name(a, 1, 2, 3, 4, 5, 6, 7, 8)
+	b := stagedWorld(t, records)
+	b.must(b.e.Close())
+	gone := b.files("data/shards")[0]
+	b.must(b.disk.Remove(gone))
+	b.open()
+	damaged := b.e.Damaged()
+	if len(damaged) != 1 {
+		t.Fatalf("damaged are %v", damaged)
+	}
+	k := damaged[0].Key
+	s := b.e.existing(k)
+	offered, err := a.e.OfferShard(ctx, k)
+	b.must(err)
+
+	b.e.backlog.mu.Lock()
+	done := make(chan error, 1)
+	go func() {
+		done <- b.e.Reinstate(ctx, k, offered, func(ctx context.Context, name string, take func([]byte) error) error {
+			return a.e.ReadFile(ctx, name, take)
+		})
+	}()
+	for swapped := false; !swapped; runtime.Gosched() {
+		select {
+		case err := <-done:
+			b.e.backlog.mu.Unlock()
+			t.Fatalf("it ended, and nothing was counted: %v", err)
+		default:
+		}
+		s.mu.Lock()
+		swapped = len(s.now.files.files) > 0
+		if s.broken == nil {
+			t.Error("the shard is whole before the swap has ended")
+			swapped = true
+		}
+		s.mu.Unlock()
+	}
+	b.e.backlog.mu.Unlock()
+	b.must(<-done)
+	if err := s.failure(); err != nil || !b.e.ledger.agrees(s) {
+		t.Errorf("it was reinstated, and is damaged: %v; the ledger names %v, it has %v", err, b.e.ledger.filesOf(k), s.fileNames())
+	}
+	b.want(k.Day, 50)
+	b.must(b.e.Close())
+	a.must(a.e.Close())
 }
