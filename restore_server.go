@@ -244,7 +244,7 @@ type takenAnswer struct {
 
 // send sends encoded batches, each behind its length.
 func (s *restoreServer) send(ctx context.Context, project string, of *catalog.Project, body []byte) (taken takenAnswer, err error) {
-	if err := s.pace.Wait(ctx, len(body), s.rate); err != nil {
+	if err := s.pace.Wait(ctx, len(body), pace.Always(s.rate)); err != nil {
 		return taken, err
 	}
 	q := url.Values{"project": {project}, "of": {of.Name}, "buckets": {fmt.Sprint(of.Buckets)}}

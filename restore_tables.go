@@ -18,6 +18,7 @@ import (
 	"arbor/catalog"
 	"arbor/cluster/tables"
 	"arbor/gateway"
+	"arbor/pace"
 )
 
 // tablePlan compares a mutable table of the backup with the server's.
@@ -131,7 +132,7 @@ func (r *intoRestore) sendTable(ctx context.Context, p *projectPlan, t *tables.T
 
 // table sends a piece of a table.
 func (s *restoreServer) table(ctx context.Context, project, of string, at int64, dry bool, body []byte) (taken tableAnswer, err error) {
-	if err := s.pace.Wait(ctx, len(body), s.rate); err != nil {
+	if err := s.pace.Wait(ctx, len(body), pace.Always(s.rate)); err != nil {
 		return taken, err
 	}
 	q := url.Values{"project": {project}, "of": {of}, "at": {strconv.FormatInt(at, 10)}}

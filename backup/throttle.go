@@ -13,7 +13,9 @@ type throttle struct {
 	pace pace.Pace
 }
 
-func (t *throttle) wait(ctx context.Context, n int) error { return t.pace.Wait(ctx, n, t.rate) }
+func (t *throttle) wait(ctx context.Context, n int) error {
+	return t.pace.Wait(ctx, n, pace.Always(t.rate))
+}
 
 // throttled reads no faster than its throttle lets it, and tells how much.
 type throttled struct {

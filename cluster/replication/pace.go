@@ -20,7 +20,7 @@ func (d *Driver) moveRate() int64 {
 
 // Pass waits until so many bytes of a file may be taken. Who sends them waits with it.
 func (d *Driver) Pass(ctx context.Context, bytes int) error {
-	return d.pace.Wait(ctx, bytes, d.moveRate())
+	return d.pace.Wait(ctx, bytes, d.moveRate)
 }
 
 // Admit is protocol.Pace's.
