@@ -89,6 +89,9 @@ func ownComparisonOf(ctx *sql.Context, e sql.Expression) sql.Expression {
 	if own := withOwnPath(ctx, e); own != nil {
 		return own
 	}
+	if first := jsonFirst(ctx, e); first != nil {
+		return ownComparisonFor(ctx, first)
+	}
 	switch e := e.(type) {
 	case *keptLiteral:
 		return e.Expression

@@ -12,8 +12,9 @@ import (
 // maxIdiomText bounds the texts that are looked at.
 const maxIdiomText = 1 << 20
 
-// rewriteIdioms rewrites a text, and reports whether that changed it.
-func rewriteIdioms(text string) (string, bool) {
+// rewriteIdioms rewrites a text, with chains of comparisons or without, and reports whether
+// that changed it.
+func rewriteIdioms(text string, chains bool) (string, bool) {
 	if len(text) > maxIdiomText {
 		return text, false
 	}
@@ -22,7 +23,9 @@ func rewriteIdioms(text string) (string, bool) {
 	for i := range r.tokens {
 		r.at(i)
 	}
-	r.chains()
+	if chains {
+		r.chains()
+	}
 	text, parts := r.result()
 	return text, whole || parts
 }

@@ -58,7 +58,9 @@ func (r *idiomRewriter) chains() {
 			for end+1 < len(r.tokens) && r.tokens[end+1].start == r.tokens[end].end && strings.Contains("<>=", r.word(end+1)) {
 				end++
 			}
-			if sign := r.text[r.tokens[i].start:r.tokens[end].end]; sign == "!" || sign == "<<" || sign == ">>" {
+			sign := r.text[r.tokens[i].start:r.tokens[end].end]
+			path := i > 0 && r.word(i-1) == "-" && r.tokens[i-1].end == r.tokens[i].start // -> and ->> of JSON
+			if path || sign == "!" || sign == "<<" || sign == ">>" {
 				i = end
 				continue
 			}

@@ -59,7 +59,12 @@ func TestChainsOfComparisons(t *testing.T) {
 		{"k FROM words WHERE 0 < n < 2 ORDER BY n", "A\na\nA"},
 		{"IF(1 < 2 < 3, 'a', 'b') x, CASE WHEN 3 > 2 > 1 THEN 'c' ELSE 'd' END FROM words WHERE n = 1 = 1", "a|d"},
 		{"17 MEMBER OF ('[23, \"abc\", 17, \"ab\", 10]'), 'ab' MEMBER OF('[23, \"abc\", 17, \"ab\"]'), 7 MEMBER OF ('[23]'), 'ab' MEMBER OF ('\"ab\"'), CAST('[4,5]' AS JSON) MEMBER OF ('[[3,4],[4,5]]'), '17' MEMBER OF ('[17]'), NULL MEMBER OF ('[1]'), 1 = 2 MEMBER OF ('[2]')", "1|1|0|1|1|0|NULL|1"},
+		{"1 = JSON_EXTRACT('{\"x\":1}', '$.x'), 2 > JSON_EXTRACT('{\"x\":1}', '$.x'), 0 < JSON_EXTRACT('{\"x\":1}', '$.x'), 1 >= JSON_EXTRACT('{\"x\":1}', '$.x'), 2 <= JSON_EXTRACT('{\"x\":1}', '$.x')", "1|1|1|1|0"},
+		{"'a' = JSON_EXTRACT('{\"x\":\"a\"}', '$.x'), 1.0 = JSON_EXTRACT('{\"x\":1}', '$.x'), 1 <=> JSON_EXTRACT('{\"x\":1}', '$.x'), NULL = JSON_EXTRACT('{\"x\":1}', '$.x'), 1 = JSON_EXTRACT('{\"x\":1}', '$.y')", "1|1|1|NULL|NULL"},
+		{"1 IN (2, JSON_EXTRACT('{\"x\":1}', '$.x')), 3 IN (2, JSON_EXTRACT('{\"x\":1}', '$.x')), 3 NOT IN (2, JSON_EXTRACT('{\"x\":1}', '$.x')), 'b' IN ('a', JSON_EXTRACT('{\"x\":\"b\"}', '$.x'), NULL)", "1|0|1|1"},
 		{"n FROM words WHERE n MEMBER OF (JSON_ARRAY(1, 4)) ORDER BY n", "1\n4"},
+		{"{fn LENGTH('abc')}, n FROM (SELECT 1 AS n, JSON_OBJECT('x', 1) AS doc) t WHERE n = doc->'$.x'", "3|1"},
+		{"1 MEMBER OF ('[1]') FROM (SELECT 4 AS n, JSON_OBJECT('x', 4) AS doc) t WHERE n = doc->'$.x' AND 0 < n = 1", "1"},
 	} {
 		mustQuery(t, c, "SELECT "+q[0], q[1])
 	}

@@ -134,7 +134,13 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 			return s, parsed, nil
 		}
 	}
-	if changed, ok := rewriteIdioms(query); ok {
+	rewritten := false
+	for _, chains := range []bool{false, true} {
+		changed, ok := rewriteIdioms(query, chains)
+		if !ok {
+			continue
+		}
+		rewritten = true
 		s, parsed, err := parse(changed)
 		if err != nil && !errors.As(err, &refused) {
 			s, parsed, err = withFreeWords(changed, err, parse)
@@ -142,13 +148,12 @@ func again(query string, failed error, parse func(string) (sqlparser.Statement, 
 		if err == nil || errors.As(err, &refused) {
 			return s, parsed, err
 		}
-		if refused := refuseStatement(query); refused != nil {
-			return nil, query, refused
-		}
-		return nil, query, failed
 	}
 	if refused := refuseStatement(query); refused != nil {
 		return nil, query, refused
+	}
+	if rewritten {
+		return nil, query, failed
 	}
 	return withFreeWords(query, failed, parse)
 }
@@ -258,8 +263,12 @@ func preparable(query string) string {
 	plain := withPlainLiterals(query)
 	failed := parse(plain)
 	if failed != nil {
-		if changed, ok := rewriteIdioms(plain); ok {
-			plain, failed = changed, parse(changed)
+		for _, chains := range []bool{false, true} {
+			if changed, ok := rewriteIdioms(plain, chains); ok && failed != nil {
+				if err := parse(changed); err == nil || chains {
+					plain, failed = changed, err
+				}
+			}
 		}
 	}
 	if failed == nil {
