@@ -344,6 +344,12 @@ func ownError(err error, log func(id string, err error)) *mysql.SQLError {
 	return nil
 }
 
+// What errors of storage say of that which was sent.
+const (
+	nothingStored = ". Nothing of this was stored; sending it again then is right"
+	perhapsStored = ". What was sent may or may not have been stored; sending it again is right"
+)
+
 // ownErrors gives codes to arbor's errors. Where a text is given, the error's
 // own may tell about the machine and goes to the log.
 var ownErrors = []struct {
@@ -363,9 +369,9 @@ var ownErrors = []struct {
 	{errNoKey, 1170, "42000", ""},
 	{cluster.ErrClosed, mysql.ERServerShutdown, "08S01", "Server shutdown in progress"},
 	{cluster.ErrIncomplete, 1030, stateGeneral, ""},
-	{cluster.ErrFull, 1021, stateGeneral, "Disk full: the server's disk is full, and it stores nothing until there is room. Nothing of this was stored; sending it again then is right"},
+	{cluster.ErrFull, 1021, stateGeneral, "Disk full: the server's disk is full, and it stores nothing until there is room" + nothingStored},
 	{cluster.ErrUnavailable, 1030, stateGeneral,
-		"Got error from storage engine: it is unavailable. What was sent may or may not have been stored; sending it again is right"},
+		"Got error from storage engine: it is unavailable" + perhapsStored},
 }
 
 // duplicateEntry is MySQL's text for a row that is there already, of the library's.

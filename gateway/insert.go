@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -180,7 +181,15 @@ func (in *insertion) run(ctx *sql.Context, rows sql.RowIter) (err error) {
 
 // partly says that some rows were stored before an error.
 func partly(err error, stored int64) error {
-	code := sql.CastSQLError(err)
+	code := ownError(err, nil)
+	if code == nil {
+		code = sql.CastSQLError(err)
+	}
+	for _, whole := range []string{nothingStored, perhapsStored} {
+		if text, ok := strings.CutSuffix(code.Message, whole); ok {
+			return refuse(code.Num, code.State, "%s. The first %d rows are stored; send those behind them again", text, stored)
+		}
+	}
 	return refuse(code.Num, code.State, "%s (the first %d rows are stored)", code.Message, stored)
 }
 
