@@ -281,16 +281,22 @@ func TestUnparsedStatementsAreWrittenDown(t *testing.T) {
 	fails("INSERT INTO t VALUS ('it's Bob's', 5)", 1064)
 	fails("SELECT ? FORM t", 1064, 5)
 	fails("PREPARE s FROM 'SELCT 1'", 1064)
+	fails("SELECT * FROM events WHERE email = 'ann@example.com", 1064)
+	fails("CALL arbor.backup('s3', 'key', 'topsecretkey)", 1064)
+	fails("SELECT 'it's ann''s', \"and bob", 1064)
 	fails("HANDLER events OPEN", 1235)
 	auditWant(t, trail, &seen,
 		"syntax root@localhost : SELCT '***' /* syntax error at position 6 */ = failed 1064",
 		"syntax root@localhost : DROP TABEL `plans` /* syntax error at position 11 */ = failed 1064",
-		"syntax root@localhost : SELECT * FORM people WHERE name = '***' AND age > '***' /* syntax error at position 14 */ = failed 1064",
-		"syntax root@localhost : CREATE USER x'***' IDENTIFIED … /* syntax error at position 15 */ = failed 1064",
-		"syntax root@localhost : ALTER USER x IDENTIFED BY '***' PASSWORD … /* syntax error at position 23 */ = failed 1064",
-		"syntax root@localhost : INSERT INTO t VALUS ('***', '***') /* syntax error at position 20 */ = failed 1064",
+		"syntax root@localhost : SELECT * FORM people WHERE name = '***' … /* syntax error at position 14 */ = failed 1064",
+		"syntax root@localhost : CREATE USER x'***' … /* syntax error at position 15 */ = failed 1064",
+		"syntax root@localhost : ALTER USER x IDENTIFED BY '***' … /* syntax error at position 23 */ = failed 1064",
+		"syntax root@localhost : INSERT INTO t VALUS ('***' … /* syntax error at position 20 */ = failed 1064",
 		"syntax root@localhost : SELECT '***' FORM t /* syntax error at position 16 */ = failed 1064",
-		"syntax root@localhost : PREPARE s FROM '***' /* syntax error at position 6 */ = failed 1064",
+		"syntax root@localhost : PREPARE s FROM '***' … /* syntax error at position 6 */ = failed 1064",
+		"syntax root@localhost : SELECT * FROM events WHERE email = '***' … /* syntax error at position 52 */ = failed 1064",
+		"syntax root@localhost : CALL arbor.backup('***' … /* syntax error at position 46 */ = failed 1064",
+		"syntax root@localhost : SELECT '***' … /* syntax error at position 17 */ = failed 1064",
 		"syntax root@localhost : HANDLER events OPEN = failed 1235")
 
 	long := strings.Repeat("é", maxUnparsedText)

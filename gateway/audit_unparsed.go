@@ -66,16 +66,15 @@ func (h *handler) noteUnparsed(r audit.Record) {
 var secretWord = regexp.MustCompile(`(?i)\b(identified|password)\b`)
 
 // unparsedText is what is kept of a text in which nobody knows what is a constant: quotes may
-// be missing. So nothing is kept that stands between the first and the last of them, nor
-// behind a word that announces a password, and no number.
+// be missing. So nothing is kept behind the first of them, nor behind a word that announces a
+// password, and no number.
 func unparsedText(text string) string {
 	cut := false
 	if at := secretWord.FindStringIndex(text); at != nil {
 		text, cut = text[:at[1]], true
 	}
-	first, last := strings.IndexAny(text, `'"`), strings.LastIndexAny(text, `'"`)
-	if first >= 0 {
-		text = text[:first] + masked + text[last+1:]
+	if first := strings.IndexAny(text, `'"`); first >= 0 {
+		text, cut = text[:first]+masked, true
 	}
 	if len(text) > maxUnparsedText {
 		text, cut = strings.ToValidUTF8(text[:maxUnparsedText], ""), true
