@@ -117,6 +117,11 @@ func (a *accountParser) changeDefaultRoles(what string, accounts []sqlparser.Acc
 func setDefaultRoles(ctx *sql.Context, users *mysql_db.MySQLDb, accounts []sqlparser.AccountName, roles *[]roleName) error {
 	ed := users.Editor()
 	defer ed.Close()
+	type change struct {
+		user       *mysql_db.User
+		attributes *string
+	}
+	var changes []change
 	for _, n := range accounts {
 		u, ok := ed.GetUser(mysql_db.UserPrimaryKey{Host: n.Host, User: n.Name})
 		if !ok || u.IsRole || u.IsEphemeral {
@@ -137,10 +142,22 @@ func setDefaultRoles(ctx *sql.Context, users *mysql_db.MySQLDb, accounts []sqlpa
 		if err != nil {
 			return err
 		}
-		u.Attributes = attributes // in place: PutUser of another one would keep both
-		ed.PutUser(u)
+		changes = append(changes, change{u, attributes})
 	}
-	return users.Persist(ctx, ed)
+	// Nobody's are changed if somebody's cannot be. They change in place: PutUser of another
+	// user would keep both.
+	for i, c := range changes {
+		changes[i].attributes, c.user.Attributes = c.user.Attributes, c.attributes
+		ed.PutUser(c.user)
+	}
+	err := users.Persist(ctx, ed)
+	if err != nil {
+		for _, c := range slices.Backward(changes) {
+			c.user.Attributes = c.attributes
+			ed.PutUser(c.user)
+		}
+	}
+	return err
 }
 
 // codeUnknownAccount is MySQL's ER_UNKNOWN_AUTHID.

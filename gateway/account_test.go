@@ -130,6 +130,8 @@ func TestDefaultRoles(t *testing.T) {
 	mustQuery(t, ann, "SELECT CURRENT_ROLE()", "`writer`@`%`")
 	failing(t, ann, "SET DEFAULT ROLE other TO ann", 3530, "`other`@`%` is not granted to `ann`@`%`")
 	failing(t, ann, "SET DEFAULT ROLE NONE TO bob", 1227, "")
+	failing(t, c, "SET DEFAULT ROLE reader TO ann, bob", 3530, "`reader`@`%` is not granted to `bob`@`%`")
+	begins("`writer`@`%`", false, true)
 	failing(t, c, "SET DEFAULT ROLE NONE TO nobody", 3523, "`nobody`@`%`")
 	failing(t, c, "SET DEFAULT ROLE NONE TO reader", 3523, "")
 	mustQuery(t, c, `SELECT JSON_EXTRACT(User_attributes, '$.arbor_default_roles[0][0]') FROM mysql.user WHERE user = 'ann'`, `"writer"`)

@@ -38,7 +38,7 @@ type allowance struct {
 	// broadcasts are used while the plan is made ready to run.
 	broadcasts broadcasts
 	// different are the nodes of which each key is read once, by what they were.
-	different map[sql.Node]sql.Node
+	different map[differentKeys]sql.Node
 }
 
 type allowanceKey struct{}

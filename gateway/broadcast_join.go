@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -326,12 +327,18 @@ func (j *broadcastJoin) different() {
 		small = plan.NewFilter(j.ctx, expression.JoinAnd(filters...), small)
 	}
 	of := plan.NewDistinct(plan.NewProject(j.ctx, columns, small))
-	j.small, j.keys, j.outputs, j.filters = j.sameAgain(j.small, of), keys, nil, nil
+	j.small, j.keys, j.outputs, j.filters = j.sameAgain(differentKeys{j.small, fmt.Sprint(columns, filters)}, of), keys, nil, nil
+}
+
+// differentKeys names the rows of a node of which each key is read once.
+type differentKeys struct {
+	of      sql.Node
+	columns string // and what they must fulfil
 }
 
 // sameAgain is what a node became when it was looked at before in this statement, so
 // that it is read once.
-func (j *broadcastJoin) sameAgain(n, became sql.Node) sql.Node {
+func (j *broadcastJoin) sameAgain(n differentKeys, became sql.Node) sql.Node {
 	a, ok := j.ctx.Value(allowanceKey{}).(*allowance)
 	if !ok {
 		return became
@@ -340,7 +347,7 @@ func (j *broadcastJoin) sameAgain(n, became sql.Node) sql.Node {
 		return before
 	}
 	if a.different == nil {
-		a.different = map[sql.Node]sql.Node{}
+		a.different = map[differentKeys]sql.Node{}
 	}
 	a.different[n] = became
 	return became
