@@ -48,7 +48,7 @@ func (m *Model) sort(ctx context.Context, f *exec.Fragment, yield func(*exec.Bat
 				}
 				v, err := function.Eval(args)
 				if err != nil {
-					return err
+					return fmt.Errorf("%w: %w", exec.ErrFunction, err)
 				}
 				values[len(f.Columns)+i] = v
 			}
