@@ -97,7 +97,7 @@ func (x *executor) answerPlan(ctx *sql.Context, n sql.Node, top bool) (*answerPl
 			return newAnswerPlan(s.ask(nil)), nil
 		}
 		if sort, ok := n.(*plan.Sort); ok && !x.stockGroups {
-			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in {
+			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in != nil {
 				if err != nil {
 					return nil, err
 				}

@@ -131,11 +131,16 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			return pushed.BuildRowIter(ctx, nil, row)
 		}
 		if sort, ok := n.(*plan.Sort); ok && len(row) == 0 && !x.stockGroups {
-			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in {
+			if in, err := inWindowOrder(ctx, sort, x.runner()); err != nil || in != nil {
 				if err != nil {
 					return nil, err
 				}
-				return x.main.Build(ctx, sort.Child, row)
+				child, err := x.withoutSort(ctx, in)
+				if err != nil {
+					return nil, err
+				}
+				notePushed(ctx)
+				return x.main.Build(ctx, child, row)
 			}
 		}
 		return x.counted(ctx, n, row)

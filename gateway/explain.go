@@ -187,7 +187,7 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 		return s, err
 	}
 	if sort, ok := n.(*plan.Sort); ok {
-		if in, err := inWindowOrder(ctx, sort, run); err != nil || in {
+		if in, err := inWindowOrder(ctx, sort, run); err != nil || in != nil {
 			if err != nil {
 				return nil, err
 			}

@@ -70,7 +70,7 @@ func (x *executor) pushWindow(ctx *sql.Context, n *plan.Window) (*pushedWindow, 
 	}
 	w, err := newPushedWindow(ctx, n, x.runner())
 	if w != nil {
-		w.stock = func(ctx *sql.Context, row sql.Row) (sql.RowIter, error) { return x.window(ctx, n, row) }
+		w.stock = func(ctx *sql.Context, row sql.Row) (sql.RowIter, error) { return x.stockWindow(ctx, n, row) }
 	}
 	return w, err
 }
@@ -88,6 +88,12 @@ func (x *executor) window(ctx *sql.Context, n *plan.Window, row sql.Row) (sql.Ro
 		}
 	}
 	return x.counted(ctx, n, row)
+}
+
+// stockWindow runs a Window as the SQL library does, of rows that are not sorted where
+// the data is: what failed there would fail again.
+func (x *executor) stockWindow(ctx *sql.Context, n *plan.Window, row sql.Row) (sql.RowIter, error) {
+	return x.counted(ctx, framed(ctx, n), row)
 }
 
 // windowMaker makes a pushedWindow.
