@@ -224,6 +224,9 @@ func checkShape(s sqlparser.Statement) error {
 	if n := c.count(s); n > MaxStatementSelects {
 		return tooComplex("The statement comes to more than %d SELECTs when its common table expressions are written out where they are named; put what they give into a table", MaxStatementSelects)
 	}
+	if c.distinctWindow {
+		return notSupported("This version of MySQL doesn't yet support '<window function>(DISTINCT ..)'")
+	}
 	if c.longCast {
 		return mysql.NewSQLError(mysql.ERNetPacketTooLarge, stateGeneral, "CAST to more than %d bytes, which is more than a value may have", DefaultMaxPacket)
 	}
@@ -263,6 +266,8 @@ type shapeCounter struct {
 	tables int            // the most that a FROM has
 	// longCast is set when a CAST makes a text longer than any may be: BINARY is padded.
 	longCast bool
+	// distinctWindow is set when a window function has DISTINCT, which the library forgets.
+	distinctWindow bool
 }
 
 // count gives the SELECTs of a part of a statement, at most a little more than are
@@ -270,6 +275,8 @@ type shapeCounter struct {
 func (c *shapeCounter) count(n sqlparser.SQLNode) (selects int) {
 	sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
 		switch n := n.(type) {
+		case *sqlparser.FuncExpr:
+			c.distinctWindow = c.distinctWindow || n != nil && n.Distinct && n.Over != nil
 		case *sqlparser.With:
 			if n != nil {
 				for _, e := range n.Ctes {
