@@ -26,8 +26,8 @@ var claimed atomic.Int64
 // this process ends.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	dir := filepath.Join(os.TempDir(), "arbor-test-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("arbor-test-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	const ports = lastPort - firstPort + 1
@@ -46,7 +46,7 @@ func FreeAddress(t testing.TB) string {
 // unlinked: a lock on an unlinked file would keep nobody away.
 func claim(t testing.TB, file, address string) bool {
 	t.Helper()
-	fd, err := syscall.Open(file, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o666)
+	fd, err := syscall.Open(file, syscall.O_CREAT|syscall.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		t.Fatalf("claim a port by %s: %v", file, err)
 	}
