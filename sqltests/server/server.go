@@ -28,6 +28,7 @@ const readyWithin = 60 * time.Second
 type Server struct {
 	Data, MySQL, HTTP string
 	flags             []string
+	binary            string // "" for the one that is built from this tree
 	log               *lockedBuffer
 	cmd               *exec.Cmd
 	exited            chan error
@@ -87,6 +88,15 @@ func Start(t testing.TB, flags ...string) *Server {
 	return s
 }
 
+// StartBinary is Start with a binary that was built elsewhere.
+func StartBinary(t testing.TB, binary string, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Data: filepath.Join(t.TempDir(), "data"), MySQL: FreeAddress(t), HTTP: FreeAddress(t), flags: flags, binary: binary}
+	s.Run(t)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
 // StartOver is Start over a data directory that exists already.
 func StartOver(t testing.TB, data string, flags ...string) *Server {
 	t.Helper()
@@ -130,7 +140,11 @@ func (s *Server) Exec(t testing.TB, statements ...string) {
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
 	s.log = &lockedBuffer{}
-	s.cmd = exec.Command(Binary(t), append([]string{"serve", "--data", s.Data, "--mysql", s.MySQL, "--http", s.HTTP}, s.flags...)...)
+	binary := s.binary
+	if binary == "" {
+		binary = Binary(t)
+	}
+	s.cmd = exec.Command(binary, append([]string{"serve", "--data", s.Data, "--mysql", s.MySQL, "--http", s.HTTP}, s.flags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
