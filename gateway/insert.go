@@ -98,6 +98,7 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 	}
 	if s := sessionOf(ctx); s != nil && s.literals != nil && isValues && len(values.ExpressionTuples) == 1 {
 		s.literals.taken, in.literals = true, s.literals
+		notePushed(ctx)
 		if err := in.runLiterals(ctx); err != nil {
 			return nil, err
 		}

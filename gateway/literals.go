@@ -49,17 +49,23 @@ func (l *literals) count() int { return len(l.all) / l.width }
 
 func (l *literals) row(i int) []literal { return l.all[i*l.width:][:l.width] }
 
+// kinds tell rows apart for which an INSERT may have other plans: by the kinds of the
+// first one's values.
+func (l *literals) kinds() string {
+	kinds := make([]byte, l.width)
+	for i, v := range l.row(0) {
+		kinds[i] = byte(v.kind)
+	}
+	return string(kinds)
+}
+
 // literalRows are the rows of an INSERT that are read without a plan.
 type literalRows struct {
 	*literals
-	// builder converts literals.
+	// builder converts literals; nil until one needs it.
 	builder *planbuilder.Builder
 	// taken is set when insert has found them.
 	taken bool
-}
-
-func newLiteralRows(ctx *sql.Context, rows *literals) *literalRows {
-	return &literalRows{literals: rows, builder: planbuilder.New(ctx, nil, nil)}
 }
 
 // insertsRows reports whether a statement is a plain INSERT … VALUES, or REPLACE,
@@ -83,12 +89,12 @@ func (g *Gateway) holdsEvents(ctx *sql.Context, t sqlparser.TableName) bool {
 	return ok && t.SchemaQualifier.IsEmpty() && isEventsTable(t.Name.String())
 }
 
-// literalRowsOf takes the rows out of a parsed INSERT into an events table, if it
-// has several and all of them are literals: it gives a statement with the first
+// literalRowsOf takes the rows out of a parsed INSERT into an events table, if all of
+// them are literals: it gives a statement with the first
 // row, and the values of its placeholders.
 func (g *Gateway) literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bindings map[string]*querypb.BindVariable) (*sqlparser.Insert, map[string]*querypb.BindVariable, *literalRows) {
 	values, ok := g.insertsRows(ctx, stmt)
-	if !ok || len(values.Values) < 2 {
+	if !ok || len(values.Values) == 0 {
 		return nil, nil, nil
 	}
 	rows := &literals{width: len(values.Values[0])}
@@ -114,7 +120,7 @@ func (g *Gateway) literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bind
 	cut, cutValues := *stmt.(*sqlparser.Insert), *values
 	cutValues.Values = values.Values[:1:1]
 	cut.Rows = &cutValues
-	return &cut, first, newLiteralRows(ctx, rows)
+	return &cut, first, &literalRows{literals: rows}
 }
 
 // literalOf is the literal that an expression is, if it can be read here.
@@ -217,9 +223,16 @@ func (l *literalRows) value(ctx *sql.Context, v literal) (any, error) {
 	case sqlparser.StrVal:
 		return v.text, nil
 	case literalNegative:
-		return expression.NewUnaryMinus(l.builder.ConvertVal(sqlparser.NewFloatVal([]byte(v.text)))).Eval(ctx, nil)
+		return expression.NewUnaryMinus(l.converter(ctx).ConvertVal(sqlparser.NewFloatVal([]byte(v.text)))).Eval(ctx, nil)
 	}
-	return l.builder.ConvertVal(&sqlparser.SQLVal{Type: v.kind, Val: []byte(v.text)}).Eval(ctx, nil)
+	return l.converter(ctx).ConvertVal(&sqlparser.SQLVal{Type: v.kind, Val: []byte(v.text)}).Eval(ctx, nil)
+}
+
+func (l *literalRows) converter(ctx *sql.Context) *planbuilder.Builder {
+	if l.builder == nil {
+		l.builder = planbuilder.New(ctx, nil, nil)
+	}
+	return l.builder
 }
 
 // quickInt reads an integer literal.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -15,7 +16,9 @@ import (
 // most answers. A connection keeps its own plans only, so that no plan is ever in
 // use twice, and it runs one only where all is as it was when the plan was made:
 //
-//   - the text, to the byte, and the session's database
+//   - the text, to the byte, and the session's database; of an INSERT whose rows are
+//     read beside its plan, what stands before them, and the kinds of values that the
+//     first has
 //   - every variable of the session: a change of one forgets all plans
 //   - the variables of all sessions: they are numbered by their changes
 //   - the catalog, with its projects, columns and views: it is the same value
@@ -34,9 +37,17 @@ const (
 	MaxKeptInAll = 4096
 )
 
-// keptPlan is the plan of a SELECT, with what it depends on.
+// planKey says which statement a plan is of.
+type planKey struct {
+	text string
+	// kinds are those of the first row's values, for an INSERT of rows that are read
+	// beside the plan; empty for other statements.
+	kinds string
+}
+
+// keptPlan is the plan of a SELECT or INSERT, with what it depends on.
 type keptPlan struct {
-	text       string
+	planKey
 	database   string
 	catalog    *catalog.Catalog
 	privileges uint64
@@ -56,8 +67,9 @@ type keptPlans struct {
 	plans []*keptPlan
 	// making is the plan that is being made, if it may be kept.
 	making *keptPlan
-	// pushed is set when the statement is answered where the data is. Others take
-	// longer than their plans, and their nodes keep more.
+	// pushed is set when the statement is answered where the data is, or its rows are
+	// read beside the plan. Others take longer than their plans, and their nodes keep
+	// more.
 	pushed bool
 }
 
@@ -81,17 +93,17 @@ func (k *keptPlans) begin(s *session) {
 }
 
 // find gives the plan of a statement, nil if there is none, and begins a new one.
-func (k *keptPlans) find(ctx *sql.Context, text string) *keptPlan {
-	if k.server.gateway == nil || len(text) > MaxKeptText {
+func (k *keptPlans) find(ctx *sql.Context, key planKey) *keptPlan {
+	if k.server.gateway == nil || len(key.text) > MaxKeptText {
 		return nil
 	}
-	now := &keptPlan{text: text, database: ctx.GetCurrentDatabase(), catalog: k.server.gateway.catalogFor(ctx), globals: k.server.globals.Load()}
+	now := &keptPlan{planKey: key, database: ctx.GetCurrentDatabase(), catalog: k.server.gateway.catalogFor(ctx), globals: k.server.globals.Load()}
 	var ok bool
 	if now.privileges, ok = k.server.grants.version(ctx); !ok {
 		return nil
 	}
 	for i, p := range k.plans {
-		if p.text != text || p.database != now.database {
+		if p.planKey != key || p.database != now.database {
 			continue
 		}
 		k.plans = slices.Delete(k.plans, i, i+1)
@@ -119,7 +131,7 @@ func (k *keptPlans) planned(ctx *sql.Context, n sql.Node) {
 	k.making.node = n
 }
 
-// notePushed notes that the statement is answered where the data is.
+// notePushed notes that the plan has no more part in the statement than it must.
 func notePushed(ctx *sql.Context) {
 	if s := sessionOf(ctx); s != nil && s.plans != nil {
 		s.plans.pushed = true
@@ -137,9 +149,10 @@ func (k *keptPlans) spoil() {
 func (k *keptPlans) keep(stmt sqlparser.Statement, flags *sql.QueryFlags) {
 	p := k.making
 	k.making = nil
-	if p == nil || p.node == nil || !k.pushed || !keepable(stmt) {
+	if p == nil || p.node == nil || !k.pushed || p.kinds == "" && !keepable(stmt) {
 		return
 	}
+	p.text = strings.Clone(p.text) // an INSERT's is the beginning of a text that may be long
 	p.statement, p.flags = stmt, flags
 	if len(k.plans) >= MaxKeptPlans || k.server.kept.Add(1) > MaxKeptInAll {
 		if len(k.plans) < MaxKeptPlans {

@@ -118,6 +118,9 @@ func keptNodes(ctx *sql.Context, n sql.Node) bool {
 		return keptNodes(ctx, n.Children()[0])
 	case *plan.SubqueryAlias:
 		return !n.IsLateral && keptNodes(ctx, n.Child)
+	case *plan.InsertInto:
+		_, ok := eventsBelow(n.Destination)
+		return ok
 	case *plan.ResolvedTable:
 		t, ok := n.UnderlyingTable().(*eventsTable)
 		return ok && t.asOf.IsZero()

@@ -307,3 +307,111 @@ func TestKeepable(t *testing.T) {
 		}
 	}
 }
+
+// inserts runs a statement that stores so many rows, by a plan of before or not.
+func (c *planClient) inserts(statement string, rows int64, reused bool, values ...any) {
+	c.Helper()
+	before := c.w.engine.plans.reused.Load()
+	result, err := c.conn.ExecContext(context.Background(), statement, values...)
+	if err != nil {
+		c.Fatalf("%s: %v", statement, err)
+	}
+	got, err := result.RowsAffected()
+	if again := c.w.engine.plans.reused.Load() > before; err != nil || got != rows || again != reused {
+		c.Errorf("%s\ngives %d rows, reused %v, %v; want %d, reused %v", statement, got, again, err, rows, reused)
+	}
+}
+
+// Rows are inserted by the plan of rows before, whatever their values and however many
+// they are, unless the kinds of the first one's are others.
+func TestPlansOfInsertsAreReused(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "CREATE DATABASE other", "USE shop", "ALTER TABLE events ADD COLUMN n BIGINT")
+	address := w.listen()
+	c := newPlanClient(t, w, "root", address)
+	c.exec("USE shop")
+	const into = "INSERT INTO events (event, time, n) VALUES "
+	c.inserts(into+"('a', '2026-01-10', 1)", 1, false)
+	c.inserts(into+"('b', '2026-01-11 10:00:00', 2)", 1, true)
+	c.inserts(into+"('c', '2026-01-12', 3), ('d', '2026-01-12', NULL), ('e', '2026-01-12', '5')", 3, true)
+	c.inserts(into+"('f', CONCAT('2026-01-', '12'), 6)", 1, false) // an expression is planned
+	c.inserts(into+"('g', '2026-01-13', NULL)", 1, false)
+	c.inserts(into+"('h', '2026-01-13', NULL)", 1, true)
+	c.inserts("REPLACE INTO events (event, time, n) VALUES ('i', '2026-01-14', 9)", 1, false)
+	c.inserts("INSERT INTO events (event, time) VALUES ('j', '2026-01-14')", 1, false)
+	c.inserts("INSERT IGNORE INTO events (event, time, n) VALUES ('k', '2026-01-14', 'x')", 1, false)
+	c.want("SHOW WARNINGS", "Warning 1366 Incorrect integer value: 'x' for column 'n' at row 1", false)
+	c.inserts("INSERT IGNORE INTO events (event, time, n) VALUES ('l', '2026-01-14', 'y')", 1, true)
+	c.want("SHOW WARNINGS", "Warning 1366 Incorrect integer value: 'y' for column 'n' at row 1", false)
+	c.want("SELECT GROUP_CONCAT(event ORDER BY event), SUM(n) FROM events WHERE event <> 'f'", "a,b,c,d,e,g,h,i,j,k,l 20", false)
+
+	// What a kept plan does not say of itself.
+	c.exec("START TRANSACTION READ ONLY")
+	if _, err := c.conn.ExecContext(context.Background(), into+"('no', '2026-01-10', 1)"); err == nil || !strings.Contains(err.Error(), "READ ONLY") {
+		t.Errorf("in a transaction that only reads: %v", err)
+	}
+	c.exec("COMMIT")
+	inserted := func() string {
+		text, _, err := c.rows("SHOW STATUS LIKE 'Com_insert'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	before := inserted()
+	c.inserts(into+"('m', '2026-01-15', 1)", 1, true)
+	if after := inserted(); after == before {
+		t.Errorf("Com_insert stays %s", after)
+	}
+
+	// What it depends on.
+	c.exec("USE other")
+	if _, err := c.conn.ExecContext(context.Background(), into+"('no', '2026-01-10', 1)"); err == nil {
+		t.Error("the other database has no column n")
+	}
+	c.exec("USE shop")
+	c.inserts(into+"('n', '2026-01-15', 1)", 1, true)
+	c.exec("ALTER TABLE events ADD COLUMN m BIGINT")
+	c.inserts(into+"('o', '2026-01-15', 1)", 1, false)
+	w.must("CREATE USER writer", "GRANT INSERT ON shop.* TO writer")
+	writer := newPlanClient(t, w, "writer", address)
+	writer.exec("USE shop")
+	writer.inserts(into+"('p', '2026-01-15', 1)", 1, false)
+	writer.inserts(into+"('q', '2026-01-15', 1)", 1, true)
+	w.must("REVOKE INSERT ON shop.* FROM writer")
+	if _, err := writer.conn.ExecContext(context.Background(), into+"('no', '2026-01-10', 1)"); err == nil {
+		t.Error("writer inserts without the right to")
+	}
+	c.want("SELECT COUNT(*) FROM events WHERE event = 'no'", "0", false)
+	if _, _, err := c.rows(into + "('" + strings.Repeat("x", MaxKeptText) + "', '2026-01-10', 1)"); err == nil {
+		t.Error("an event's name of 8 KiB is taken")
+	}
+	c.inserts(into+"('r', '2026-01-15', 1)", 1, false) // privileges have changed
+	c.inserts(into+"('s', '2026-01-15', 1)", 1, true)
+}
+
+// A prepared INSERT is planned once for each order of kinds that its first row has.
+func TestPlansOfPreparedInsertsAreReused(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "USE shop", "ALTER TABLE events ADD COLUMN n BIGINT")
+	db, err := gosql.Open("mysql", "root@tcp("+w.listen()+")/shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &planClient{t, w, conn}
+	const one, two = "INSERT INTO events (event, n, time) VALUES (?, ?, '2026-01-10')", "INSERT INTO events (event, n, time) VALUES (?, ?, '2026-01-10'), (?, 7, ?)"
+	c.inserts(one, 1, false, "a", 1)
+	c.inserts(one, 1, true, "b", 2)
+	c.inserts(one, 1, false, "c", nil)
+	c.inserts(two, 2, false, "d", 4, "e", "2026-01-11")
+	c.inserts(two, 2, true, "f", 5, "g", "2026-01-12")
+	c.inserts("INSERT INTO events (event, n, time) VALUES (?, 1 + ?, '2026-01-10')", 1, false, "h", 6)
+	c.inserts("INSERT INTO events (event, n, time) VALUES (?, 1 + ?, '2026-01-10')", 1, false, "i", 6)
+	c.want("SELECT GROUP_CONCAT(event ORDER BY event), SUM(n) FROM events", "a,b,c,d,e,f,g,h,i 40", false)
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -25,6 +26,7 @@ type request struct {
 	text     string
 	several  bool                             // more may follow in text
 	prepared sqlparser.Statement              // it was parsed before
+	insert   insertRequest                    // for an INSERT whose rows are read beside its plan
 	bindings map[string]*querypb.BindVariable // values of its placeholders
 	cursor   bool                             // its rows are fetched step by step
 	binary   bool                             // its rows are wanted in the binary protocol
@@ -142,27 +144,79 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 		s.markTables()
 		k.plans.begin(s)
 		defer k.plans.spoil()
-		if !st.cursor && st.prepared == nil {
-			if p := k.plans.find(sctx, st.text); p != nil {
-				return "", h.repeat(sctx, p, out, cancel)
+		if key, ok := h.planKey(sctx, &st); ok {
+			if p := k.plans.find(sctx, key); p != nil {
+				return "", h.repeat(sctx, p, st.insert.rows, out, cancel)
 			}
 		}
 	}
 	return h.execute(sctx, c, st, out, cancel)
 }
 
-// repeat runs a statement by a plan of before.
-func (h *handler) repeat(ctx *sql.Context, p *keptPlan, out *output, cancel context.CancelCauseFunc) error {
+// insertRequest is an INSERT whose rows are read beside its plan.
+type insertRequest struct {
+	rows *literalRows // nil for other statements
+	// head is the text up to the end of the first row. For a prepared statement it is
+	// empty, and cut has the first row alone, with the values of its placeholders.
+	head     string
+	cut      *sqlparser.Insert
+	bindings map[string]*querypb.BindVariable
+}
+
+// planKey looks whether a statement is an INSERT whose rows can be read beside its plan,
+// and says by what its plan is kept, if it may be.
+func (h *handler) planKey(ctx *sql.Context, st *request) (key planKey, ok bool) {
+	in := &st.insert
+	switch {
+	case st.cursor:
+		return key, false
+	case st.prepared != nil:
+		if h.events == nil {
+			return key, false
+		}
+		in.cut, in.bindings, in.rows = h.events.literalRowsOf(ctx, st.prepared, st.bindings)
+		if in.rows == nil {
+			return key, false
+		}
+		return planKey{st.text, preparedKinds + in.rows.kinds()}, true
+	case h.events != nil:
+		if head, rows := splitValues(st.text); rows != nil {
+			in.head, in.rows = head, &literalRows{literals: rows}
+			return planKey{head[:valuesStart(head)], rows.kinds()}, len(head) <= MaxKeptText
+		}
+	}
+	return planKey{text: st.text}, true
+}
+
+// preparedKinds begins the kinds of a statement that was prepared, whose text has
+// placeholders.
+const preparedKinds = "?"
+
+// repeat runs a statement by a plan of before. rows are those of an INSERT.
+func (h *handler) repeat(ctx *sql.Context, p *keptPlan, rows *literalRows, out *output, cancel context.CancelCauseFunc) error {
+	counter := "Com_select"
+	if rows != nil {
+		s := sessionOf(ctx)
+		if err := s.admit(ctx, p.statement); err != nil {
+			return err
+		}
+		counter, s.literals = "Com_insert", rows
+		defer func() { s.literals = nil }()
+	}
 	if limit := h.executionLimit(ctx, p.statement); limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(errTimeout) })
 		defer timer.Stop()
 	}
 	sql.IncrementStatusVariable(ctx, "Questions", 1)
-	sql.IncrementStatusVariable(ctx, "Com_select", 1)
+	sql.IncrementStatusVariable(ctx, counter, 1)
 	ctx.ClearWarnings()
 	schema, iter, _, err := h.engine.PrepQueryPlanForExecution(ctx, p.text, p.node, p.flags)
 	if err != nil {
 		return err
+	}
+	if rows != nil && !rows.taken {
+		iter.Close(ctx)
+		return errRowsLost
 	}
 	warnOfHints(ctx, p.statement, p.text)
 	return out.result(ctx, schema, iter)
@@ -171,9 +225,12 @@ func (h *handler) repeat(ctx *sql.Context, p *keptPlan, out *output, cancel cont
 // execute parses, plans and runs a statement.
 func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *output, cancel context.CancelCauseFunc) (string, error) {
 	stmt, text, rest := st.prepared, st.text, ""
-	var rows *literalRows
-	if stmt == nil {
-		stmt, rows = h.split(ctx, text)
+	rows := st.insert.rows
+	if stmt == nil && rows != nil {
+		if stmt = h.parseHead(ctx, st.insert); stmt == nil {
+			sessionOf(ctx).plans.spoil()
+			rows = nil
+		}
 	}
 	if stmt == nil {
 		var err error
@@ -195,6 +252,9 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 		}
 	}
 	given := st.bindings
+	if st.insert.cut != nil {
+		stmt, given = st.insert.cut, st.insert.bindings
+	}
 	if s := sessionOf(ctx); s != nil {
 		if err := s.admit(ctx, stmt); err != nil {
 			return "", err
@@ -208,7 +268,7 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 			out.consumed = true
 			defer func() { s.load = nil }()
 		}
-		if rows == nil && h.events != nil {
+		if rows == nil && load == nil && h.events != nil {
 			if cut, first, found := h.events.literalRowsOf(ctx, stmt, given); found != nil {
 				stmt, given, rows = cut, first, found
 			}
@@ -240,36 +300,36 @@ func (h *handler) execute(ctx *sql.Context, c *mysql.Conn, st request, out *outp
 	}
 	if rows != nil && !rows.taken {
 		iter.Close(ctx)
-		return "", errors.New("the rows of an INSERT were lost on the way to its table")
+		return "", errRowsLost
 	}
 	warnOfHints(ctx, stmt, text)
 	if err := out.result(ctx, schema, iter); err != nil {
 		return rest, err
 	}
-	if s := sessionOf(ctx); s != nil && s.plans != nil && rest == "" && st.prepared == nil {
+	if s := sessionOf(ctx); s != nil && s.plans != nil && rest == "" && (st.prepared == nil || st.insert.cut != nil) {
 		s.plans.keep(stmt, flags)
 	}
 	return rest, nil
 }
 
-// split parses an INSERT up to the end of its first row, if all of its rows can be
+// errRowsLost is about a plan that did not come to the table of its INSERT.
+var errRowsLost = errors.New("the rows of an INSERT were lost on the way to its table")
+
+// parseHead parses an INSERT up to the end of its first row; nil if its rows cannot be
 // read beside it.
-func (h *handler) split(ctx *sql.Context, text string) (sqlparser.Statement, *literalRows) {
-	if h.events == nil || sessionOf(ctx) == nil {
-		return nil, nil
-	}
-	head, rows := splitValues(text)
-	if rows == nil {
-		return nil, nil
+func (h *handler) parseHead(ctx *sql.Context, in insertRequest) sqlparser.Statement {
+	head := in.head
+	if len(head) <= MaxKeptText {
+		head = strings.Clone(head) // the plan may be kept, and the text behind it should not be
 	}
 	stmt, _, _, err := h.engine.Parser.Parse(ctx, head, false)
 	if err != nil {
-		return nil, nil // the whole text says it better
+		return nil // the whole text says it better
 	}
-	if values, ok := h.events.insertsRows(ctx, stmt); !ok || len(values.Values) != 1 || len(values.Values[0]) != rows.width {
-		return nil, nil
+	if values, ok := h.events.insertsRows(ctx, stmt); !ok || len(values.Values) != 1 || len(values.Values[0]) != in.rows.width {
+		return nil
 	}
-	return stmt, newLiteralRows(ctx, rows)
+	return stmt
 }
 
 // admit refuses what a session may not hold more of, or may not do now.

@@ -7,15 +7,14 @@ import (
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
 
-// A long INSERT … VALUES spends most of its time in the parser. Nearly all are
+// An INSERT … VALUES spends most of its time in the parser. Nearly all are
 // written by programs, in one plain form: names, VALUES, and rows of strings in
 // single quotes, decimal numbers and NULL. Of such a text only the part up to the
 // end of the first row is given to the parser; the rows are read here, as the
 // parser's own scanner reads them. A text of any other form, one with a comment
 // among the rows for example, is left to the parser as a whole.
 
-// splitValues reads the rows of an INSERT or REPLACE with several of them. head
-// is the statement with the first row. It is nil where the text has another form.
+// splitValues reads the rows of an INSERT or REPLACE. head is the statement with the first row. It is nil where the text has another form.
 func splitValues(text string) (head string, rows *literals) {
 	at := valuesStart(text)
 	if at < 0 {
@@ -49,9 +48,6 @@ func splitValues(text string) (head string, rows *literals) {
 			return "", nil
 		}
 		rows.all = s.found
-		if rows.count() < 2 {
-			return "", nil
-		}
 		return head, rows
 	}
 }
