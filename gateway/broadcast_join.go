@@ -107,8 +107,10 @@ type joinKey struct {
 	class  joinClass
 }
 
-// join gives the slots of a join's rows.
-func (s *groupSource) join(n *plan.JoinNode) ([]slot, bool) { return s.joinAs(n, kindOfJoin(n.Op)) }
+// joinTable gives the slots of a join's rows.
+func (s *groupSource) joinTable(n *plan.JoinNode) ([]slot, bool) {
+	return s.joinAs(n, kindOfJoin(n.Op))
+}
 
 // joinAs is join for a join that is meant as one of a kind.
 func (s *groupSource) joinAs(n *plan.JoinNode, kind joinKind) ([]slot, bool) {

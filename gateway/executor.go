@@ -144,6 +144,16 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 			}
 		}
 		return x.counted(ctx, n, row)
+	case *plan.Project, *plan.Filter, *plan.JoinNode:
+		if len(row) == 0 {
+			if j, err := x.pushJoin(ctx, n); err != nil || j != nil {
+				if err != nil {
+					return nil, err
+				}
+				notePushed(ctx)
+				return j.BuildRowIter(ctx, nil, row)
+			}
+		}
 	case *showGrants:
 		return x.stock.Build(ctx, n.ShowGrants, row)
 	case *plan.HashLookup:

@@ -206,6 +206,9 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 			return plan.NewWindow(window.SelectExprs, w.sorted), nil
 		}
 	}
+	if j, err := newPushedJoin(ctx, n, run); err != nil || j != nil {
+		return j, err
+	}
 	children := n.Children()
 	if len(children) == 0 {
 		return n, nil
@@ -266,6 +269,11 @@ func (g *Gateway) showScans(ctx *sql.Context, n sql.Node) (sql.Node, []*shownSca
 		}
 		if p, ok := n.(*pushedWindow); ok {
 			s, err := g.showWindow(ctx, p)
+			scans = append(scans, s)
+			return s, err
+		}
+		if p, ok := n.(*pushedJoin); ok {
+			s, err := g.showJoin(ctx, p)
 			scans = append(scans, s)
 			return s, err
 		}

@@ -57,8 +57,11 @@ func (s *groupSource) bottom() *eventsTable {
 	for s.inner != nil {
 		s = s.inner.source
 	}
-	if s.window != nil {
+	switch {
+	case s.window != nil:
 		return s.window.sort.table
+	case s.join != nil:
+		return s.join.sides[0].source.bottom()
 	}
 	return s.table
 }

@@ -94,6 +94,11 @@ func (p *groupPlan) run(ctx context.Context, g *Gateway, f *exec.Fragment, yield
 		return p.runInner(ctx, g, f, yield)
 	case p.source.window != nil:
 		return p.runOver(ctx, g, f, p.source.window.picked(p.used), yield, p.source.window.run)
+	case p.source.join != nil:
+		whole := func(b *exec.Batch) *exec.Batch { return b }
+		return p.runOver(ctx, g, f, whole, yield, func(ctx context.Context, take func(*exec.Batch) error) (exec.ScanStats, error) {
+			return p.source.join.run(ctx, g, f.Group.MaxGroups, p.used, take)
+		})
 	}
 	return g.cluster.Execute(ctx, f, yield)
 }

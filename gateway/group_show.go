@@ -35,6 +35,12 @@ func (g *Gateway) showGroup(ctx *sql.Context, p *pushedGroup) (*shownScan, error
 	for source.inner != nil {
 		source = source.inner.source
 	}
+	if j := source.join; j != nil {
+		if err := g.joinLines(ctx, s, j); err != nil {
+			return nil, err
+		}
+		return s, g.showTables(ctx, s, p.plan.source)
+	}
 	if w := source.window; w != nil {
 		f = w.sort.fragment
 		s.line("windows: %s", w.functionsText())

@@ -19,6 +19,7 @@ type groupSource struct {
 	table   *eventsTable  // nil over a grouping or a window
 	inner   *groupPlan    // what is grouped, if it is a grouping
 	window  *pushedWindow // likewise a window
+	join    *userJoin     // likewise a join of events by user
 	columns []sourceColumn
 	// conditions are what the rows have to fulfil.
 	conditions []composite
@@ -84,18 +85,17 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 		}
 		return append(constantSlots(n.Row), below...), true
 	case *plan.JoinNode:
-		return s.join(n)
+		if rows, ok := s.takeUserJoin(n); ok || s.err != nil {
+			return rows, ok
+		}
+		return s.otherRows(n)
 	case *plan.Window:
 		return s.windowRows(n)
 	case *plan.Filter:
-		if rows, handled, ok := s.withoutMatch(n); handled {
+		if rows, ok := s.takeUserJoin(n); ok || s.err != nil {
 			return rows, ok
 		}
-		below, ok := s.rows(n.Child)
-		if !ok {
-			return nil, false
-		}
-		return below, s.condition(n.Expression, below)
+		return s.otherRows(n)
 	case *plan.Project:
 		below, ok := s.rows(n.Child)
 		if !ok {
@@ -106,6 +106,24 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 			rows[i] = s.project(e, below)
 		}
 		return rows, true
+	}
+	return nil, false
+}
+
+// otherRows is rows for a join or a filter that is no join of events by user.
+func (s *groupSource) otherRows(n sql.Node) ([]slot, bool) {
+	switch n := n.(type) {
+	case *plan.JoinNode:
+		return s.joinTable(n)
+	case *plan.Filter:
+		if rows, handled, ok := s.withoutMatch(n); handled {
+			return rows, ok
+		}
+		below, ok := s.rows(n.Child)
+		if !ok {
+			return nil, false
+		}
+		return below, s.condition(n.Expression, below)
 	}
 	return nil, false
 }

@@ -374,9 +374,12 @@ func (s Statements) windowed() string {
 	return q
 }
 
-// Statement is a SELECT with groups, with windows, or with neither.
+// Statement is a SELECT with groups, with windows, of events joined by user, or with none of
+// these.
 func (s Statements) Statement() string {
-	switch s.Rand.IntN(12) {
+	switch s.Rand.IntN(14) {
+	case 12, 13:
+		return s.Joined()
 	case 0, 1:
 		return s.nested()
 	case 2:

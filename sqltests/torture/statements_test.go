@@ -69,7 +69,7 @@ func askStatements(t *testing.T, seed uint64, count int) {
 
 // inShop is a statement whose tables are those of shop.
 func inShop(q string) string {
-	return strings.NewReplacer("TABLE events ", "TABLE shop.events ", "INTO events ", "INTO shop.events ", "FROM events", "FROM shop.events", "FROM v", "FROM shop.v").Replace(q)
+	return strings.NewReplacer("TABLE events ", "TABLE shop.events ", "INTO events ", "INTO shop.events ", "FROM events", "FROM shop.events", "FROM v", "FROM shop.v", "JOIN events", "JOIN shop.events", "JOIN v", "JOIN shop.v").Replace(q)
 }
 
 // ask gives the lines of an answer, in an order in which those with nearly equal

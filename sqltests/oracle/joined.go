@@ -1,0 +1,124 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+)
+
+// joinable are rows with event, distinct_id, time, n, s, m and t: events, or groups of them.
+func (s Statements) joinable() string {
+	switch s.Rand.IntN(8) {
+	case 0:
+		return "(SELECT distinct_id, MIN(time) AS time, COUNT(*) AS n, MAX(event) AS event, MIN(s) AS s, SUM(m) AS m, MAX(t) AS t FROM events GROUP BY distinct_id)"
+	case 1:
+		return fmt.Sprintf("(SELECT distinct_id, event, MAX(time) AS time, SUM(n) AS n, MAX(s) AS s, MIN(m) AS m, MIN(t) AS t FROM v WHERE %s GROUP BY distinct_id, event)", s.pick("n > 0", "event < 'e5'", "TRUE"))
+	case 2:
+		return fmt.Sprintf("(SELECT event, distinct_id, time, n & 15 AS n, s, m, t FROM events WHERE %s)", s.pick("n > 0", "event < 'e5'", "s IS NOT NULL"))
+	case 3, 4:
+		return "v"
+	}
+	return "events"
+}
+
+// pair is a condition on the rows a and b.
+func (s Statements) pair(a, b string) string {
+	if s.Rand.IntN(2) == 0 {
+		a, b = b, a
+	}
+	switch s.Rand.IntN(12) {
+	case 0, 1, 2:
+		return fmt.Sprintf("%s.time %s %s.time", a, s.pick(">", ">=", "<", "<=", "=", "<>"), b)
+	case 3, 4:
+		return fmt.Sprintf("%s.time %s %s.time %s INTERVAL %s", a, s.pick(">", ">=", "<", "<="), b, s.pick("+", "-"), s.pick("1 DAY", "5 HOUR", "300 MINUTE", "1 MONTH", "2 WEEK", "9000 YEAR", "3000000 DAY"))
+	case 5:
+		return fmt.Sprintf("%s.time BETWEEN %s.time AND %s.time + INTERVAL %s", a, b, b, s.pick("1 DAY", "10 HOUR"))
+	case 6:
+		return fmt.Sprintf("%s.t %s %s.time", a, s.pick(">", "<", "="), b)
+	case 7:
+		return fmt.Sprintf("TIMESTAMPDIFF(HOUR, %s.time, %s.time) BETWEEN 0 AND 24", a, b)
+	case 8:
+		return fmt.Sprintf("%s.%s = %s.%s", a, s.pick("event", "s"), b, s.pick("event", "s"))
+	case 9:
+		return fmt.Sprintf("%s.n %s %s.n", a, s.pick("<", "=", "<=>", ">"), b)
+	case 10:
+		return fmt.Sprintf("(%s.event <> %s.event OR %s.n IS NULL)", a, b, a)
+	}
+	return fmt.Sprintf("DATEDIFF(%s.time, %s.time) = %d", a, b, s.Rand.IntN(3))
+}
+
+// own is a condition on a row.
+func (s Statements) own(a string) string {
+	return strings.ReplaceAll(s.pick("x.event = 'e1'", "x.event IN ('e2', 'e3', 'e7')", "x.n > 2", "x.n IS NULL", "x.time >= '2026-01-12'", "x.s LIKE 'w%'", "x.event < 'e4'", "x.m > 1"), "x.", a+".")
+}
+
+// key has two rows be of the same user, or of another column.
+func (s Statements) key(a, b string) string {
+	column := "distinct_id"
+	if s.Rand.IntN(12) == 0 {
+		column = s.pick("s", "event")
+	}
+	return fmt.Sprintf("%s.%s = %s.%s", a, column, b, column)
+}
+
+// Joined is a join of events by user, with something above it.
+func (s Statements) Joined() string {
+	var conditions, on []string
+	add := func(to *[]string, n int, condition func() string) {
+		for range s.Rand.IntN(n) {
+			*to = append(*to, condition())
+		}
+	}
+	exists := s.Rand.IntN(3) == 0
+	add(&conditions, 2, func() string { return s.own("a") })
+	if exists {
+		on = append(on, s.key("b", "a"))
+		add(&on, 3, func() string { return s.pair("a", "b") })
+		add(&on, 2, func() string { return s.own("b") })
+		query := fmt.Sprintf("EXISTS (SELECT %s FROM %s b WHERE %s%s)", s.pick("1", "*", "b.n"), s.pick("events", "v", "(SELECT * FROM events WHERE n IS NOT NULL)"), strings.Join(on, " AND "), s.pick("", "", " LIMIT 1"))
+		conditions = append(conditions, s.pick("", "NOT ")+query)
+		return s.overJoin(fmt.Sprintf("%s a", s.joinable()), conditions, false)
+	}
+	kind := s.pick("JOIN", "JOIN", "LEFT JOIN")
+	on = append(on, s.key("a", "b"))
+	add(&on, 2, func() string { return s.pair("a", "b") })
+	add(&on, 2, func() string { return s.own("b") })
+	add(&on, 2, func() string { return s.own("a") })
+	add(&conditions, 2, func() string { return s.own("b") })
+	add(&conditions, 2, func() string { return s.pair("a", "b") })
+	if kind == "LEFT JOIN" && s.Rand.IntN(3) == 0 {
+		conditions = append(conditions, s.pick("b.event IS NULL", "b.n IS NULL", "b.distinct_id IS NULL"))
+	}
+	from := fmt.Sprintf("%s a %s %s b ON %s", s.joinable(), kind, s.joinable(), strings.Join(on, " AND "))
+	if s.Rand.IntN(6) == 0 {
+		from += fmt.Sprintf(" %s %s c ON %s AND %s AND %s", s.pick("JOIN", "LEFT JOIN"), s.pick("events", "v"), s.key(s.pick("a", "b"), "c"), s.own("c"), s.pair("b", "c"))
+	}
+	return s.overJoin(from, conditions, true)
+}
+
+func (s Statements) overJoin(from string, conditions []string, both bool) string {
+	where := ""
+	if len(conditions) > 0 {
+		where = " WHERE " + strings.Join(conditions, " AND ")
+	}
+	column := func(name string) string {
+		if both {
+			return s.pick("a.", "b.") + name
+		}
+		return "a." + name
+	}
+	switch s.Rand.IntN(7) {
+	case 0:
+		return fmt.Sprintf("SELECT COUNT(*) FROM %s%s", from, where)
+	case 1:
+		return fmt.Sprintf("SELECT COUNT(DISTINCT %s), MIN(%s), MAX(%s) FROM %s%s", column("distinct_id"), column("time"), column("s"), from, where)
+	case 2:
+		return fmt.Sprintf("SELECT %s AS x, COUNT(*), COUNT(DISTINCT a.distinct_id), SUM(%s), AVG(%s), MAX(%s) FROM %s%s GROUP BY x", column("event"), column("n"), column("m"), column("time"), from, where)
+	case 3:
+		return fmt.Sprintf("SELECT DATE(%s) AS x, %s AS y, COUNT(*), COUNT(%s) FROM %s%s GROUP BY x, y HAVING COUNT(*) > 1", column("time"), column("s"), column("n"), from, where)
+	case 4:
+		return fmt.Sprintf("SELECT %s AS x, %s AS y, %s AS z FROM %s%s", column("event"), column("n"), column("time"), from, where)
+	case 5:
+		return fmt.Sprintf("SELECT DISTINCT %s AS x, %s AS y FROM %s%s ORDER BY x, y LIMIT 20", column("event"), column("n"), from, where)
+	}
+	return fmt.Sprintf("SELECT x, COUNT(*), MAX(c) FROM (SELECT %s AS u, COUNT(*) AS c, MIN(%s) AS x FROM %s%s GROUP BY u) y GROUP BY x", column("distinct_id"), column("event"), from, where)
+}
