@@ -1,11 +1,13 @@
-// Package server runs the real arbor binary for tests: built once, started on
-// free ports in a fresh directory, stopped with the test.
+// Package server runs the real arbor binary for tests: linked once for all packages,
+// started on free ports in a fresh directory, stopped with the test.
 package server
 
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -34,23 +36,63 @@ type Server struct {
 	exited            chan error
 }
 
+// build builds bin/arbor, as make build does, which go build links only where the tree has
+// changed: not again for each package of tests. The path is that of another link to the same
+// file, which stays as it is when the tree changes while tests run.
 var build = sync.OnceValues(func() (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "arbor-test-binary-")
+	dir := filepath.Join(root, "bin", "tests")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "arbor"), ".")
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	latest := filepath.Join(root, "bin", "arbor")
+	cmd := exec.Command("go", "build", "-o", latest, ".")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOFLAGS=-tags=gms_pure_go", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-tags=gms_pure_go,disable_grpc_modules", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build arbor: %w\n%s", err, out)
 	}
-	return filepath.Join(dir, "arbor"), nil
+	info, err := os.Stat(latest)
+	if err != nil {
+		return "", err
+	}
+	binary := fmt.Sprintf("%s/arbor-%d", dir, info.Sys().(*syscall.Stat_t).Ino)
+	if err := os.Link(latest, binary); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return binary, forget(dir, binary)
 })
+
+// forget removes the binaries of earlier days, but for the one given.
+func forget(dir, but string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if file := filepath.Join(dir, entry.Name()); file != but && strings.HasPrefix(entry.Name(), "arbor-") && time.Since(info.ModTime()) > 24*time.Hour {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // Binary is the path of an arbor binary built from this tree.
 func Binary(t testing.TB) string {
