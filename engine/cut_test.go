@@ -259,6 +259,7 @@ func TestCutOfDamage(t *testing.T) {
 // TestCutOfDamagedBytes plants each damage in a file of a real disk while a cut has it, proven by
 // this process or by one before: no sums are given of it, and no process ends.
 func TestCutOfDamagedBytes(t *testing.T) {
+	skipShort(t)
 	plants := map[string]func(t *testing.T, at, other string){
 		"nothing": nil,
 		"a flipped bit": func(t *testing.T, at, _ string) {

@@ -30,6 +30,7 @@ func idsInOrder(e *Engine, limit int64, descending bool) ([]string, error) {
 // TestMaxTop asks for as many first rows as are found by the columns of the order
 // alone, and for one more, which are sorted whole: the ones begin the others.
 func TestMaxTop(t *testing.T) {
+	skipShort(t)
 	e := openSample(t, vfs.NewMem(), "data")
 	newSample().fill(t, e, MaxTop+MaxTop/20, 5000)
 	if err := e.Index(context.Background(), 0, false); err != nil {

@@ -22,6 +22,7 @@ import (
 // looked at row by row: with copies, without, after some events are deleted, and
 // twice, since the counts are kept.
 func TestPairTallies(t *testing.T) {
+	skipShort(t)
 	indexed, logged := openSample(t, vfs.NewMem(), "data"), openSample(t, vfs.NewMem(), "data")
 	append1 := func(b *event.Batch) {
 		t.Helper()

@@ -121,6 +121,7 @@ func TestPanicsTellNothing(t *testing.T) {
 }
 
 func TestResultsAreNotHeld(t *testing.T) {
+	skipShort(t)
 	const rows, size = 60_000, 2 << 10
 	var most atomic.Uint64
 	wide := &testTable{name: "wide", schema: sql.Schema{column("wide", "s", types.LongText)},
@@ -283,6 +284,7 @@ func TestStatementsOfDumps(t *testing.T) {
 }
 
 func TestPreparedStatementsAreBounded(t *testing.T) {
+	skipShort(t)
 	s := startServer(t, serverOptions{})
 	c := dialRaw(t, s.address)
 	c.login()

@@ -172,10 +172,20 @@ var fractions = []float64{0, .1, .5, .9, 1}
 
 const historySteps = 30
 
+// skipShort leaves out, under the race detector, what one goroutine does alone and what
+// would take long there.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine, and not in short mode")
+	}
+}
+
 // The power is cut at every k-th operation, and once more a few operations after
 // the restart: what was acknowledged is there, each call whole or not at all,
 // and the log goes on.
 func TestCrashAtEveryOperation(t *testing.T) {
+	skipShort(t)
 	crashes := 0
 	for seed := range uint64(4) {
 		for k := int64(1); ; k++ {
@@ -203,6 +213,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 // in the kernel's memory when it starts again; later the power is cut. What the
 // second process has read, and built upon, is there.
 func TestKillAtEveryOperation(t *testing.T) {
+	skipShort(t)
 	for _, fraction := range fractions {
 		for k := int64(1); ; k++ {
 			m := vfs.NewMem()
@@ -272,6 +283,7 @@ func (h *history) copyCalls() {
 // on: no call that failed is half there, none that was acknowledged is lost, and
 // after a sync that failed nothing is acknowledged any more.
 func TestFailAtEveryOperation(t *testing.T) {
+	skipShort(t)
 	for seed := range uint64(3) {
 		for _, length := range []int64{1, 3} {
 			for k := int64(1); ; k++ {
@@ -310,6 +322,7 @@ func TestFailAtEveryOperation(t *testing.T) {
 // is cut: what was left of the failed write is not taken for damage, even where
 // it comes up again under the next group.
 func TestFailThenCrash(t *testing.T) {
+	skipShort(t)
 	for k := int64(1); ; k++ {
 		for later := range int64(8) {
 			m := vfs.NewMem()

@@ -102,6 +102,7 @@ func small(t testing.TB, closed bool) (img image, calls [][]string) {
 // the damage, or all that was acknowledged is there. Of a log that was not
 // closed the last group may be left out, with a finding.
 func TestFlipEveryByte(t *testing.T) {
+	skipShort(t)
 	for _, closed := range []bool{true, false} {
 		img, calls := small(t, closed)
 		if len(img) < 3 {
@@ -191,6 +192,7 @@ func within(texts []string, calls [][]string) bool {
 // Every file is cut at every length. In a segment that has a successor that is
 // damage; at the end of the log it is a torn end, and whole calls are left.
 func TestCutAtEveryByte(t *testing.T) {
+	skipShort(t)
 	img, calls := small(t, true)
 	texts := slices.Concat(calls...)
 	names := img.names()

@@ -78,11 +78,8 @@ func collected(t *testing.T, r *rand.Rand, rows []Row, m Meta, form fileForm) []
 // TestCollectedBytes holds files of all shapes, the rows of which came in whatever
 // order, against those whose rows were added in order.
 func TestCollectedBytes(t *testing.T) {
-	files := 100
-	if testing.Short() {
-		files = 30
-	}
-	for seed := range files {
+	skipShort(t)
+	for seed := range 100 {
 		r := rand.New(rand.NewPCG(uint64(seed), 13))
 		rows := randomShape(r, 1+r.IntN(600)).make(r)
 		for i := range rows { // and a property that hardly any has

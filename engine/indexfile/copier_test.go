@@ -68,11 +68,8 @@ func copiedBytes(t *testing.T, readers []*Reader, of []int, users []string, form
 // and in all forms, with and without enough memory, against those that the same rows were
 // added to.
 func TestCopiedBytes(t *testing.T) {
-	files := 150
-	if testing.Short() {
-		files = 50
-	}
-	for seed := range files {
+	skipShort(t)
+	for seed := range 150 {
 		r := rand.New(rand.NewPCG(uint64(seed), 17))
 		rows := randomShape(r, 1+r.IntN(3000)).make(r)
 		for i := range rows { // and a property that hardly any has

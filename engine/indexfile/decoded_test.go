@@ -60,6 +60,10 @@ func TestDecoded(t *testing.T) {
 	if one < 10_000 {
 		t.Fatalf("only %d bytes are decoded", one)
 	}
+	asks := 400
+	if testing.Short() {
+		asks = 100
+	}
 	for _, limit := range []int64{0, one, 3 * one} {
 		kept := NewKept(limit)
 		files := make([]*Reader, 8)
@@ -70,7 +74,7 @@ func TestDecoded(t *testing.T) {
 		var workers sync.WaitGroup
 		for w := range 4 {
 			workers.Go(func() {
-				for k := range 400 {
+				for k := range asks {
 					if err := askDecoded(files[(w+k/10)%len(files)], rows, (k*677+w)%len(rows)); err != nil {
 						t.Error(err)
 						return

@@ -11,6 +11,7 @@ import (
 // the users found are the same, and chunks of files that are closed are let go. Who asks
 // for all ids leaves nothing.
 func TestKeptChunks(t *testing.T) {
+	skipShort(t)
 	const users = 3000
 	id := func(i int) string { return fmt.Sprintf("user-%08d-%032x", i, i*i) }
 	var rows []Row

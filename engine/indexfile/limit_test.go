@@ -59,11 +59,8 @@ func bytesOf(t testing.TB, rows []Row, m Meta, form fileForm, limit int64) (b []
 // TestLimitedBytes builds files of all shapes with hardly any memory, and with
 // some: their bytes are those that are written without a limit.
 func TestLimitedBytes(t *testing.T) {
-	files := 150
-	if testing.Short() {
-		files = 50
-	}
-	for seed := range files {
+	skipShort(t)
+	for seed := range 150 {
 		r := rand.New(rand.NewPCG(uint64(seed), 9))
 		rows := randomShape(r, 1+r.IntN(400)).make(r)
 		groups := withCopies(r, rows)
@@ -87,6 +84,7 @@ func TestLimitedBytes(t *testing.T) {
 // TestLimitedTables builds columns with more distinct values than a dictionary may
 // have, of numbers, texts and both.
 func TestLimitedTables(t *testing.T) {
+	skipShort(t)
 	r := rand.New(rand.NewPCG(1, 10))
 	long := make([]Row, 40)
 	for i := range long {

@@ -6,6 +6,15 @@ import (
 	"testing"
 )
 
+// skipShort leaves out, under the race detector, what one goroutine does alone and what
+// would take long there.
+func skipShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine, and not in short mode")
+	}
+}
+
 func TestRandomFiles(t *testing.T) {
 	sizes := []int{0, 1, 2, 7, 8, 9, 64, 100, 300, 1000, 3000, BlockRows - 1, BlockRows, BlockRows + 1, 3*BlockRows + 5}
 	if testing.Short() {
@@ -28,8 +37,8 @@ func TestRandomFiles(t *testing.T) {
 // TestManySmallFiles meets more combinations than a few large files can.
 func TestManySmallFiles(t *testing.T) {
 	files := 200
-	if testing.Short() {
-		files = 40
+	if testing.Short() { // a few, since the race detector also checks pointers
+		files = 20
 	}
 	for seed := range files {
 		r := rand.New(rand.NewPCG(uint64(seed), 4))
@@ -54,6 +63,7 @@ func TestManySmallFiles(t *testing.T) {
 // TestFormsAreMet sees that the random files have what is special about a format:
 // else the tests above would test nothing of it.
 func TestFormsAreMet(t *testing.T) {
+	skipShort(t)
 	met := map[string]int{}
 	for seed := range 60 {
 		r := rand.New(rand.NewPCG(uint64(seed), 5))

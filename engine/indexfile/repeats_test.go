@@ -30,6 +30,7 @@ func withCopies(r *rand.Rand, rows []Row) (groups []Group) {
 // TestRepeats leaves out the ids of copies, gives them back, and does not trust
 // groups whose rows have other ids.
 func TestRepeats(t *testing.T) {
+	skipShort(t)
 	for seed := range 30 {
 		r := rand.New(rand.NewPCG(uint64(seed), 6))
 		rows := randomShape(r, 300).make(r)

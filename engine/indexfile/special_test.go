@@ -112,6 +112,7 @@ func TestSparseProperties(t *testing.T) {
 // TestManyProperties: at MaxColumns every property has a column; one more, and
 // what is beyond is kept without.
 func TestManyProperties(t *testing.T) {
+	skipShort(t)
 	rows := make([]Row, MaxColumns/128)
 	for i := range rows {
 		rows[i] = Row{ID: catalog.IngestID{Time: uint64(i)}, Time: int64(i)}
@@ -228,6 +229,7 @@ func TestArrayLimit(t *testing.T) {
 
 // TestLongTexts has a text of the greatest length in every row.
 func TestLongTexts(t *testing.T) {
+	skipShort(t)
 	rows := make([]Row, 20)
 	for i := range rows {
 		long := fmt.Sprint(i, strings.Repeat("y", MaxTextBytes-2))

@@ -117,6 +117,7 @@ func (r *run) compareBig(rng *rand.Rand) error {
 // TestExtremes keeps events that are as large, as many-sided and as odd as they
 // are allowed to be, in a log and in files.
 func TestExtremes(t *testing.T) {
+	skipShort(t)
 	r, err := begin(t.Context(), openEngine, everywhere)
 	if err != nil {
 		t.Fatal(err)
