@@ -97,7 +97,7 @@ func (p *groupPlan) run(ctx context.Context, g *Gateway, f *exec.Fragment, yield
 	case p.source.join != nil:
 		whole := func(b *exec.Batch) *exec.Batch { return b }
 		return p.runOver(ctx, g, f, whole, yield, func(ctx context.Context, take func(*exec.Batch) error) (exec.ScanStats, error) {
-			return p.source.join.run(ctx, g, f.Group.MaxGroups, p.used, take)
+			return p.source.join.grouped(ctx, g, f.Group, p.used, take)
 		})
 	}
 	return g.cluster.Execute(ctx, f, yield)

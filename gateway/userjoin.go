@@ -24,6 +24,8 @@ type userJoin struct {
 	kind  exec.JoinKind
 	sides [2]*joinSide
 	spans []exec.JoinSpan // over the sides' columns
+	// equals are texts that are equal beside those by which the sides are sorted; likewise.
+	equals []exec.JoinEqual
 	// rest is what else pairs have to fulfil, over the join's columns; nil is nothing.
 	// Of an inner join it is among the source's conditions.
 	rest *groupPlan
@@ -122,6 +124,11 @@ func (s *groupSource) userJoinOf(n *plan.JoinNode, above []sql.Expression) (*gro
 			return nil, nil
 		}
 	}
+	if kind == exec.JoinLeft {
+		if i := slices.IndexFunc(later, func(e sql.Expression) bool { return isWithout(e, width, row) }); i >= 0 {
+			kind, later = exec.JoinAnti, slices.Delete(later, i, i+1)
+		}
+	}
 	if len(ofSides[0]) > 0 {
 		left = plan.NewFilter(s.ctx, expression.JoinAnd(ofSides[0]...), left)
 	}
@@ -136,12 +143,28 @@ func (s *groupSource) userJoinOf(n *plan.JoinNode, above []sql.Expression) (*gro
 	if out == nil {
 		return nil, nil
 	}
+	if kind == exec.JoinAnti && len(rows) == width && len(n.Schema(s.ctx)) > width {
+		for _, c := range row[width:] { // of a left join
+			rows = append(rows[:len(rows):len(rows)], slot{kind: slotConstant, typ: c.Type, null: true})
+		}
+	}
 	for _, e := range later {
 		if !out.condition(e, rows) {
 			return nil, nil
 		}
 	}
 	return out, rows
+}
+
+// isWithout reports whether a condition on the rows of a left join is that the right side has no
+// row: that a column is NULL which is none in its rows.
+func isWithout(e sql.Expression, width int, row sql.Schema) bool {
+	null, ok := e.(*expression.IsNull)
+	if !ok {
+		return false
+	}
+	f, ok := null.Child.(*expression.GetField)
+	return ok && f.Index() >= width && f.Index() < len(row) && !row[f.Index()].Nullable
 }
 
 // mergeKind is what a join of the planner gives.
@@ -221,9 +244,8 @@ func (s *groupSource) joined(kind exec.JoinKind, l, r *joinSide, conditions []sq
 			rest = append(rest, c)
 		}
 	}
-	if rest, ok := out.sorted(rest); !ok {
-		return nil, nil
-	} else if !out.remaining(rest, rows) {
+	rest, ok := out.sorted(rest)
+	if !ok || !out.remaining(out.alike(rest), rows) {
 		return nil, nil
 	}
 	if !out.join.prepare() {
@@ -311,8 +333,27 @@ func (s *groupSource) equal(c composite) bool {
 	return true
 }
 
-// equality gives the columns of an equality of texts of the two sides.
+// equality gives the columns of an equality of texts of the two sides, by which they can be
+// sorted.
 func (s *groupSource) equality(c composite) (l, r int, ok bool) {
+	l, r, ok = s.sameTexts(c)
+	return l, r, ok && s.join.sides[0].sortable(l) && s.join.sides[1].sortable(r)
+}
+
+// alike takes equalities of texts, and gives the conditions that are left.
+func (s *groupSource) alike(conditions []composite) (rest []composite) {
+	for _, c := range conditions {
+		if l, r, ok := s.sameTexts(c); ok && s.join.sides[0].ofTexts(l) && s.join.sides[1].ofTexts(r) {
+			s.join.equals = append(s.join.equals, exec.JoinEqual{Left: l, Right: r})
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return rest
+}
+
+// sameTexts gives the columns of an equality of texts of the two sides.
+func (s *groupSource) sameTexts(c composite) (l, r int, ok bool) {
 	e := c.expr
 	if own, is := e.(*ownComparison); is {
 		e = own.stock
@@ -332,7 +373,7 @@ func (s *groupSource) equality(c composite) (l, r int, ok bool) {
 	if side == 1 {
 		a, b = b, a
 	}
-	return a, b, s.join.sides[0].sortable(a) && s.join.sides[1].sortable(b)
+	return a, b, true
 }
 
 // sorted has the sides sorted by some other equality among conditions, where there is
@@ -375,12 +416,12 @@ func (d *joinSide) ofUsers(column int) bool {
 // sortable reports whether rows may be had in the order of a column of texts.
 func (d *joinSide) sortable(column int) bool {
 	of := d.source
-	if column >= d.width || of.columns[column].form != formText {
+	if !d.ofTexts(column) {
 		return false
 	}
 	switch {
 	case of.table != nil:
-		return of.execColumn(column).Type == catalog.TypeString
+		return true
 	case of.inner != nil:
 		o := &of.inner.wanted[column]
 		return o.bare() && !o.sum
@@ -389,6 +430,11 @@ func (d *joinSide) sortable(column int) bool {
 		return at == side.key && (side == of.join.sides[0] || of.join.kind == exec.JoinInner)
 	}
 	return false
+}
+
+// ofTexts reports whether a column's values are kept as texts.
+func (d *joinSide) ofTexts(column int) bool {
+	return column < d.width && d.source.columns[column].form == formText && d.source.execColumn(column).Type == catalog.TypeString
 }
 
 // of is the side that a column of the join is of, and its number there.
@@ -427,12 +473,7 @@ func (s *groupSource) remaining(rest []composite, rows []slot) bool {
 
 // prepare makes the plans of what is asked of events; not ok if that is not understood.
 func (j *userJoin) prepare() bool {
-	right := j.sides[1]
-	for _, s := range j.spans {
-		if t := right.source.table; t != nil && right.source.columns[s.Right].exec.Source == exec.SourceTime {
-			right.then = s.Right
-		}
-	}
+	j.orderRight()
 	for _, d := range j.sides {
 		if d.source.table == nil {
 			continue
@@ -446,6 +487,16 @@ func (j *userJoin) prepare() bool {
 		}
 	}
 	return true
+}
+
+// orderRight has the right side sorted by the time, too, where that is looked at.
+func (j *userJoin) orderRight() {
+	right := j.sides[1]
+	for _, s := range j.spans {
+		if right.source.table != nil && right.source.columns[s.Right].exec.Source == exec.SourceTime {
+			right.then = s.Right
+		}
+	}
 }
 
 // slotMap gives slots over other columns.

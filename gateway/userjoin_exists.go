@@ -213,7 +213,7 @@ func (s *groupSource) takeUserJoin(n sql.Node) (rows []slot, taken bool) {
 // lookedUp reports whether what the join asks is rather looked up by user (see broadcastJoin):
 // it says nothing of both sides but that their users are equal, and one side has each once.
 func (j *userJoin) lookedUp(conditions []composite) bool {
-	if len(j.spans) > 0 || j.rest != nil {
+	if len(j.spans)+len(j.equals) > 0 || j.rest != nil {
 		return false
 	}
 	for _, c := range conditions {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -118,6 +119,69 @@ var errJoined = errors.New("the other side of the join has ended")
 // run joins, and gives the columns that are asked for. groups is how many groups a side may
 // have.
 func (j *userJoin) run(ctx context.Context, g *Gateway, groups int64, wanted []int, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	return j.runAs(ctx, g, groups, wanted, false, yield)
+}
+
+// grouped gives the rows that are grouped: where nobody looks at one side's columns, those of
+// the other one, with how many pairs they have if that makes a difference.
+func (j *userJoin) grouped(ctx context.Context, g *Gateway, group *exec.Group, wanted []int, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	weighs := !slices.ContainsFunc(group.Aggregates, func(a exec.Aggregate) bool { return !a.Weighs() })
+	ofRight := func(column int) bool { return column >= j.sides[1].base }
+	switch {
+	case j.rest != nil || len(wanted) == 0 || !weighs || j.kind != exec.JoinInner && j.kind != exec.JoinLeft:
+	case !slices.ContainsFunc(wanted, ofRight):
+		return j.weighed(ctx, g, group, wanted, yield)
+	case j.kind == exec.JoinInner && !slices.ContainsFunc(wanted, func(column int) bool { return !ofRight(column) }):
+		moved := make([]int, len(wanted))
+		for i, column := range wanted {
+			moved[i] = column - j.sides[1].base
+		}
+		return j.swapped().weighed(ctx, g, group, moved, yield)
+	}
+	return j.run(ctx, g, group.MaxGroups, wanted, yield)
+}
+
+// weighed is grouped for columns of the left side.
+func (j *userJoin) weighed(ctx context.Context, g *Gateway, group *exec.Group, wanted []int, yield func(*exec.Batch) error) (exec.ScanStats, error) {
+	if j.kind == exec.JoinInner && group.CountsOnce() {
+		semi := *j
+		semi.kind = exec.JoinSemi
+		return semi.run(ctx, g, group.MaxGroups, wanted, yield)
+	}
+	return j.runAs(ctx, g, group.MaxGroups, wanted, true, yield)
+}
+
+// swapped is an inner join with its sides exchanged.
+func (j *userJoin) swapped() *userJoin {
+	l, r := *j.sides[1], *j.sides[0]
+	l.base, l.then, r.base, r.then = 0, -1, l.width, -1
+	s := &userJoin{kind: j.kind, sides: [2]*joinSide{&l, &r}}
+	for _, e := range j.equals {
+		s.equals = append(s.equals, exec.JoinEqual{Left: e.Right, Right: e.Left})
+	}
+	for _, span := range j.spans {
+		span.Left, span.Right = span.Right, span.Left
+		span.OfLeft, span.OfRight = span.OfRight, span.OfLeft
+		span.Least, span.Greatest = negated(span.Greatest), negated(span.Least)
+		s.spans = append(s.spans, span)
+	}
+	s.orderRight()
+	return s
+}
+
+// negated is a bound seen from the other side.
+func negated(n int64) int64 {
+	switch n {
+	case math.MinInt64:
+		return math.MaxInt64
+	case math.MaxInt64:
+		return math.MinInt64
+	}
+	return -n
+}
+
+// runAs is run, or gives each row of the left side with its weight.
+func (j *userJoin) runAs(ctx context.Context, g *Gateway, groups int64, wanted []int, weighs bool, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 	held := newHolding(ctx)
 	defer held.release()
 	var all columnSet // of the join
@@ -132,13 +196,16 @@ func (j *userJoin) run(ctx context.Context, g *Gateway, groups int64, wanted []i
 		places[i] = all.use(column)
 	}
 	var sides [2]columnSet
-	p := &exec.JoinPlan{Kind: j.kind, Take: held.take, Ended: ctx.Err}
+	p := &exec.JoinPlan{Kind: j.kind, Weighs: weighs, Take: held.take, Ended: ctx.Err}
 	for i, d := range j.sides {
 		sides[i] = d.sorting()
 	}
 	for _, s := range j.spans {
 		s.Left, s.Right = sides[0].use(s.Left), sides[1].use(s.Right)
 		p.Spans = append(p.Spans, s)
+	}
+	for _, e := range j.equals {
+		p.Equals = append(p.Equals, exec.JoinEqual{Left: sides[0].use(e.Left), Right: sides[1].use(e.Right)})
 	}
 	for _, column := range all {
 		side, at := j.of(column)
@@ -171,7 +238,7 @@ func (j *userJoin) run(ctx context.Context, g *Gateway, groups int64, wanted []i
 		p.Filter.Until(ctx)
 	}
 	return j.merge(ctx, g, groups, p, sides, func(b *exec.Batch) error {
-		out := &exec.Batch{Rows: b.Rows}
+		out := &exec.Batch{Rows: b.Rows, Weights: b.Weights}
 		for _, place := range places {
 			out.Columns = append(out.Columns, b.Columns[place])
 		}

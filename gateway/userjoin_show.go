@@ -81,6 +81,9 @@ func (j *userJoin) text() string {
 	}
 	kinds := map[exec.JoinKind]string{exec.JoinInner: "inner", exec.JoinLeft: "left", exec.JoinSemi: "semi", exec.JoinAnti: "anti"}
 	words := []string{kinds[j.kind] + " by " + name(0, j.sides[0].key) + " = " + name(1, j.sides[1].key)}
+	for _, e := range j.equals {
+		words = append(words, name(0, e.Left)+" = "+name(1, e.Right))
+	}
 	for _, s := range j.spans {
 		words = append(words, spanText(name(0, s.Left), name(1, s.Right), s))
 	}

@@ -65,13 +65,7 @@ func (s *groupSource) spanOf(over []slot, a, b sql.Expression, least, greatest i
 	}
 	if x.side == 0 { // the right one comes first
 		x, y = y, x
-		least, greatest = -greatest, -least
-		if least == -math.MaxInt64 {
-			least = math.MinInt64
-		}
-		if greatest == math.MinInt64 {
-			greatest = math.MaxInt64
-		}
+		least, greatest = negated(greatest), negated(least)
 	}
 	// right + x.later is between left + y.later + least and left + y.later + greatest
 	by := y.later - x.later

@@ -25,6 +25,9 @@ type Batch struct {
 	// Runs are the rows that are meant, ascending; nil means all. Only a fragment
 	// with Runs gets batches with them.
 	Runs []Run
+	// Weights say how many times each row is meant; nil is once. Only who asks a Join to
+	// weigh gets batches with them.
+	Weights []int64
 }
 
 // Count is the number of rows that are meant.

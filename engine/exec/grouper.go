@@ -311,6 +311,9 @@ func (g *Grouper) AddBatch(r *Rows, filter *Filter, b *Batch) error {
 			return err
 		}
 	}
+	if b.Weights != nil {
+		return g.AddWeighted(r, selected, b.Weights)
+	}
 	if selected != nil {
 		count = selected.Count()
 	}

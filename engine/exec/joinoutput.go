@@ -22,8 +22,11 @@ type joinOutput struct {
 	pieces []*joinPiece
 	lefts  []Place // of the pairs
 	rights []Place
-	// alone are rows of the left side whose pairs nobody wants.
-	alone []Place
+	// alone are rows of the left side whose pairs nobody wants, and weights how many pairs
+	// they have where that is asked for.
+	alone   []Place
+	weights []int64
+	weight  int64 // of the row at hand
 	// The rest is for filters, which say later what becomes of a row: which rows have a
 	// pair, and of which all candidates are noted.
 	matched []bool
@@ -63,6 +66,9 @@ func (o *joinOutput) pairs(row int, p *joinPiece, lo, hi int) (enough bool, err 
 		case o.counts:
 			o.count += hi - lo
 			return false, nil
+		case o.plan.Weighs:
+			o.weight += int64(hi - lo)
+			return false, nil
 		}
 	}
 	if p.number < 0 {
@@ -94,6 +100,17 @@ func (o *joinOutput) pairs(row int, p *joinPiece, lo, hi int) (enough bool, err 
 
 // endRow notes that there are no more pairs of a row.
 func (o *joinOutput) endRow(row int) error {
+	if o.plan.Weighs && !o.counts {
+		n := o.weight
+		if o.weight = 0; n == 0 && o.plan.Kind == JoinLeft {
+			n = 1
+		}
+		if n == 0 {
+			return nil
+		}
+		o.weights = append(o.weights, n)
+		return o.single(row)
+	}
 	if o.plan.Kind == JoinInner {
 		return nil
 	}
@@ -259,8 +276,12 @@ func (o *joinOutput) giveAlone() error {
 		}
 	}
 	b := &Batch{Columns: columns, Rows: len(o.alone)}
-	o.alone = o.alone[:0]
-	return o.yield(b)
+	if o.plan.Weighs {
+		b.Weights = o.weights
+	}
+	err := o.yield(b)
+	o.alone, o.weights = o.alone[:0], o.weights[:0]
+	return err
 }
 
 // gather makes the pairs' columns that are asked for.

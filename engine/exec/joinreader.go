@@ -32,7 +32,8 @@ type joinPiece struct {
 	columns []arrow.Array
 	keys    textRows
 	rows    int
-	spans   []moments // of each of the plan's spans
+	spans   []moments  // of each of the plan's spans
+	texts   []textRows // of each of the plan's equal texts
 	// number is the piece's, among those of which pairs are noted; less than 0 for none.
 	number int32
 }
@@ -69,6 +70,13 @@ func (p *JoinPlan) newPiece(columns []arrow.Array, rows int) (*joinPiece, error)
 		if piece.spans[i], err = momentsOf(columns[p.Spans[i].Right]); err != nil {
 			return nil, err
 		}
+	}
+	for _, e := range p.Equals {
+		t, err := newTextRows(columns[e.Right])
+		if err != nil {
+			return nil, err
+		}
+		piece.texts = append(piece.texts, t)
 	}
 	return piece, nil
 }

@@ -36,14 +36,18 @@ const (
 type JoinPlan struct {
 	Kind        JoinKind
 	Left, Right JoinSide
-	// Spans are what pairs have to fulfil beside equal keys.
-	Spans []JoinSpan
+	// Spans and Equals are what pairs have to fulfil beside equal keys.
+	Spans  []JoinSpan
+	Equals []JoinEqual
 	// Columns are what comes out; of the right side nothing does for JoinSemi and
 	// JoinAnti.
 	Columns []JoinColumn
 	// Filter is the filter of a fragment with Columns, which pairs have to fulfil; nil is
 	// none.
 	Filter *Plan
+	// Weighs asks for the rows of the left side with how many pairs each has, as weights.
+	// No column is of the right side then, and there is no filter.
+	Weighs bool
 	// Take counts memory; it fails if there is too much.
 	Take func(bytes int64) error
 	// Ended is asked now and then, and gives the reason for which no more is to be done.
@@ -67,6 +71,9 @@ type JoinSpan struct {
 	OfLeft, OfRight MomentSpan
 }
 
+// JoinEqual says that a text of each side is the same.
+type JoinEqual struct{ Left, Right int }
+
 // MomentSpan is the moments from Least to Greatest.
 type MomentSpan struct{ Least, Greatest int64 }
 
@@ -87,8 +94,9 @@ type Join struct {
 	right joinReader
 	out   joinOutput
 	spans []spanRows
-	begun bool   // last is
-	last  []byte // the left side's last key
+	texts []textRows // of the left side's columns that are equal
+	begun bool       // last is
+	last  []byte     // the left side's last key
 }
 
 // spanRows are the moments that a span looks at in a left batch.
@@ -114,7 +122,10 @@ func NewJoin(p *JoinPlan, next func() (*Batch, error), yield func(*Batch) error)
 			return nil, fmt.Errorf("%w: column %d of a side of a join that has %d", ErrFragment, c.Column, len(side.Types))
 		}
 	}
-	j := &Join{plan: p, spans: make([]spanRows, len(p.Spans))}
+	if p.Weighs && (p.Filter != nil || p.Kind != JoinInner && p.Kind != JoinLeft || slices.ContainsFunc(p.Columns, func(c JoinColumn) bool { return c.Right })) {
+		return nil, fmt.Errorf("%w: a join that weighs its left side's rows and asks for more", ErrFragment)
+	}
+	j := &Join{plan: p, spans: make([]spanRows, len(p.Spans)), texts: make([]textRows, len(p.Equals))}
 	for i := range p.Spans {
 		j.spans[i].span = &p.Spans[i]
 	}
@@ -137,6 +148,11 @@ func (j *Join) Add(b *Batch) error {
 	}
 	for i := range j.spans {
 		if j.spans[i].left, err = momentsOf(b.Columns[j.spans[i].span.Left]); err != nil {
+			return err
+		}
+	}
+	for i, e := range j.plan.Equals {
+		if j.texts[i], err = newTextRows(b.Columns[e.Left]); err != nil {
 			return err
 		}
 	}
@@ -181,7 +197,7 @@ func (j *Join) row(row int, block []blockPart) error {
 	for i := range block {
 		part := &block[i]
 		lo, hi := part.lo, part.hi
-		single := true // that what is left of the part fulfils all spans
+		single := len(j.texts) == 0 // that what is left of the part fulfils all
 		for k := range j.spans {
 			s := &j.spans[k]
 			t, ok := s.left.at(row)
@@ -223,7 +239,7 @@ func (j *Join) row(row int, block []blockPart) error {
 	return j.out.endRow(row)
 }
 
-// fulfils reports whether a pair fulfils the spans over columns that are not in order.
+// fulfils reports whether a pair fulfils what is not found by the order of rows.
 func (j *Join) fulfils(row int, p *joinPiece, at int) bool {
 	for k := range j.spans {
 		s := &j.spans[k]
@@ -233,6 +249,13 @@ func (j *Join) fulfils(row int, p *joinPiece, at int) bool {
 		l, _ := s.left.at(row)
 		r, ok := p.spans[k].at(at)
 		if !ok || !s.span.OfRight.has(r) || r < added(l, s.span.Least) || r > added(l, s.span.Greatest) {
+			return false
+		}
+	}
+	for i := range j.texts {
+		l, ok := j.texts[i].key(row)
+		r, also := p.texts[i].key(at)
+		if !ok || !also || !bytes.Equal(l, r) {
 			return false
 		}
 	}

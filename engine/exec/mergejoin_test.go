@@ -79,6 +79,12 @@ func naivePair(p *JoinPlan, filtered bool, l, r []catalog.Value) bool {
 			return false
 		}
 	}
+	for _, e := range p.Equals {
+		a, b := l[e.Left], r[e.Right]
+		if a.Kind == catalog.KindNull || b.Kind == catalog.KindNull || a.Text != b.Text {
+			return false
+		}
+	}
 	return !filtered || l[3].Kind != catalog.KindNull && r[3].Kind != catalog.KindNull && l[3].Int() > -2 && r[3].Int() < 2
 }
 
@@ -102,11 +108,18 @@ func TestJoinsAreAsDefined(t *testing.T) {
 			}
 			p.Spans = append(p.Spans, s)
 		}
+		if r.IntN(4) == 0 {
+			p.Equals = []JoinEqual{{6, 6}}
+		}
 		partial := p.Kind == JoinSemi || p.Kind == JoinAnti
 		filtered := r.IntN(2) == 0
+		p.Weighs = !filtered && !partial && r.IntN(3) == 0
 		if r.IntN(4) > 0 || filtered {
 			for side := range 2 {
 				for k := range joinTypes {
+					if side == 1 && p.Weighs {
+						continue
+					}
 					p.Columns = append(p.Columns, JoinColumn{side == 1, k})
 				}
 			}
@@ -188,7 +201,13 @@ func TestJoinsAreAsDefined(t *testing.T) {
 					}
 					text += fmt.Sprint(at(row), " ")
 				}
-				got = append(got, text)
+				times := int64(1)
+				if b.Weights != nil {
+					times = b.Weights[row]
+				}
+				for range times {
+					got = append(got, text)
+				}
 			}
 			return nil
 		})
