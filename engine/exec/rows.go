@@ -24,6 +24,7 @@ type Rows struct {
 	numbers []translation
 	periods []periodMemo
 	tuples  []tupleMemo
+	small   []*smallInts
 	// among are the rows of which functions of several columns, or of values that no
 	// dictionary holds, are asked; nil are all. Of others they say NULL.
 	among Bitmap
@@ -41,6 +42,7 @@ func NewRows(p *Plan) *Rows {
 	return &Rows{
 		plan: p, vectors: make([]Vector, len(f.Columns)), functions: make([]Function, len(f.Computed)),
 		numbers: make([]translation, len(f.Columns)), periods: make([]periodMemo, len(f.Computed)), tuples: make([]tupleMemo, len(f.Computed)),
+		small: make([]*smallInts, f.columnCount()),
 	}
 }
 
@@ -83,7 +85,9 @@ func (r *Rows) ids(column, lo int, out []uint32) error {
 		return err
 	}
 	if v.Dictionary == nil {
-		r.plan.domains[column].numberRows(out, v, lo, lo+len(out))
+		if !r.numberSmall(column, v, lo, out) {
+			r.plan.domains[column].numberRows(out, v, lo, lo+len(out))
+		}
 		return nil
 	}
 	numbers, err := r.translated(column, v.Dictionary)
@@ -126,7 +130,7 @@ func (r *Rows) translated(column int, d *Dictionary) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	*t = translation{d.id, numbers}
+	*t = translation{id: d.id, numbers: numbers}
 	return numbers, nil
 }
 
@@ -190,6 +194,9 @@ func (r *Rows) computedIDs(k, lo int, out []uint32) error {
 	case c.Period > 0:
 		return r.periodIDs(k, lo, out)
 	case !coded:
+		if done, err := r.smallIDs(k, lo, out); done || err != nil {
+			return err
+		}
 		return r.rowIDs(k, lo, out)
 	case len(c.Args) == 1:
 		return r.memoIDs(k, lo, out)
