@@ -50,6 +50,9 @@ func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
 	decimals := g.decimals()
 	var failed error
 	compareBy := func(column int) func(a, b int32) int {
+		if compare := g.compareTexts(column, groups); compare != nil {
+			return compare
+		}
 		var compare func(a, b int32) int
 		return func(a, b int32) int {
 			if failed != nil {
@@ -100,6 +103,25 @@ func (g *Grouper) sorted(groups []uint32) ([]uint32, error) {
 		out[i] = groups[row]
 	}
 	return out, nil
+}
+
+// compareTexts compares groups by their one key, which is a text, as it is in its domain:
+// to find the first of many groups few are compared by it. Nil is another column.
+func (g *Grouper) compareTexts(column int, groups []uint32) func(a, b int32) int {
+	if g.group.HideKeys || column != 0 || len(g.group.Keys) != 1 {
+		return nil
+	}
+	if t, _, _ := g.plan.Fragment.ColumnType(g.group.Keys[0]); t != catalog.TypeString {
+		return nil
+	}
+	values := g.plan.domains[g.group.Keys[0]].all()
+	return func(a, b int32) int {
+		x, y := &values[groups[a]-1], &values[groups[b]-1]
+		if x.Kind == catalog.KindNull || y.Kind == catalog.KindNull {
+			return cmp.Compare(boolByte(x.Kind != catalog.KindNull), boolByte(y.Kind != catalog.KindNull))
+		}
+		return strings.Compare(x.Text, y.Text)
+	}
 }
 
 // decimals says which columns of the answer are decimals.

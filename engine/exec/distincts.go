@@ -267,15 +267,5 @@ func (s *idSet) each(f func(uint32)) {
 			f(id)
 		}
 	}
-	for i, p := range s.pages {
-		if p == nil {
-			continue
-		}
-		for w, word := range p {
-			for word != 0 {
-				f(uint32(i<<pageBits + w<<6 + trailing(word)))
-				word &= word - 1
-			}
-		}
-	}
+	eachOf(s.pages, f)
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,25 @@ type Domain struct {
 	bytes  atomic.Int64                    // about what it holds in memory
 	maps   map[any]*list.Element           // of *translation, by Dictionary.id
 	recent list.List                       // the one used last in front
+	said   list.List                       // of *said, likewise
 }
 
 // translation is the numbers of a dictionary's entries.
 type translation struct {
 	id      any
 	numbers []uint32
+	set     []*idPage // the numbers, if they were asked for as a set
+}
+
+// bytes is what it takes.
+func (t *translation) bytes() int64 {
+	size := 4 * int64(len(t.numbers))
+	for _, p := range t.set {
+		if p != nil {
+			size += 8 + sizeOf[idPage]()
+		}
+	}
+	return size
 }
 
 // nullID is the number of null in every domain.
@@ -119,12 +133,43 @@ func (d *Domain) numberRows(out []uint32, v *Vector, lo, hi int) {
 func (d *Domain) translate(dictionary *Dictionary) ([]uint32, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	t, err := d.translation(dictionary)
+	if err != nil {
+		return nil, err
+	}
+	return t.numbers, nil
+}
+
+// entries gives the numbers of a dictionary's entries as a set, which is not to be
+// changed; nil if one of them is null.
+func (d *Domain) entries(dictionary *Dictionary) ([]*idPage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t, err := d.translation(dictionary)
+	if err != nil || t.set != nil {
+		return t.set, err
+	}
+	if slices.Contains(t.numbers, nullID) {
+		return nil, nil
+	}
+	before := t.bytes()
+	set := idSet{pages: []*idPage{}}
+	for _, id := range t.numbers[:dictionary.Len] {
+		set.mark(id)
+	}
+	t.set = set.pages
+	d.bytes.Add(t.bytes() - before)
+	return t.set, nil
+}
+
+// translation finds or makes a dictionary's. The caller has mu.
+func (d *Domain) translation(dictionary *Dictionary) (*translation, error) {
 	if e, ok := d.maps[dictionary.id]; ok {
 		if t := e.Value.(*translation); len(t.numbers) >= max(1, dictionary.Len) {
 			d.recent.MoveToFront(e)
-			return t.numbers, nil
+			return t, nil
 		}
-		d.bytes.Add(-4 * int64(len(e.Value.(*translation).numbers)))
+		d.bytes.Add(-e.Value.(*translation).bytes())
 		d.recent.Remove(e)
 	}
 	a, err := dictionary.values()
@@ -143,15 +188,16 @@ func (d *Domain) translate(dictionary *Dictionary) ([]uint32, error) {
 		numbers[i] = d.number(v.plain(i))
 	}
 	d.publish()
-	d.maps[dictionary.id] = d.recent.PushFront(&translation{dictionary.id, numbers})
-	d.bytes.Add(4 * int64(len(numbers)))
+	t := &translation{id: dictionary.id, numbers: numbers}
+	d.maps[dictionary.id] = d.recent.PushFront(t)
+	d.bytes.Add(t.bytes())
 	if d.recent.Len() > maxTranslations {
 		last := d.recent.Back()
-		d.bytes.Add(-4 * int64(len(last.Value.(*translation).numbers)))
+		d.bytes.Add(-last.Value.(*translation).bytes())
 		delete(d.maps, last.Value.(*translation).id)
 		d.recent.Remove(last)
 	}
-	return numbers, nil
+	return t, nil
 }
 
 // DomainKey names a column of a project in Domains.

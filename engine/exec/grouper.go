@@ -85,6 +85,15 @@ func (f *Fragment) groupUses() []bool {
 // made of.
 func GroupUses(f *Fragment) []bool { return f.groupUses() }
 
+// KeyUses reports which columns, of Fragment.Columns, the keys are made of.
+func KeyUses(f *Fragment) []bool {
+	used := make([]bool, len(f.Columns))
+	for _, k := range f.Group.Keys {
+		f.mark(used, k)
+	}
+	return used
+}
+
 // sparse is the share of selected rows below which they are gathered first.
 const sparse = 2
 
@@ -96,6 +105,13 @@ func (g *Grouper) Add(r *Rows, selected Bitmap, count int) error {
 	}
 	if selected != nil && count == r.n {
 		selected = nil
+	}
+	if selected == nil {
+		if done, err := g.addWhole(r); err != nil {
+			return err
+		} else if done {
+			return g.check()
+		}
 	}
 	if done, err := g.codes.add(g, r, selected); err != nil {
 		return err
@@ -152,12 +168,17 @@ func (g *Grouper) check() error {
 	return g.plan.checkDomains()
 }
 
-// addChunk adds rows [lo, lo+n).
-func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int) error {
+// newChunk forgets the numbers of the chunk before.
+func (g *Grouper) newChunk() {
 	for column, ids := range g.values {
 		g.spare = append(g.spare, ids)
 		delete(g.values, column)
 	}
+}
+
+// addChunk adds rows [lo, lo+n).
+func (g *Grouper) addChunk(r *Rows, selected Bitmap, weights []int64, lo, n int) error {
+	g.newChunk()
 	groups := g.groups[:n]
 	if err := g.number(r, lo, groups); err != nil {
 		return err
@@ -252,6 +273,12 @@ func (g *Grouper) checkGroups() error {
 func (g *Grouper) Merge(o *Grouper) error {
 	to := make([]uint32, len(o.rows))
 	var ids []uint32
+	same := len(g.group.Keys) == 1 // then groups are numbers of one domain
+	if same {
+		if err := g.room(len(o.rows)); err != nil {
+			return err
+		}
+	}
 	for group := 1; group < len(o.rows); group++ {
 		if err := g.plan.ended(group); err != nil {
 			return err
@@ -259,10 +286,13 @@ func (g *Grouper) Merge(o *Grouper) error {
 		if o.rows[group] == 0 {
 			continue
 		}
-		ids = o.keyIDs(uint32(group), ids)
-		mine, err := g.groupOf(ids)
-		if err != nil {
-			return err
+		mine := uint32(group)
+		if !same {
+			ids = o.keyIDs(mine, ids)
+			var err error
+			if mine, err = g.groupOf(ids); err != nil {
+				return err
+			}
 		}
 		to[group] = mine
 		if g.counted {

@@ -79,8 +79,8 @@ func (p *Plan) shareLeaves(x *Expr) {
 	}
 	if len(x.Args) == 0 && x.Op != OpIsNull && x.Column < len(p.Fragment.Columns) {
 		c := &p.Fragment.Columns[x.Column]
-		if t := c.Result(); c.Source == SourceProperty && t != catalog.TypeBool && t != catalog.TypeInt && t != catalog.TypeDouble && t != catalog.TypeDatetime {
-			p.said[x] = &memoTable{}
+		if c.Source == SourceProperty && compared(c.Result()) {
+			p.said[x] = p.domains[x.Column].saidOf(x)
 		}
 	}
 }

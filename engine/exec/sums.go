@@ -55,6 +55,8 @@ const (
 	// in 63 bits.
 	maxUnit    = 1 << 43
 	maxPending = 1 << 19
+	// maxTimes bounds how often a number comes, so that so many of it fit in 61 bits.
+	maxTimes = 1 << 17
 )
 
 // millionths is a number in whole millionths, if it is such a decimal.
@@ -177,6 +179,8 @@ func (s *doubleSums) addValue(group uint32, f float64, times int64) {
 		s.other[group].addTimes(f, uint64(times))
 	case times == 1:
 		t.sum += unit
+	case times > 0 && times < maxTimes:
+		s.addSmall(group, smallSum{sum: unit * times})
 	default:
 		s.addLarge(group, new(big.Int).Mul(big.NewInt(unit), big.NewInt(times)))
 	}

@@ -44,6 +44,7 @@ type Vector struct {
 	load            func() (arrow.Array, error)
 	loadCodes       func() (*Dictionary, []int32, error)
 	costly          bool // see Costly
+	whole           bool // see Whole
 	// at reads one value of a vector of moments that is read later.
 	at func(row int) int64
 	// ends are where the rows of each code end, in a vector whose codes ascend;
