@@ -83,7 +83,7 @@ func (s *scan) behaveDay(ctx context.Context, b *exec.Behaviours, views []*view,
 			return err
 		}
 		for i := range v.files.files {
-			err := s.divideFile(v, int32(i), func(p part) error {
+			err := s.divideFile(v, st, int32(i), func(p part) error {
 				p.view, p.state = v, st
 				return w.scanFile(ctx, &p)
 			})

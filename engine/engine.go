@@ -188,8 +188,11 @@ type Engine struct {
 	pins     pins
 	metrics  Metrics
 	domains  *exec.Domains
-	// pairBytes is what the counts of pairs of all files take; see pairtally.go.
+	// pairBytes is what the counts of pairs of all files take, and the groups that are
+	// kept of them; see pairtally.go and keptgroups.go.
 	pairBytes atomic.Int64
+	// ordinals are the numbers from 0 on, as many as were asked for; not to be changed.
+	ordinals atomic.Pointer[[]int32]
 	// kept are decoded columns of indexed files.
 	kept *indexfile.Kept
 	// columnBudget is for the columns of all shards' tails.

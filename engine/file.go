@@ -36,6 +36,7 @@ type file struct {
 	// visible remembers how often values come; see tallied.go.
 	visible visibleCounts
 	pairs   pairTallies
+	groups  keptGroups
 	// sums are those of the bytes that were proven, without the quick one where another
 	// process proved them, and the ledger says so; nil where neither did
 	// the file.

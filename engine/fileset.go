@@ -61,6 +61,7 @@ func (s *fileset) release() error {
 	for _, f := range s.files {
 		if f.refs.Add(-1) == 0 {
 			f.pairs.drop()
+			f.groups.drop()
 			errs = append(errs, f.reader.Close())
 		}
 	}

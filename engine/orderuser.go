@@ -175,7 +175,7 @@ func (w *worker) userView(ctx context.Context, v *view) error {
 		return err
 	}
 	for i := range v.files.files {
-		err := w.scan.divideFile(v, int32(i), func(p part) error {
+		err := w.scan.divideFile(v, st, int32(i), func(p part) error {
 			p.view, p.state = v, st
 			return w.scanFile(ctx, &p)
 		})

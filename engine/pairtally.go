@@ -9,34 +9,44 @@ import (
 	"arbor/engine/indexfile"
 )
 
-// A question that looks at two columns of few values is answered by how often each
-// pair of values comes in a file, as one that looks at one column is. The counts of
-// a pair are made when they are first asked for, which takes as long as looking at
-// all rows, and are kept.
+// A question that looks at two columns is answered by how often each pair of values
+// comes in a file, as one that looks at one column is. The counts of a pair are made
+// when they are first asked for, which takes as long as looking at all rows, and are
+// kept: in the order of the values of the column that has fewer of them, so that what
+// is asked of one event name or of one country reads that value's pairs and no others.
 type pairTally struct {
 	once   sync.Once // guards making what follows
 	err    error
 	of     [2]*indexfile.Tally
-	codes  [2][]int32 // of each pair that comes
-	counts []int64    // of its rows
+	starts []uint32 // where the pairs of each value of the first begin, and where all end
+	codes  []int32  // the second's value of each pair that comes, ascending for each of the first
+	counts []uint32 // of its rows
 	// visible are the counts without hidden rows, as last asked for.
 	mu      sync.Mutex // guards visible
-	visible visibleCount
+	visible visiblePairs
+}
+
+// visiblePairs are how many rows have each pair that are not among the hidden ones.
+type visiblePairs struct {
+	hidden []uint32
+	counts []uint32
 }
 
 // Limits of what is kept of pairs.
 const (
 	// maxPairCells is how many pairs there can be at most, going by the values of
 	// both columns.
-	maxPairCells = 1 << 18
+	maxPairCells = 1 << 20
+	// pairMany is how many rows there must be for each of these.
+	pairMany = 2
 	// maxPairTallies is of how many pairs of columns a file keeps the counts.
 	maxPairTallies = 8
 	// maxPairBytes is about what the counts of all files may take before no more are
 	// made.
 	maxPairBytes = 256 << 20
-	// pairBytes is what a pair takes: its codes, and its counts with and without
+	// pairBytes is what a pair takes: its code, and its counts with and without
 	// hidden rows.
-	pairBytes = 2*4 + 2*8
+	pairBytes = 4 + 2*4
 )
 
 // pairTallies are a file's.
@@ -77,7 +87,7 @@ func (p *pairTallies) made(t *pairTally) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known[t.of] == t {
-		n := int64(len(t.counts)) * pairBytes
+		n := int64(len(t.counts))*pairBytes + 4*int64(len(t.starts))
 		p.held += n
 		p.all.Add(n)
 	}
@@ -98,31 +108,34 @@ func (p *pairTallies) forget() {
 	p.known, p.held = nil, 0
 }
 
-// pairs reports whether a file's rows can be answered by the pairs of two columns.
-func (s *scan) pairs(f *file, columns [2]int) (bool, error) {
-	cells := 1
-	var of [2]*indexfile.Tally
-	for i, column := range columns {
-		tally, err := tallyOf(f, &s.fragment.Columns[column])
-		if err != nil || tally == nil {
-			return false, err
-		}
-		of[i] = tally
-		cells *= len(tally.Counts()) // both small enough for a product
+// pairs reports whether a file's rows can be answered by the pairs of two columns, and
+// which of the two comes first.
+func (s *scan) pairs(f *file, a, b int) (first, second int, ok bool, err error) {
+	of, err := s.talliesOf(f, a, b)
+	if err != nil || of[0] == nil || of[1] == nil {
+		return 0, 0, false, err
 	}
+	if len(of[0].Counts()) > len(of[1].Counts()) {
+		of[0], of[1], a, b = of[1], of[0], b, a
+	}
+	cells := len(of[0].Counts()) * len(of[1].Counts()) // both small enough for a product
 	room := s.engine.pairBytes.Load() < maxPairBytes || f.pairs.has(of)
-	return room && cells <= maxPairCells && cells*tallyMany <= f.rows(), nil
+	return a, b, room && cells <= maxPairCells && cells*pairMany <= f.rows(), nil
+}
+
+// talliesOf are the tallies of two columns, nil of one that has none.
+func (s *scan) talliesOf(f *file, a, b int) (of [2]*indexfile.Tally, err error) {
+	if of[0], err = tallyOf(f, &s.fragment.Columns[a]); err == nil {
+		of[1], err = tallyOf(f, &s.fragment.Columns[b])
+	}
+	return of, err
 }
 
 // pairTally is the tally of a part's two columns.
 func (w *worker) pairTally(p *part, f *file) (*pairTally, error) {
-	var of [2]*indexfile.Tally
-	for i, column := range p.columns() {
-		tally, err := tallyOf(f, &w.scan.fragment.Columns[column])
-		if err != nil {
-			return nil, err
-		}
-		of[i] = tally
+	of, err := w.scan.talliesOf(f, p.column, p.second-1)
+	if err != nil {
+		return nil, err
 	}
 	t := f.pairs.get(of, &w.scan.engine.pairBytes)
 	t.once.Do(func() {
@@ -162,13 +175,30 @@ func (w *worker) countPairs(t *pairTally, p *part, f *file) error {
 			cells[t.of[0].Code(row)*width+t.of[1].Code(row)]++
 		}
 	}
-	for cell, n := range cells {
+	t.list(cells, width)
+	return nil
+}
+
+// list lists the pairs that come.
+func (t *pairTally) list(cells []uint32, width int) {
+	there := 0
+	for _, n := range cells {
 		if n > 0 {
-			t.codes[0], t.codes[1] = append(t.codes[0], int32(cell/width)), append(t.codes[1], int32(cell%width))
-			t.counts = append(t.counts, int64(n))
+			there++
 		}
 	}
-	return nil
+	t.starts = make([]uint32, 0, len(cells)/width+1)
+	t.codes, t.counts = make([]int32, 0, there), make([]uint32, 0, there)
+	for len(cells) > 0 {
+		t.starts = append(t.starts, uint32(len(t.codes)))
+		for code, n := range cells[:width] {
+			if n > 0 {
+				t.codes, t.counts = append(t.codes, int32(code)), append(t.counts, n)
+			}
+		}
+		cells = cells[width:]
+	}
+	t.starts = append(t.starts, uint32(len(t.codes)))
 }
 
 // adds reports whether the pairs of each value are as many as its rows.
@@ -182,32 +212,30 @@ func (t *pairTally) adds(cells []uint32) bool {
 	return slices.Equal(sums[0], t.of[0].Counts()) && slices.Equal(sums[1], t.of[1].Counts())
 }
 
-// pairOf gives the function that finds a row's pair.
-func (t *pairTally) pairOf() func(row int) int {
-	width := len(t.of[1].Counts())
-	pairs := make([]int32, len(t.of[0].Counts())*width)
-	for i := range t.counts {
-		pairs[int(t.codes[0][i])*width+int(t.codes[1][i])] = int32(i)
-	}
-	return func(row int) int { return int(pairs[t.of[0].Code(row)*width+t.of[1].Code(row)]) }
+// pairOf is the number of a row's pair.
+func (t *pairTally) pairOf(row int) int {
+	first, second := t.of[0].Code(row), int32(t.of[1].Code(row))
+	lo := int(t.starts[first])
+	at, _ := slices.BinarySearch(t.codes[lo:t.starts[first+1]], second)
+	return lo + at
 }
 
 // weights are how many visible rows have each pair; leave takes the others off.
 // They are remembered where plain says that only hidden rows are left out.
-func (t *pairTally) weights(plain bool, hidden []uint32, leave func(code func(row int) int, weights []int64)) []int64 {
+func (t *pairTally) weights(plain bool, hidden []uint32, leave func(off func(row int))) []uint32 {
 	if plain {
 		t.mu.Lock()
 		known := t.visible
 		t.mu.Unlock()
-		if known.counts != nil && known.of(hidden) {
+		if known.counts != nil && sameRows(known.hidden, hidden) {
 			return known.counts
 		}
 	}
 	weights := slices.Clone(t.counts)
-	leave(t.pairOf(), weights)
+	leave(func(row int) { weights[t.pairOf(row)]-- })
 	if plain {
 		t.mu.Lock()
-		t.visible = visibleCount{hidden, weights}
+		t.visible = visiblePairs{hidden, weights}
 		t.mu.Unlock()
 	}
 	return weights
@@ -215,3 +243,104 @@ func (t *pairTally) weights(plain bool, hidden []uint32, leave func(code func(ro
 
 // columns are the numbers of the two columns of a part that is answered by pairs.
 func (p *part) columns() [2]int { return [2]int{p.column, p.second - 1} }
+
+// tallyPairs adds all rows of a file by the pairs of values of two columns, of which
+// those are looked at whose first value can pass the filter.
+func (w *worker) tallyPairs(p *part, f *file) error {
+	t, err := w.pairTally(p, f)
+	if err != nil {
+		return err
+	}
+	m := p.marks()
+	hidden := w.hiddenOf(m)
+	weights := t.weights(m.plain(), hidden, func(off func(row int)) { w.leave(f, m, off) })
+	runs, err := w.pairRuns(p, f, t)
+	if err != nil {
+		return err
+	}
+	looked := 0
+	for _, run := range runs {
+		lo, hi := int(t.starts[run.Lo]), int(t.starts[run.Hi])
+		if lo == hi {
+			continue
+		}
+		for _, n := range weights[lo:hi] {
+			looked += int(n)
+		}
+		if err := w.tallyRun(p, f, t, run, weights[lo:hi]); err != nil {
+			return err
+		}
+	}
+	total := f.rows() - len(hidden)
+	if !m.plain() {
+		total = 0
+		for _, n := range weights {
+			total += int(n)
+		}
+	}
+	w.stats.RowsFiltered += int64(total - looked)
+	return nil
+}
+
+// pairRuns are the runs of values of a part's first column that can pass the filter.
+func (w *worker) pairRuns(p *part, f *file, t *pairTally) ([]exec.Run, error) {
+	all := []exec.Run{{Lo: 0, Hi: len(t.starts) - 1}}
+	if w.filter == nil {
+		return all, nil
+	}
+	on, known := w.filtersOn[p.column]
+	if !known {
+		on = w.scan.plan.NewFilterOn(p.column)
+		if w.filtersOn == nil {
+			w.filtersOn = map[int]*exec.Filter{}
+		}
+		w.filtersOn[p.column] = on
+	}
+	if on == nil {
+		return all, nil
+	}
+	v, err := tallyVector(t.of[0], &w.scan.fragment.Columns[p.column])
+	if err != nil {
+		return nil, err
+	}
+	values := all[0].Hi
+	w.reads.Reset(values)
+	w.reads.Set(p.column, v)
+	w.selected = w.selected.Reset(values)
+	w.selected.Fill(values)
+	if err := on.SelectRows(w.reads, w.selected); err != nil {
+		return nil, err
+	}
+	return w.selected.AppendRuns(nil), nil
+}
+
+// tallyRun adds the pairs of a run of values of a part's first column.
+func (w *worker) tallyRun(p *part, f *file, t *pairTally, run exec.Run, weights []uint32) error {
+	r, n := w.reads, len(weights)
+	r.Reset(n)
+	if cap(w.pairWeights) < n {
+		w.pairWeights, w.pairCodes = make([]int64, n), make([]int32, n)
+	}
+	wide, first := w.pairWeights[:n], w.pairCodes[:n]
+	for i, n := range weights {
+		wide[i] = int64(n)
+	}
+	lo := t.starts[run.Lo]
+	for code := run.Lo; code < run.Hi; code++ {
+		for i := t.starts[code]; i < t.starts[code+1]; i++ {
+			first[i-lo] = int32(code)
+		}
+	}
+	picks := [2][]int32{first, t.codes[lo : int(lo)+n]}
+	for i, column := range p.columns() {
+		v, err := tallyVector(t.of[i], &w.scan.fragment.Columns[column])
+		if err != nil {
+			return err
+		}
+		r.Set(column, r.Pick(&v, picks[i]))
+	}
+	if err := w.setOthers(p, f, n); err != nil {
+		return err
+	}
+	return w.addTally(r, n, wide)
+}

@@ -204,6 +204,8 @@ type part struct {
 	tallied bool
 	column  int
 	second  int
+	// kept says that it is answered by groups that are kept.
+	kept *keptPart
 }
 
 // Sizes of the parts.
@@ -237,7 +239,7 @@ func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 			}
 		}
 		for i := range v.files.files {
-			if err := s.divideFile(v, int32(i), hand); err != nil {
+			if err := s.divideFile(v, st, int32(i), hand); err != nil {
 				return v.blame(err)
 			}
 		}
@@ -259,7 +261,7 @@ func (s *scan) wantsKinds() bool {
 }
 
 // divideFile hands out a file's rows, or those of the users that can pass.
-func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
+func (s *scan) divideFile(v *view, st *state, number int32, hand func(part) error) error {
 	f := v.files.files[number]
 	if s.span != nil {
 		return handRows(number, s.span.rows[f], hand)
@@ -282,6 +284,13 @@ func (s *scan) divideFile(v *view, number int32, hand func(part) error) error {
 		}
 		if ok {
 			return hand(part{file: number, hi: f.rows(), tallied: true, column: column, second: second})
+		}
+		kept, err := s.kept(f, &st.files[number])
+		if err != nil {
+			return err
+		}
+		if kept != nil {
+			return hand(part{file: number, hi: f.rows(), tallied: true, kept: kept})
 		}
 	}
 	left := f.rows()

@@ -26,7 +26,11 @@ type worker struct {
 	step, collect *exec.BehaviourRows
 	reads         *exec.Rows // the rows at hand, for groups
 	codes         []int32    // of their users
-	keys          []indexfile.InsertKey
+	// filtersOn are the parts of the filter that look at one column alone, by its number.
+	filtersOn   map[int]*exec.Filter
+	pairWeights []int64
+	pairCodes   []int32
+	keys        []indexfile.InsertKey
 
 	sorter *sorter // takes the rows to sort, if not nil
 

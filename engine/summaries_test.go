@@ -85,7 +85,7 @@ func TestSummariesAreScans(t *testing.T) {
 	columns := map[string][]exec.Column{
 		"all": nil, "by event": {{Source: exec.SourceEvent}}, "by user": {{Source: exec.SourceDistinctID}}, "by plan": {plan}, "by zip": {zip},
 		"by price": {property("price", catalog.TypeDouble)}, "by url": {property("url", catalog.TypeString)}, "by plan and country": {plan, country},
-		"by event and zip": {{Source: exec.SourceEvent}, zip},
+		"by event and zip": {{Source: exec.SourceEvent}, zip}, "by plan, country and browser": {plan, country, property("$browser", catalog.TypeString)},
 	}
 	tallied := map[string]bool{}
 	check := func(when string, policies []catalog.Policy) {
@@ -148,7 +148,7 @@ func TestSummariesAreScans(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("in a file", everyPolicy())
-	for _, name := range []string{"all", "by event", "by plan", "by plan and country"} {
+	for _, name := range []string{"all", "by event", "by plan", "by plan and country", "by plan, country and browser"} {
 		if !tallied[name] { // of the others there are too many values, or too few rows have one
 			t.Errorf("%s: no rows were tallied", name)
 		}

@@ -46,8 +46,8 @@ func (s *scan) tallied(f *file) (column, second int, ok bool, err error) {
 		return -1, 0, true, nil
 	}
 	if second > 0 {
-		ok, err := s.pairs(f, [2]int{column, second - 1})
-		return column, second, ok, err
+		a, b, ok, err := s.pairs(f, column, second-1)
+		return a, b + 1, ok, err
 	}
 	c := &s.fragment.Columns[column]
 	entries := f.reader.Users()
@@ -96,15 +96,16 @@ func (w *worker) tallyFile(p *part, f *file) error {
 	if err := w.countFound(p, 0, f.rows()); err != nil {
 		return err
 	}
-	m := &p.state.files[p.file]
-	var pairs *pairTally
-	if p.second > 0 {
-		var err error
-		if pairs, err = w.pairTally(p, f); err != nil {
-			return err
-		}
+	m := p.marks()
+	w.stats.RowsDuplicate += int64(len(w.hiddenOf(m)))
+	w.stats.RowsTallied += int64(f.rows())
+	switch {
+	case p.kept != nil:
+		return w.addKept(p, f)
+	case p.second > 0:
+		return w.tallyPairs(p, f)
 	}
-	weights, err := w.tallyWeights(p, f, m, pairs)
+	weights, err := w.tallyWeights(p, f, m)
 	if err != nil {
 		return err
 	}
@@ -114,60 +115,84 @@ func (w *worker) tallyFile(p *part, f *file) error {
 	}
 	r := w.reads
 	r.Reset(values)
-	least, greatest := f.reader.TimeBounds()
-	for i := range w.scan.fragment.Columns {
-		if !w.scan.uses[i] && !w.scan.grouped[i] {
-			continue
-		}
-		c := &w.scan.fragment.Columns[i]
-		t := c.Result()
-		switch {
-		case i == p.column && c.Source == exec.SourceDistinctID:
-			codes := make([]int32, values)
-			for k := range codes {
-				codes[k] = int32(k)
-			}
-			r.Set(i, exec.CodedVector(t, f.users(), codes, values))
-		case i == p.column || i == p.second-1:
+	if p.column >= 0 {
+		c := &w.scan.fragment.Columns[p.column]
+		if c.Source == exec.SourceDistinctID {
+			r.Set(p.column, exec.CodedVector(c.Result(), f.users(), w.scan.engine.ordinalsTo(values), values).Whole())
+		} else {
 			tally, err := tallyOf(f, c)
 			if err != nil {
 				return err
 			}
-			a, err := tally.Array(t, c.Precision, c.Scale)
+			v, err := tallyVector(tally, c)
 			if err != nil {
 				return err
 			}
-			v, err := exec.VectorOf(a, t)
-			if err != nil {
-				return err
-			}
-			if pairs != nil {
-				at := 0
-				if i != p.column {
-					at = 1
-				}
-				v = v.Pick(pairs.codes[at])
-			}
-			r.Set(i, v)
-		default:
-			// Only its bounds are asked for, or it is the same in all rows.
-			v := exec.LaterVector(t, values, func() (arrow.Array, error) { return f.column(p, m, c, 0, values, nil) })
-			if c.Source == exec.SourceTime {
-				v = v.Between(least, greatest)
-			}
-			if c.Source == exec.SourceShard {
-				v, err = exec.VectorOf(constantColumn(p.view.shard.key.String(), values), t)
-			} else if c.Source == exec.SourceProperty {
-				v, err = exec.VectorOf(nullColumn(*c, values), t)
-			}
-			if err != nil {
-				return err
-			}
-			r.Set(i, v)
+			r.Set(p.column, v)
 		}
 	}
-	w.stats.RowsTallied += int64(f.rows())
+	if err := w.setOthers(p, f, values); err != nil {
+		return err
+	}
 	return w.addTally(r, values, weights)
+}
+
+// tallyVector is the values of a column's tally.
+func tallyVector(t *indexfile.Tally, c *exec.Column) (exec.Vector, error) {
+	a, err := t.Array(c.Result(), c.Precision, c.Scale)
+	if err != nil {
+		return exec.Vector{}, err
+	}
+	return exec.VectorOf(a, c.Result())
+}
+
+// ordinalsTo are the numbers from 0 on, which are not to be changed.
+func (e *Engine) ordinalsTo(n int) []int32 {
+	if known := e.ordinals.Load(); known != nil && len(*known) >= n {
+		return (*known)[:n]
+	}
+	all := make([]int32, n)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	e.ordinals.Store(&all)
+	return all
+}
+
+// has reports whether a part is answered by how often values of a column come.
+func (p *part) has(column int) bool {
+	if p.kept != nil {
+		return slices.Contains(p.kept.columns, column)
+	}
+	return column == p.column || column == p.second-1
+}
+
+// setOthers sets the columns of rows that stand for others, but for those that they are
+// made of: only the bounds of these are asked for, or they are the same in all rows.
+func (w *worker) setOthers(p *part, f *file, values int) error {
+	least, greatest := f.reader.TimeBounds()
+	for i := range w.scan.fragment.Columns {
+		if !w.scan.uses[i] && !w.scan.grouped[i] || p.has(i) {
+			continue
+		}
+		c := &w.scan.fragment.Columns[i]
+		t := c.Result()
+		v := exec.LaterVector(t, values, func() (arrow.Array, error) { return f.column(p, p.marks(), c, 0, values, nil) })
+		var err error
+		switch c.Source {
+		case exec.SourceTime:
+			v = v.Between(least, greatest)
+		case exec.SourceShard:
+			v, err = exec.VectorOf(constantColumn(p.view.shard.key.String(), values), t)
+		case exec.SourceProperty:
+			v, err = exec.VectorOf(nullColumn(*c, values), t)
+		}
+		if err != nil {
+			return err
+		}
+		w.reads.Set(i, v)
+	}
+	return nil
 }
 
 // addTally adds so many rows, each as many times as its weight says.
@@ -194,48 +219,56 @@ func (w *worker) addTally(r *exec.Rows, values int, weights []int64) error {
 	return w.groups.AddWeighted(r, selected, weights)
 }
 
-// tallyWeights are how many visible rows have each of a column's values.
-func (w *worker) tallyWeights(p *part, f *file, m *marks, pairs *pairTally) ([]int64, error) {
-	hidden := m.hidden
+// hiddenOf are the rows that are hidden as duplicates.
+func (w *worker) hiddenOf(m *marks) []uint32 {
 	if w.scan.fragment.Copies {
-		hidden = nil
+		return nil
 	}
-	w.stats.RowsDuplicate += int64(len(hidden))
-	leave := func(code func(row int) int, weights []int64) {
-		for _, list := range [][]uint32{m.absent, hidden} {
-			for _, row := range list {
-				weights[code(int(row))]--
-			}
-		}
-		if m.gone != nil {
-			selected := exec.NewBitmap(f.rows())
-			selected.Fill(f.rows())
-			for _, list := range [][]uint32{m.absent, hidden} {
-				for _, row := range list {
-					selected.Unset(int(row))
-				}
-			}
-			m.gone.Each(func(row int) {
-				if row < f.rows() && selected.Has(row) {
-					weights[code(row)]--
-					w.stats.RowsDeleted++
-				}
-			})
+	return m.hidden
+}
+
+// plain reports whether none but duplicates are left out.
+func (m *marks) plain() bool { return m.gone == nil && len(m.absent) == 0 }
+
+// leave calls off for each row of a file that is not visible, once.
+func (w *worker) leave(f *file, m *marks, off func(row int)) {
+	lists := [][]uint32{m.absent, w.hiddenOf(m)}
+	for _, list := range lists {
+		for _, row := range list {
+			off(int(row))
 		}
 	}
-	if pairs != nil {
-		return pairs.weights(m.gone == nil && len(m.absent) == 0, hidden, leave), nil
+	if m.gone == nil {
+		return
 	}
+	selected := exec.NewBitmap(f.rows())
+	selected.Fill(f.rows())
+	for _, list := range lists {
+		for _, row := range list {
+			selected.Unset(int(row))
+		}
+	}
+	m.gone.Each(func(row int) {
+		if row < f.rows() && selected.Has(row) {
+			off(row)
+			w.stats.RowsDeleted++
+		}
+	})
+}
+
+// tallyWeights are how many visible rows have each of a column's values.
+func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
+	hidden := w.hiddenOf(m)
 	if p.column < 0 && m.gone == nil {
 		return []int64{int64(f.rows() - len(m.absent) - len(hidden))}, nil
 	}
 	if p.column < 0 {
 		weights := []int64{int64(f.rows())}
-		leave(func(int) int { return 0 }, weights)
+		w.leave(f, m, func(int) { weights[0]-- })
 		return weights, nil
 	}
 	c := &w.scan.fragment.Columns[p.column]
-	if c.Source == exec.SourceDistinctID && w.scan.once && m.gone == nil && len(m.absent) == 0 &&
+	if c.Source == exec.SourceDistinctID && w.scan.once && m.plain() &&
 		(len(hidden) == 0 || len(p.view.files.files) == 1 && len(p.view.logs) == 0) {
 		// Each user has a visible row, since the copies of an event are of one user
 		// and one of them is visible; how many rows makes no difference.
@@ -253,30 +286,29 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks, pairs *pairTally) ([]i
 			ends[k] = at
 		}
 		last := 0 // rows mostly come in order
-		leave(func(row int) int {
+		w.leave(f, m, func(row int) {
 			if last > 0 && int64(row) < ends[last-1] {
 				last, _ = slices.BinarySearch(ends, int64(row)+1)
 			}
 			for ends[last] <= int64(row) {
 				last++
 			}
-			return last
-		}, weights)
+			weights[last]--
+		})
 		return weights, nil
 	}
 	tally, err := tallyOf(f, c)
 	if err != nil {
 		return nil, err
 	}
-	plain := m.gone == nil && len(m.absent) == 0
-	if plain {
+	if m.plain() {
 		if known, ok := f.visible.get(tally, hidden); ok {
 			return known, nil
 		}
 	}
 	weights := slices.Clone(tally.Counts())
-	leave(tally.Code, weights)
-	if plain {
+	w.leave(f, m, func(row int) { weights[tally.Code(row)]-- })
+	if m.plain() {
 		f.visible.put(tally, hidden, weights)
 	}
 	return weights, nil
@@ -301,12 +333,12 @@ func (v *visibleCounts) get(t *indexfile.Tally, hidden []uint32) ([]int64, bool)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k, ok := v.known[t]
-	return k.counts, ok && k.of(hidden)
+	return k.counts, ok && sameRows(k.hidden, hidden)
 }
 
-// of reports whether the counts are those without the hidden rows.
-func (k *visibleCount) of(hidden []uint32) bool {
-	return len(k.hidden) == len(hidden) && (len(hidden) == 0 || &k.hidden[0] == &hidden[0])
+// sameRows reports whether two lists of rows are one.
+func sameRows(a, b []uint32) bool {
+	return len(a) == len(b) && (len(b) == 0 || &a[0] == &b[0])
 }
 
 func (v *visibleCounts) put(t *indexfile.Tally, hidden []uint32, counts []int64) {

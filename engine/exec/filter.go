@@ -52,6 +52,45 @@ func (p *Plan) NewFilter() *Filter {
 	return &Filter{root: compile(p.Fragment.Filter, p), rows: NewRows(p)}
 }
 
+// NewFilterOn prepares those of the conditions of the fragment's filter that look at
+// one column alone, by its number in Fragment.Columns: what they do not pass does not
+// pass the filter. Nil means that there are none.
+func (p *Plan) NewFilterOn(column int) *Filter {
+	var on []*Expr
+	var split func(x *Expr)
+	split = func(x *Expr) {
+		if x.Op == OpAnd {
+			for _, a := range x.Args {
+				split(a)
+			}
+		} else if p.looksAt(x, column) {
+			on = append(on, x)
+		}
+	}
+	if p.Fragment.Filter != nil {
+		split(p.Fragment.Filter)
+	}
+	if len(on) == 0 {
+		return nil
+	}
+	return &Filter{root: compile(&Expr{Op: OpAnd, Args: on}, p), rows: NewRows(p)}
+}
+
+// looksAt reports whether an expression looks at one column and no other.
+func (p *Plan) looksAt(x *Expr, column int) bool {
+	if len(x.Args) > 0 {
+		return !slices.ContainsFunc(x.Args, func(a *Expr) bool { return !p.looksAt(a, column) })
+	}
+	used := make([]bool, len(p.Fragment.Columns))
+	p.Fragment.mark(used, x.Column)
+	for i, is := range used {
+		if is != (i == column) {
+			return false
+		}
+	}
+	return true
+}
+
 // Select removes from selected the rows for which the filter is not true.
 // columns are those of the fragment, hidden ones included; those that the
 // filter does not use may be nil.

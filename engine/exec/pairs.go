@@ -32,5 +32,5 @@ func (v *Vector) codeOrNone(i int) int {
 	return v.code(i)
 }
 
-// Pick is the vector of the rows at positions.
-func (v *Vector) Pick(at []int32) Vector { return v.gather(at, new(scratch)) }
+// Pick is the vector of the rows at positions. It holds until r is Reset.
+func (r *Rows) Pick(v *Vector, at []int32) Vector { return v.gather(at, &r.scratch) }

@@ -1,6 +1,8 @@
 package indexfile
 
 import (
+	"sync"
+
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
@@ -12,6 +14,9 @@ import (
 type Tally struct {
 	column *column
 	counts []int64 // by code; the last is that of rows without a value
+
+	mu     sync.Mutex // guards arrays
+	arrays map[typeKey]arrow.Array
 }
 
 // maxTallyEntries is the size of a dictionary up to which a Tally is kept.
@@ -151,8 +156,25 @@ func (t *Tally) Array(typ catalog.Type, precision, scale uint8) (arrow.Array, er
 	if err := checkType(typ); err != nil {
 		return nil, err
 	}
-	c := t.column
-	as := c.as(typeKey{t: typ, precision: precision, scale: scale})
+	key := typeKey{t: typ, precision: precision, scale: scale}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := t.arrays[key]; a != nil {
+		return a, nil
+	}
+	a := t.array(key)
+	if t.arrays == nil {
+		t.arrays = map[typeKey]arrow.Array{}
+	}
+	if len(t.arrays) < maxTyped {
+		holds[int32](t.column.reader, len(t.counts))
+		t.arrays[key] = a
+	}
+	return a, nil
+}
+
+func (t *Tally) array(key typeKey) arrow.Array {
+	as := t.column.as(key)
 	n := len(t.counts)
 	codes := make([]int32, n)
 	valid := make([]byte, bitmapLen(n))
@@ -162,7 +184,7 @@ func (t *Tally) Array(typ catalog.Type, precision, scale uint8) (arrow.Array, er
 			bitSet(valid, i)
 		}
 	}
-	return dictionaryArray(4, memory.NewBufferBytes(raw(codes)), memory.NewBufferBytes(valid), as.values, n, 0), nil
+	return dictionaryArray(4, memory.NewBufferBytes(raw(codes)), memory.NewBufferBytes(valid), as.values, n, 0)
 }
 
 // UserTally is how many rows each user has, in the order of User.
