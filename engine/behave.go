@@ -72,7 +72,7 @@ func (s *scan) giveAnswer(ctx context.Context, yield func(*exec.Batch) error) fu
 // in one bucket, but for users without an id, who may be in all.
 func (s *scan) behaveDay(ctx context.Context, b *exec.Behaviours, views []*view, workers []*worker, rows []*exec.BehaviourRows) error {
 	if len(views) == 1 && len(views[0].files.files) == 1 && len(views[0].logs) == 0 && s.bounds.Users == nil {
-		return s.behaveFile(ctx, views[0], workers, rows)
+		return s.behaveFile(ctx, b, views[0], workers, rows)
 	}
 	w := workers[0]
 	w.collect = rows[0]
@@ -122,10 +122,13 @@ func (s *scan) stateOf(ctx context.Context, v *view) (*state, error) {
 }
 
 // behaveFile has the workers step through the users of a day's one file.
-func (s *scan) behaveFile(ctx context.Context, v *view, workers []*worker, rows []*exec.BehaviourRows) error {
+func (s *scan) behaveFile(ctx context.Context, b *exec.Behaviours, v *view, workers []*worker, rows []*exec.BehaviourRows) error {
 	st, err := s.stateOf(ctx, v)
 	if err != nil {
 		return err
+	}
+	if done, err := s.behaveKept(ctx, b, v, st, workers, rows); done || err != nil {
+		return v.blame(err)
 	}
 	cuts, err := userCuts(v.files.files[0], len(workers))
 	if err != nil {

@@ -37,14 +37,15 @@ type keptGroups struct {
 	all   *atomic.Int64 // bytes of all files' together, with those of pairs
 }
 
-// keptGroup is groups that are kept, or have been asked for once.
+// keptGroup is groups that are kept, or steps, or has been asked for once.
 type keptGroup struct {
-	hidden []uint32 // the rows that it is made without
-	plan   *exec.Plan
-	bytes  int64     // that were counted once it was made
-	once   sync.Once // guards making what follows
+	hidden []uint32   // the rows that it is made without
+	plan   *exec.Plan // of groups
+	bytes  int64      // that were counted once it was made
+	once   sync.Once  // guards making what follows
 	err    error
 	groups *exec.Kept
+	steps  *exec.Steps
 }
 
 // keptPart says how a file is answered by groups that are kept.
@@ -65,31 +66,52 @@ func (k *keptGroups) ask(p *keptPart, hidden []uint32, plan *exec.Plan, room boo
 		p.keptGroup = g
 		return room || g.bytes > 0
 	}
-	if g != nil {
-		k.remove(p.name)
+	k.note(p.name, &keptGroup{hidden: hidden, plan: plan.Inner(p.columns, p.keys)})
+	return false
+}
+
+// askSteps gives the steps of a name, if they were asked for before without the same
+// rows, and are there or have room; else nil.
+func (k *keptGroups) askSteps(name string, hidden []uint32, room bool) *keptGroup {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	g := k.known[name]
+	if g == nil || !sameRows(g.hidden, hidden) {
+		k.note(name, &keptGroup{hidden: hidden})
+		return nil
+	}
+	if !room && g.bytes == 0 {
+		return nil
+	}
+	return g
+}
+
+// note notes that a name was asked for. The caller has mu.
+func (k *keptGroups) note(name string, g *keptGroup) {
+	if k.known[name] != nil {
+		k.remove(name)
 	} else if len(k.known) >= maxKeptGroups {
 		k.forget()
 	}
 	if k.known == nil {
 		k.known = map[string]*keptGroup{}
 	}
-	k.known[p.name] = &keptGroup{hidden: hidden, plan: plan.Inner(p.columns, p.keys)}
-	return false
+	k.known[name] = g
 }
 
-// made counts what groups take, if they are still known. What failed is forgotten.
-func (k *keptGroups) made(p *keptPart, all *atomic.Int64) {
+// made counts so many bytes that g takes, if it is still known. What failed is
+// forgotten.
+func (k *keptGroups) made(name string, g *keptGroup, bytes int64, all *atomic.Int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.known[p.name] != p.keptGroup:
-	case p.err != nil:
-		k.remove(p.name)
+	case k.known[name] != g:
+	case g.err != nil:
+		k.remove(name)
 	default:
-		p.bytes = p.groups.Bytes()
-		k.all = all
-		k.held += p.bytes
-		all.Add(p.bytes)
+		g.bytes, k.all = bytes, all
+		k.held += bytes
+		all.Add(bytes)
 	}
 }
 
@@ -194,8 +216,11 @@ func (s *scan) keptName(p *keptPart) string {
 func (w *worker) addKept(p *part, f *file) error {
 	k := p.kept
 	k.once.Do(func() {
-		k.groups, k.err = w.makeKept(p, f)
-		f.groups.made(k, &w.scan.engine.pairBytes)
+		bytes := int64(0)
+		if k.groups, k.err = w.makeKept(p, f); k.err == nil {
+			bytes = k.groups.Bytes()
+		}
+		f.groups.made(k.name, k.keptGroup, bytes, &w.scan.engine.pairBytes)
 	})
 	if k.err != nil {
 		return k.err

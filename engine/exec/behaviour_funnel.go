@@ -214,6 +214,43 @@ func (f *funnel) stepRows(state []int64, matches Bitmap, lo, hi int, masks rowMa
 	return false
 }
 
+// stepEvents is stepRows for events of Steps.
+func (f *funnel) stepEvents(state []int64, events []uint64, least int64) (done bool) {
+	level := int(state[0])
+	if level == f.steps {
+		return true
+	}
+	starts := state[1:f.steps]
+	for _, e := range events {
+		mask := e & (stepLast - 1)
+		if mask&(2<<level-1) == 0 { // steps behind the next one
+			continue
+		}
+		time := least + int64(e>>stepShift)
+		for ; mask != 0; mask &= mask - 1 {
+			i := trailing(mask)
+			switch {
+			case i > level:
+				continue
+			case i > 0 && !within(time, starts[i-1], f.window):
+				continue
+			case i == level:
+				if level++; level == f.steps {
+					state[0] = int64(level)
+					return true
+				}
+			}
+			if i == 0 {
+				starts[0] = time
+			} else {
+				starts[i] = starts[i-1]
+			}
+		}
+	}
+	state[0] = int64(level)
+	return false
+}
+
 // settle gives the starts of the chains that an event of that time may go on
 // with, and how many steps they have reached: those from before the event, and
 // with strict_increase those from before its moment.

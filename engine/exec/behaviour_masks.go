@@ -53,18 +53,7 @@ func (w *BehaviourRows) match(r *Rows, selected Bitmap) (rowMasks, error) {
 // of them look at one column alone that is coded in bytes, as the event's name is;
 // nil otherwise.
 func (w *BehaviourRows) maskCodes(r *Rows) ([]int8, error) {
-	f := r.plan.Fragment
-	column := -1
-	for _, c := range w.of.conditions {
-		if c < len(f.Columns) || len(f.Computed[c-len(f.Columns)].Args) != 1 {
-			return nil, nil
-		}
-		if arg := f.Computed[c-len(f.Columns)].Args[0]; column >= 0 && arg != column {
-			return nil, nil
-		} else {
-			column = arg
-		}
-	}
+	column := w.conditionColumn(r.plan.Fragment)
 	if column < 0 {
 		return nil, nil
 	}
@@ -72,17 +61,40 @@ func (w *BehaviourRows) maskCodes(r *Rows) ([]int8, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	if w.maskOf == v.Dictionary.id && len(w.masks) == v.Dictionary.Len {
-		return v.codes8, nil
+	_, err = w.entryMasks(r, column, v.Dictionary)
+	return v.codes8, err
+}
+
+// conditionColumn is the one column that all conditions look at, -1 if there is none.
+func (w *BehaviourRows) conditionColumn(f *Fragment) int {
+	column := -1
+	for _, c := range w.of.conditions {
+		if c < len(f.Columns) || len(f.Computed[c-len(f.Columns)].Args) != 1 {
+			return -1
+		}
+		if arg := f.Computed[c-len(f.Columns)].Args[0]; column >= 0 && arg != column || arg >= len(f.Columns) {
+			return -1
+		} else {
+			column = arg
+		}
 	}
-	numbers, err := r.translated(column, v.Dictionary)
+	return column
+}
+
+// entryMasks are the conditions that each entry of a column's dictionary meets.
+func (w *BehaviourRows) entryMasks(r *Rows, column int, d *Dictionary) ([]uint64, error) {
+	if w.maskOf == d.id && len(w.masks) == d.Len {
+		return w.masks, nil
+	}
+	numbers, err := r.translated(column, d)
 	if err != nil {
 		return nil, err
 	}
-	w.masks, w.said = make([]uint64, v.Dictionary.Len), make([]uint8, v.Dictionary.Len)
+	w.maskOf = nil
+	w.masks, w.said = make([]uint64, d.Len), make([]uint8, d.Len)
 	for code := range w.masks {
 		for i, c := range w.of.conditions {
-			id, err := r.memoID(c-len(f.Columns), numbers[code])
+			id, err := r.memoID(c-len(r.plan.Fragment.Columns), numbers[code])
 			if err != nil {
 				return nil, err
 			}
@@ -95,8 +107,8 @@ func (w *BehaviourRows) maskCodes(r *Rows) ([]int8, error) {
 			w.said[code] = saidYes
 		}
 	}
-	w.maskOf = v.Dictionary.id
-	return v.codes8, nil
+	w.maskOf = d.id
+	return w.masks, nil
 }
 
 // maskRows works out which conditions each row meets.

@@ -120,7 +120,11 @@ type BehaviourRows struct {
 	maskOf  any
 	matches Bitmap
 	truth   [][]uint8 // of each condition, by number of its value
+	steps   *Steps    // that the rows are made, in place of being stepped through
 }
+
+// MakeSteps has Step make steps of rows in place of stepping through them; nil ends that.
+func (w *BehaviourRows) MakeSteps(s *Steps) { w.steps = s }
 
 // NewRows makes what a worker keeps.
 func (b *Behaviours) NewRows() *BehaviourRows { return &BehaviourRows{of: b} }
@@ -168,6 +172,10 @@ func (w *BehaviourRows) Step(r *Rows, selected Bitmap, allSeen bool) error {
 		end := min(int(v.ends[code])-v.base, r.n)
 		user := numbers[code]
 		switch known := b.seen[user]; {
+		case w.steps != nil:
+			if w.matches.any(row, end) {
+				w.steps.note(code, row, end, w.matches, masks, times)
+			}
 		case known == userDone:
 		case w.matches.any(row, end):
 			b.seen[user] = userSeen
