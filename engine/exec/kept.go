@@ -54,6 +54,7 @@ func (g *Grouper) Keep() (*Kept, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.NullN() // counts them for all who share the array
 		k.keys = append(k.keys, a)
 	}
 	g.coded, g.dense, g.codes = codedKeys{}, denseTuples{}, byCode{}

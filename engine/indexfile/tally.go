@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/apache/arrow/go/v15/arrow/memory"
 
 	"arbor/catalog"
@@ -163,6 +164,11 @@ func (t *Tally) Array(typ catalog.Type, precision, scale uint8) (arrow.Array, er
 		return a, nil
 	}
 	a := t.array(key)
+	// What arrays work out when they are first asked is worked out for all who share it.
+	a.NullN()
+	if d, ok := a.(*array.Dictionary); ok {
+		d.Dictionary().NullN()
+	}
 	if t.arrays == nil {
 		t.arrays = map[typeKey]arrow.Array{}
 	}
