@@ -101,7 +101,7 @@ func TestKeptSteps(t *testing.T) {
 			}
 		}
 	}
-	ask("at first", nil, &catalog.Policy{Key: 1}, nil)
+	ask("at first", nil, &catalog.Policy{Key: 1})
 	if held := indexed.pairBytes.Load(); held <= 0 {
 		t.Errorf("the steps take %d bytes", held)
 	}

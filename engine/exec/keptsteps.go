@@ -93,19 +93,13 @@ func (b *Behaviours) SeeAll(d *Dictionary) (done bool, err error) {
 	if err != nil || set == nil {
 		return false, err
 	}
-	for i, p := range set {
-		if p == nil {
-			continue
-		}
-		for w, word := range p {
-			seen := b.seen[min(i<<pageBits+w<<6, len(b.seen)):]
-			for ; word != 0; word &= word - 1 {
-				if at := trailing(word); seen[at] == userUnseen {
-					seen[at] = userSeen
-				}
+	eachWord(set, func(first uint32, word uint64) {
+		for seen := b.seen[first:]; word != 0; word &= word - 1 {
+			if at := trailing(word); seen[at] == userUnseen {
+				seen[at] = userSeen
 			}
 		}
-	}
+	})
 	return true, nil
 }
 

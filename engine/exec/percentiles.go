@@ -156,9 +156,14 @@ func (h *histogram) merge(o *histogram, to []uint32) error {
 		}
 		h.count(to[group], id, n)
 	}
-	for at, n := range o.cells {
-		if group, id := uint32(at/o.stride), uint32(at%o.stride); n > 0 && id != nullID && group != hiddenGroup {
-			put(group, id, int64(n))
+	for group := 1; (group+1)*o.stride <= len(o.cells) && group < len(to) && o.stride > 0; group++ {
+		if to[group] == 0 {
+			continue
+		}
+		for id, n := range o.cells[group*o.stride : (group+1)*o.stride] {
+			if n > 0 && id != nullID {
+				put(uint32(group), uint32(id), int64(n))
+			}
 		}
 	}
 	for i, pair := range o.pairs.pairs {

@@ -86,10 +86,23 @@ func (g *Grouper) addBits(r *Rows, column int, set []*idPage) (done bool, err er
 	if err := g.room(g.plan.domains[column].Len() + 1); err != nil {
 		return false, err
 	}
-	eachOf(set, func(id uint32) { g.rows[id+1] = 1 })
+	eachWord(set, func(first uint32, word uint64) {
+		for rows := g.rows[first+1:]; word != 0; word &= word - 1 {
+			rows[trailing(word)] = 1
+		}
+	})
 	for i, t := range g.tables {
-		if b := t.(*bitwise); !null[i] {
-			eachOf(set, func(id uint32) { b.join(&b.bits[id+1], values[i]) })
+		b, value := t.(*bitwise), values[i]
+		switch {
+		case null[i]:
+		case b.op == AggBitOr:
+			eachWord(set, func(first uint32, word uint64) {
+				for bits := b.bits[first+1:]; word != 0; word &= word - 1 {
+					bits[trailing(word)] |= value
+				}
+			})
+		default:
+			eachOf(set, func(id uint32) { b.join(&b.bits[id+1], value) })
 		}
 	}
 	return true, nil
@@ -97,13 +110,23 @@ func (g *Grouper) addBits(r *Rows, column int, set []*idPage) (done bool, err er
 
 // eachOf calls f for all numbers of a set, ascending.
 func eachOf(pages []*idPage, f func(id uint32)) {
+	eachWord(pages, func(first uint32, word uint64) {
+		for ; word != 0; word &= word - 1 {
+			f(first + uint32(trailing(word)))
+		}
+	})
+}
+
+// eachWord calls f for all words of a set that are not empty, with the number of their
+// first bit.
+func eachWord(pages []*idPage, f func(first uint32, word uint64)) {
 	for i, p := range pages {
 		if p == nil {
 			continue
 		}
 		for w, word := range p {
-			for at := uint32(i<<pageBits + w<<6); word != 0; word &= word - 1 {
-				f(at + uint32(trailing(word)))
+			if word != 0 {
+				f(uint32(i<<pageBits+w<<6), word)
 			}
 		}
 	}
