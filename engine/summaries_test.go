@@ -135,8 +135,12 @@ func TestSummariesAreScans(t *testing.T) {
 						distinct[first] = true
 					}
 				}
-				if got, _ := pairAnswer(t, e, &grouped); got != fmt.Sprint(len(distinct)) {
+				got, n := pairAnswer(t, e, &grouped)
+				if got != fmt.Sprint(len(distinct)) {
 					t.Fatalf("%s, %s, policy %v: %d distinct values, but counts say %s", when, name, p, len(distinct), got)
+				}
+				if name == "by user" && n == 0 {
+					t.Fatalf("%s, policy %v: rows were looked at to count users", when, p)
 				}
 			}
 		}

@@ -50,15 +50,16 @@ func (s *scan) tallied(f *file) (column, second int, ok bool, err error) {
 		return a, b + 1, ok, err
 	}
 	c := &s.fragment.Columns[column]
-	entries := f.reader.Users()
-	if c.Source != exec.SourceDistinctID {
-		tally, err := tallyOf(f, c)
-		if err != nil || tally == nil {
-			return -1, 0, false, err
-		}
-		entries = len(tally.Counts())
+	if c.Source == exec.SourceDistinctID {
+		// Where it makes no difference how often they come, the set of the file's users
+		// is all there is to it, however many they are.
+		return column, 0, s.once || f.reader.Users()*tallyMany <= f.rows(), nil
 	}
-	return column, 0, entries*tallyMany <= f.rows(), nil
+	tally, err := tallyOf(f, c)
+	if err != nil || tally == nil {
+		return -1, 0, false, err
+	}
+	return column, 0, len(tally.Counts())*tallyMany <= f.rows(), nil
 }
 
 // tallyOf is the tally of an event or property column, nil if there is none.
