@@ -234,16 +234,14 @@ func (l line) reach(to protocol.MemberID) *Driver {
 
 func (l line) Send(to protocol.MemberID, message []byte) {
 	for range 2 { // now and then both arrive
-		if d := l.reach(to); d != nil {
+		d := l.reach(to)
+		if d != nil {
 			l.n.under.Go(func() { d.Receive(l.from, message) })
-			l.n.mu.Lock()
-			twice := l.n.rand.Float64() < l.n.loss
-			l.n.mu.Unlock()
-			if !twice {
-				return
-			}
 		}
-		if l.n.loss == 0 {
+		l.n.mu.Lock()
+		again := l.n.loss > 0 && (d == nil || l.n.rand.Float64() < l.n.loss)
+		l.n.mu.Unlock()
+		if !again {
 			return
 		}
 	}
