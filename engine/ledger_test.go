@@ -302,6 +302,7 @@ var ledgerPlay = []struct {
 // ledger that is made short all the time, snapshots are stopped too. Errors come
 // at every seventh operation, for the time's sake.
 func TestLedgerCrashes(t *testing.T) {
+	skipShort(t)
 	for _, fault := range []error{vfs.ErrCrashed, syscall.EIO, syscall.ENOSPC} {
 		for _, maxEntries := range []int{maxLedgerEntries, 1} {
 			k, step := int64(1), int64(7)
@@ -378,6 +379,7 @@ func crashLedger(t *testing.T, k int64, fault error, maxEntries int, unsynced fl
 // harmless or an alarm; the data is there, and the next opening is quiet, and
 // misses a file again.
 func TestLedgerDamaged(t *testing.T) {
+	skipShort(t)
 	w := newLedgerWorld(t)
 	w.twoDays()
 	w.must(w.e.Close())

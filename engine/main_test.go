@@ -18,11 +18,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// skipShort leaves out, under the race detector, what asks one question after the other and
-// would take long there; others ask at once.
+// skipShort leaves out, under the race detector, what does one thing after the other and
+// would take long there; others do them at once.
 func skipShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("one after the other, and not in short mode")
+		t.Skip("one thing after the other, and not in short mode")
 	}
 }

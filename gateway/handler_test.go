@@ -162,6 +162,7 @@ func TestResultsAreNotHeld(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
+	skipShort(t)
 	few := numbers(2000)
 	few.name = "few"
 	s := startServer(t, serverOptions{tables: []*testTable{numbers(100_000), few}, limits: queryLimits{Memory: 1 << 20, Groups: 2000}})

@@ -52,6 +52,7 @@ func (w *httpWorld) post(path string, body io.Reader) (int, string) {
 
 // Each limit holds at the limit, and one past it gives the error that names it.
 func TestHTTPLimits(t *testing.T) {
+	skipShort(t)
 	w := newHTTPWorld(t, Options{})
 	w.project(t, "shop")
 	zeros := func(n int) string { return strings.Repeat("a", n) }
@@ -132,6 +133,7 @@ func TestHTTPLimits(t *testing.T) {
 // A body that decompresses without end is given up at the limit, and so is one
 // that asks for a large window.
 func TestDecompressionBombs(t *testing.T) {
+	skipShort(t)
 	w := newHTTPWorld(t, Options{})
 	w.project(t, "shop")
 	bomb := gzipped(t, make([]byte, 64<<20))

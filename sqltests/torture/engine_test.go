@@ -179,11 +179,14 @@ const diskHistories = 12
 // TestHistoriesOnDisk lives through some histories on the machine's file system,
 // where files are mapped and removed for real.
 func TestHistoriesOnDisk(t *testing.T) {
-	dir := t.TempDir()
+	dir, count := t.TempDir(), diskHistories
+	if testing.Short() {
+		count /= 4
+	}
 	var n atomic.Int64
 	survey(t, func(ctx context.Context, now func() time.Time) (subject, error) {
 		options := engineOptions(now)
 		options.Dir = path.Join(dir, fmt.Sprint(n.Add(1)))
 		return openOn(ctx, nil, options)
-	}, *firstSeed, min(*histories, diskHistories))
+	}, *firstSeed, min(*histories, count))
 }
