@@ -39,6 +39,6 @@ targets=$(wc -l <"$work/targets")
 export -f run ended_late fuzz
 export work time cache
 mapfile -t packages < <(cut -d' ' -f1 "$work/targets" | uniq)
-go test -c -vet off -ldflags '-s -w' -gcflags 'arbor/...=-d=libfuzzer' -o "$work/" "${packages[@]/#/./}"
+GOGC=300 go test -c -vet off -ldflags '-s -w' -gcflags 'arbor/...=-d=libfuzzer' -o "$work/" "${packages[@]/#/./}"
 xargs -P 2 -L 1 bash -c 'fuzz "$0" "$1" || exit 255' <"$work/targets"
 echo "$targets fuzz targets ran $time each"
