@@ -134,9 +134,33 @@ func (f *finder) confirm(rows []sourceRow) error {
 	return nil
 }
 
+// confirmPair is confirmHash for two rows that are the same event sent twice, as nearly all
+// are: of those nothing has to be looked at that does not differ.
+func (f *finder) confirmPair(rows []sourceRow, a, b uint32) (bool, error) {
+	if alike, err := f.source.alike(rows[a], rows[b]); err != nil || !alike {
+		return false, err
+	}
+	f.members = f.members[:0]
+	for _, n := range [...]uint32{a, b} {
+		time, id, err := f.source.place(rows[n])
+		if err != nil {
+			return false, err
+		}
+		f.members = append(f.members, member{id: id, time: time, at: place{ordinal: f.first + n}})
+	}
+	f.copies = append(f.copies, b)
+	f.addGroup(f.members, true)
+	return true, nil
+}
+
 // confirmHash splits rows of one hash by their keys, nearly always into one
 // group. It uses numbers up.
 func (f *finder) confirmHash(rows []sourceRow, numbers []uint32) error {
+	if len(numbers) == 2 {
+		if done, err := f.confirmPair(rows, numbers[0], numbers[1]); err != nil || done {
+			return err
+		}
+	}
 	for len(numbers) > 1 {
 		var key copyKey
 		f.members = f.members[:0]

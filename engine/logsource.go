@@ -301,6 +301,21 @@ func (s *logSource) look(r sourceRow) (looked, error) {
 	return l, nil
 }
 
+func (s *logSource) alike(a, b sourceRow) (bool, error) {
+	return s.payloads[a.ordinal] == s.payloads[b.ordinal] && s.hasInsertID(a.ordinal), nil
+}
+
+func (s *logSource) hasInsertID(event uint32) bool {
+	if s.writer != nil {
+		return s.writer.HasInsertID(event)
+	}
+	return s.events[event].InsertID != ""
+}
+
+func (s *logSource) place(r sourceRow) (time int64, id catalog.IngestID, err error) {
+	return s.enter(r)
+}
+
 func (s *logSource) write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {
 	if s.writer == nil {
 		return addRow(w, (*indexfile.Row)(s.events[r.ordinal]), faults)

@@ -22,6 +22,13 @@ type rowSource interface {
 	// look is what makes copies of a row of the user at hand that was entered
 	// before. Its texts are valid until the next call.
 	look(r sourceRow) (looked, error)
+	// alike says whether two rows of the user at hand, which were entered before, have
+	// an insert id and one payload: whatever is all but their ingest ids, and their times
+	// where the server gave them. It may say no of rows that are, and says yes of most,
+	// for less than it costs to look at them.
+	alike(a, b sourceRow) (bool, error)
+	// place is the time and the ingest id of a row of the user at hand.
+	place(r sourceRow) (time int64, id catalog.IngestID, err error)
 	// write gives the row that was entered last to the new file, and says how many
 	// rows that made: one, but for faults.
 	write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error)
@@ -203,6 +210,22 @@ func (s *fileSource) look(r sourceRow) (looked, error) {
 		return looked{}, err
 	}
 	return lookAtEvent(e), nil
+}
+
+// alike compares rows of one file, code by code.
+func (s *fileSource) alike(a, b sourceRow) (bool, error) {
+	if a.source != b.source {
+		return false, nil
+	}
+	return s.inputs[a.source].copier.Alike(int(a.ordinal), int(b.ordinal))
+}
+
+func (s *fileSource) place(r sourceRow) (time int64, id catalog.IngestID, err error) {
+	f := s.inputs[r.source].file
+	if time, err = f.reader.Time(int(r.ordinal)); err == nil {
+		id, err = f.reader.IngestID(int(r.ordinal))
+	}
+	return time, id, err
 }
 
 func (s *fileSource) write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {

@@ -92,6 +92,12 @@ func (b *Builder) InsertKeyOf(collected uint32) InsertKey {
 	return InsertKey{Hi: binary.BigEndian.Uint64(id[:]), Lo: binary.BigEndian.Uint64(id[8:]), Form: b.inserts.forms.tail[collected]}
 }
 
+// HasInsertID reports whether a row has an insert id, by the number of rows collected before
+// it.
+func (b *Builder) HasInsertID(collected uint32) bool {
+	return b.inserts.forms.tail[collected] != FormNone
+}
+
 // EventOf is the name of a row's event, by the number of rows collected before it.
 func (b *Builder) EventOf(collected uint32) string {
 	return b.events.value(b.events.codes.tail[collected]).Text

@@ -11,7 +11,8 @@ type ranks struct {
 	sums   []uint32 // the bits before each rankBytes bytes
 }
 
-const rankBytes = 64
+// rankBytes are a word, so that a row costs one sum and one word.
+const rankBytes = 8
 
 func newRanks(bitmap []byte) ranks {
 	r := ranks{bitmap: bitmap, sums: make([]uint32, len(bitmap)/rankBytes+1)}
@@ -26,12 +27,12 @@ func newRanks(bitmap []byte) ranks {
 // before is the number of bits set before bit i, which may be the one after the
 // last.
 func (r *ranks) before(i int) int {
-	at := i >> 3
-	from := at &^ (rankBytes - 1)
-	n := int(r.sums[at/rankBytes])
-	for ; from+8 <= at; from += 8 {
-		n += bits.OnesCount64(binary.LittleEndian.Uint64(r.bitmap[from:]))
+	from := i >> 6 * rankBytes
+	n := int(r.sums[i>>6])
+	if rest := r.bitmap[from:]; len(rest) >= rankBytes {
+		return n + bits.OnesCount64(binary.LittleEndian.Uint64(rest)&(1<<(i&63)-1))
 	}
+	at := i >> 3
 	for ; from < at; from++ {
 		n += bits.OnesCount8(r.bitmap[from])
 	}
