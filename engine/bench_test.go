@@ -120,6 +120,7 @@ func tryBuild(b *testing.B, e *Engine, dedupe bool, refs []logRef, merge bool) i
 	if merge {
 		w.sources = v.files.files
 	}
+	defer w.release()
 	defer w.discard()
 	ctx := context.Background()
 	for _, step := range []func(context.Context) error{w.open, w.census, w.write, w.prove} {

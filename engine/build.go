@@ -79,6 +79,7 @@ type build struct {
 func (b *build) run(ctx context.Context) (*file, error) {
 	b.chooseVersion()
 	defer func() {
+		b.release()
 		for _, giveBack := range b.borrowed {
 			giveBack()
 		}
@@ -412,6 +413,14 @@ func (b *build) publish(context.Context) error {
 		b.view.shard.addLitter(b.name.String())
 	}
 	return err
+}
+
+// release gives what the logged events took to the next build.
+func (b *build) release() {
+	if b.logged != nil {
+		b.logged.release()
+	}
+	b.logged, b.rows, b.finder.source = nil, nil, nil
 }
 
 // discard removes what a failed build left, if it can. A file that got its name

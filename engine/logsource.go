@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"arbor/catalog"
@@ -53,12 +54,42 @@ type idBounds struct {
 	ascending       bool // each is greater than the one before
 }
 
+// logSources are some that nobody uses, for their arrays; see indexfile's spares.
+var logSources sync.Pool
+
+// leastReused is how many events a source has whose arrays are worth keeping.
+const leastReused = 1 << 12
+
 func newLogSource(events int) *logSource {
-	s := &logSource{table: newUserTable()}
-	s.payloads = make([]fingerprint, 0, events)
-	s.users = make([]uint32, 0, events)
-	s.hashes = make([]uint64, 0, events)
+	var s *logSource
+	if events >= leastReused {
+		s, _ = logSources.Get().(*logSource)
+	}
+	if s == nil {
+		s = &logSource{table: newUserTable()}
+	} else {
+		s.table.renew(events)
+	}
+	s.payloads = slices.Grow(s.payloads, events)
+	s.users = slices.Grow(s.users, events)
+	s.hashes = slices.Grow(s.hashes, events)
 	return s
+}
+
+// release gives the source's arrays to the next one. It is not used any more, and neither
+// are the texts that it gave.
+func (s *logSource) release() {
+	if n := len(s.hashes); n < leastReused || n > maxBuildEvents {
+		return
+	}
+	for _, texts := range [...][]string{s.ranks, s.table.names} {
+		clear(texts[:cap(texts)])
+	}
+	logSources.Put(&logSource{
+		payloads: s.payloads[:0], hashes: s.hashes[:0], users: s.users[:0], bounds: s.bounds[:0], order: s.order[:0], ends: s.ends[:0],
+		ranks: s.ranks[:0], rows: s.rows[:0], placed: s.placed[:0], runs: s.runs[:0], canonical: s.canonical[:0], distinct: s.distinct[:0],
+		table: userTable{slots: s.table.slots, names: s.table.names[:0]},
+	})
 }
 
 // keep takes a batch's events and adds them to the digest. They stay as they are for
@@ -221,11 +252,11 @@ func (s *logSource) between(least, greatest catalog.IngestID) []catalog.IngestID
 // each user's are sorted, which nearly are.
 func (s *logSource) sort() {
 	rankOf := indexfile.RankTexts(s.table.names)
-	s.ranks = make([]string, len(rankOf))
+	s.ranks = slices.Grow(s.ranks, len(rankOf))[:len(rankOf)]
 	for code, rank := range rankOf {
 		s.ranks[rank] = s.table.names[code]
 	}
-	s.ends = make([]uint32, len(s.ranks)+1)
+	s.ends = append(s.ends, make([]uint32, len(s.ranks)+1)...)
 	for i, code := range s.users {
 		s.users[i] = rankOf[code]
 		s.ends[s.users[i]+1]++
@@ -233,14 +264,14 @@ func (s *logSource) sort() {
 	for u := range s.ranks {
 		s.ends[u+1] += s.ends[u]
 	}
-	s.order = make([]placedEvent, len(s.users))
+	s.order = slices.Grow(s.order, len(s.users))[:len(s.users)]
 	for i, u := range s.users { // ends are starts until then
 		s.order[s.ends[u]] = placedEvent{time: s.times[i], id: s.ids[i], copyHash: s.hashes[i], ordinal: uint32(i)}
 		s.ends[u]++
 	}
 	if s.writer != nil {
-		s.placed = make([]uint32, 0, len(s.users))
-		s.runs = make([]userRun, 0, len(s.ranks))
+		s.placed = slices.Grow(s.placed, len(s.users))
+		s.runs = slices.Grow(s.runs, len(s.ranks))
 	}
 	start := uint32(0)
 	for u := range s.ranks {
@@ -344,6 +375,7 @@ func (s *logSource) finish(w *indexfile.Builder) error {
 	if s.writer == nil {
 		return nil
 	}
+	s.ids, s.times = nil, nil // they were the writer's
 	return w.Arrange(s.placed, func(yield func(string, int) bool) {
 		for _, r := range s.runs {
 			if !yield(s.ranks[r.user], r.rows) {

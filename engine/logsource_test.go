@@ -105,7 +105,7 @@ func TestCollectedBuilds(t *testing.T) {
 				continue
 			}
 			e.opts.IndexBytes = memory
-			files[k] = builtBytes(t, e, v, k == 0)
+			files[k] = builtBytes(t, e, v, v.logs, k == 0)
 		}
 		if !bytes.Equal(files[0], files[1]) {
 			t.Errorf("seed %d: the file of collected events differs from that of sorted ones", seed)
@@ -117,10 +117,33 @@ func TestCollectedBuilds(t *testing.T) {
 	}
 }
 
-// builtBytes builds and proves a file of all that is logged and gives its bytes.
-func builtBytes(t *testing.T, e *Engine, v *view, collects bool) []byte {
+// TestBuildsReuseArrays builds files of different logged batches one after the other, each in
+// the arrays of the one before: they have the bytes that they have when nothing is collected.
+func TestBuildsReuseArrays(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), ".")
+	newSample().fill(t, e, 60_000, 1000)
+	v, err := sampleShard(e).view(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	for _, part := range [][2]int{{0, 20}, {20, 60}, {15, 30}, {0, 60}, {0, 3}, {20, 40}, {50, 60}} {
+		var files [2][]byte
+		for k, memory := range []int64{1 << 30, 1 << 20} {
+			e.opts.IndexBytes = memory
+			files[k] = builtBytes(t, e, v, v.logs[part[0]:part[1]], k == 0)
+		}
+		if !bytes.Equal(files[0], files[1]) {
+			t.Errorf("batches %v: the file that was built in used arrays differs", part)
+		}
+	}
+}
+
+// builtBytes builds and proves a file of some logged batches and gives its bytes.
+func builtBytes(t *testing.T, e *Engine, v *view, refs []logRef, collects bool) []byte {
 	t.Helper()
-	w := &build{engine: e, view: v, refs: v.logs, others: v.files.files, job: e.jobs.start("test", v.shard.key, 0)}
+	w := &build{engine: e, view: v, refs: refs, others: v.files.files, job: e.jobs.start("test", v.shard.key, 0)}
+	defer w.release()
 	defer w.discard()
 	for _, step := range []func(context.Context) error{w.open, w.census, w.write, w.prove} {
 		if err := step(context.Background()); err != nil {

@@ -43,6 +43,18 @@ func newUserTable() userTable {
 	return userTable{seed: rand.Uint64(), slots: make([]userSlot, leastUserSlots)}
 }
 
+// renew makes an empty table of one whose names are not used any more, with room for so
+// many users.
+func (t *userTable) renew(users int) {
+	t.seed = rand.Uint64()
+	most := leastUserSlots
+	for most*usersTenths < users*10 {
+		most *= 2
+	}
+	t.slots = t.slots[:min(len(t.slots), most)]
+	clear(t.slots)
+}
+
 // add appends the numbers of distinct ids. First it looks at all their slots, so that
 // the processor fetches them from memory at the same time.
 func (t *userTable) add(numbers []uint32, ids []string) []uint32 {

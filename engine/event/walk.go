@@ -145,7 +145,7 @@ const wideCopy = 32
 func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 	rec, at := w.rec, w.at
 	out := AppendCanonicalHead(w.canonical[:0], e, len(e.Properties))
-	to, room := len(out), of.size+2*wideCopy
+	to, room := len(out), of.size+4*wideCopy
 	out = slices.Grow(out, room)
 	out = out[:cap(out)]
 	names := w.names[:cap(w.names)]
@@ -194,6 +194,8 @@ func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 				*(*[wideCopy]byte)(out[to:]) = *(*[wideCopy]byte)(rec[at:])
 			case n <= 2*wideCopy && len(rec)-at >= 2*wideCopy:
 				*(*[2 * wideCopy]byte)(out[to:]) = *(*[2 * wideCopy]byte)(rec[at:])
+			case n <= 4*wideCopy && len(rec)-at >= 4*wideCopy:
+				*(*[4 * wideCopy]byte)(out[to:]) = *(*[4 * wideCopy]byte)(rec[at:])
 			default:
 				copy(out[to:], rec[at:at+n])
 			}

@@ -68,17 +68,17 @@ func NewBuilder(o BuilderOptions) *Builder {
 		n = min(n, int(o.Memory/rowBytes))
 	}
 	b.expected = n
-	b.times.tail = make([]int64, 0, n)
-	b.ids.tail = make([]catalog.IngestID, 0, n)
+	b.times.tail = spareTimes.get(n)
+	b.ids.tail = spareIDs.get(n)
 	if b.version == 0 {
 		b.version = Version
 	}
 	if o.Short {
 		b.small = 0
 	}
-	b.inserts.packed.tail = make([][16]byte, 0, n)
-	b.inserts.forms.tail = make([]Form, 0, n)
-	b.events.codes.tail = make([]uint32, 0, n)
+	b.inserts.packed.tail = sparePacks.get(n)
+	b.inserts.forms.tail = spareForms.get(n)
+	b.events.codes.tail = spareCodes.get(n)
 	for c := range b.columns {
 		c.most = maxDictionaryEntries
 	}

@@ -111,16 +111,18 @@ func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
 	if len(order) > MaxRows {
 		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)
 	}
-	b.times.tail = arranged(nil, b.times.tail, order)
-	b.ids.tail = arranged(nil, b.ids.tail, order)
+	b.times.tail = rearranged(&spareTimes, b.times.tail, order)
+	b.ids.tail = rearranged(&spareIDs, b.ids.tail, order)
 	if err := b.arrangeUsers(users); err != nil {
 		return err
 	}
 	b.inserts.arrange(order)
-	m := &arrangement{order: order, whole: isWhole(order, n), slots: make([]uint32, n)}
+	m := &arrangement{order: order, whole: isWhole(order, n), slots: append(spareCodes.get(n), make([]uint32, n)...)}
 	for c := range b.columns {
 		c.arrange(m)
 	}
+	spareCodes.put(m.slots)
+	spareCodes.put(m.spare)
 	return nil
 }
 
@@ -175,6 +177,13 @@ func arranged[T element](spare, a []T, order []uint32) []T {
 	return out
 }
 
+// rearranged is arranged, after which nobody uses the array as it was.
+func rearranged[T element](from *spares[T], a []T, order []uint32) []T {
+	out := arranged(from.get(len(order)), a, order)
+	from.put(a)
+	return out
+}
+
 // arrangement is how columns are put in order.
 type arrangement struct {
 	order []uint32
@@ -197,9 +206,10 @@ func (m *arrangement) places() []uint32 {
 
 // arrange puts the ids in order, texts too.
 func (b *insertBuilder) arrange(order []uint32) {
-	b.packed.tail = arranged(nil, b.packed.tail, order)
+	b.packed.tail = rearranged(&sparePacks, b.packed.tail, order)
 	forms := b.forms.tail
-	b.forms.tail = arranged(nil, forms, order)
+	b.forms.tail = arranged(spareForms.get(len(order)), forms, order)
+	defer spareForms.put(forms)
 	if b.sizes.len() == 0 {
 		return
 	}

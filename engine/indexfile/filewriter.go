@@ -180,6 +180,14 @@ func (b *Builder) write(fs vfs.FS, dir, name string, m *Meta) error {
 	return fs.SyncDir(dir)
 }
 
+// releaseIDs lets go of the rows' ids, which are written.
+func (b *Builder) releaseIDs() {
+	spareIDs.put(b.ids.tail)
+	sparePacks.put(b.inserts.packed.tail)
+	spareForms.put(b.inserts.forms.tail)
+	b.ids, b.inserts = pages[catalog.IngestID]{}, insertBuilder{}
+}
+
 // encode writes everything, column by column, and lets go of each as it is
 // written.
 func (b *Builder) encode(w *fileWriter, m *Meta) error {
@@ -202,6 +210,7 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 		return err
 	}
 	timeInfo, timeParts := encodeTimes(&b.times)
+	spareTimes.put(b.times.tail)
 	b.times = pages[int64]{}
 	ingestInfo, ingestParts := encodeIngestIDs(&b.ids, timeInfo, timeParts, b.version)
 	insertInfo, idParts, insertTexts, err := b.inserts.encode(b.version, m.Groups, &b.limit)
@@ -218,7 +227,7 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 	if err := w.parts(columnFile, fileParts...); err != nil {
 		return err
 	}
-	b.ids, b.inserts = pages[catalog.IngestID]{}, insertBuilder{}
+	b.releaseIDs()
 	column := func(info columnInfo, parts []part) error {
 		f.columns = append(f.columns, info)
 		return w.parts(len(f.columns), parts...)
@@ -228,6 +237,7 @@ func (b *Builder) encode(w *fileWriter, m *Meta) error {
 			return err
 		}
 		err := column(coder.column(c))
+		spareCodes.put(c.codes.tail)
 		*c = valueBuilder{} // it is written
 		return err
 	}

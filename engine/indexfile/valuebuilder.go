@@ -132,7 +132,7 @@ func (b *valueBuilder) repeat(row uint32, v coded) {
 // place adds a code of a row after those that have one.
 func (b *valueBuilder) place(row, code uint32) {
 	if n := len(b.codes.tail); n == cap(b.codes.tail) && n >= 1024 && n < b.expected && int(row) < 2*b.codes.len() {
-		b.codes.tail = slices.Grow(b.codes.tail, b.expected-n) // most rows have a value
+		b.codes.tail = append(spareCodes.get(b.expected), b.codes.tail...) // most rows have a value
 	}
 	if int(row) == b.dense && b.codes.len() == b.dense {
 		b.dense++
