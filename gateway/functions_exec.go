@@ -28,7 +28,7 @@ func (scalarFunctions) Function(encoded string) (f exec.Function, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", exec.ErrFunction, err)
 	}
-	return &scalarFunction{decodedScalar: d, typ: d.expr.Type(d.ctx)}, nil
+	return ofMoments(d, &scalarFunction{decodedScalar: d, typ: d.expr.Type(d.ctx)}), nil
 }
 
 // scalarFunction is a scalar that is evaluated.

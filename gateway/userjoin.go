@@ -60,7 +60,7 @@ func joinsEvents(ctx *sql.Context, n sql.Node) bool {
 		return leadsToGroups(n.Left()) && leadsToGroups(n.Right())
 	case *plan.Filter:
 		return joinsEvents(ctx, n.Child) || leadsToGroups(n.Child) && slices.ContainsFunc(expression.SplitConjunction(ctx, n.Expression), func(e sql.Expression) bool {
-			_, _, ok := existence(e)
+			_, ok := existence(e)
 			return ok
 		})
 	case *plan.SubqueryAlias, *plan.TableAlias, *plan.Project:

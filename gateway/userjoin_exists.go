@@ -18,17 +18,38 @@ import (
 // outerColumn stands in the subquery for a column of the row outside.
 type outerColumn int
 
-// existence is the subquery of an EXISTS or NOT EXISTS.
-func existence(e sql.Expression) (*plan.Subquery, exec.JoinKind, bool) {
-	kind := exec.JoinSemi
+// asking is a condition that is a subquery.
+type asking struct {
+	query *plan.Subquery
+	kind  exec.JoinKind
+	// of is what is to be among the subquery's values; nil if it is enough that there are
+	// some.
+	of sql.Expression
+}
+
+// existence is an EXISTS or NOT EXISTS, or an IN of a subquery that looks at the row outside.
+func existence(e sql.Expression) (asking, bool) {
+	a := asking{kind: exec.JoinSemi}
+	if in, ok := e.(*ownIn); ok && in.query != nil {
+		e = in.stock
+	}
+	if in, ok := e.(*plan.InSubquery); ok {
+		query, is := in.Right().(*plan.Subquery)
+		if _, rows := in.Left().(expression.Tuple); !is || rows || query.Correlated().Empty() {
+			return a, false
+		}
+		a.query, a.of = query, in.Left()
+		return a, true
+	}
 	if not, ok := e.(*expression.Not); ok {
-		e, kind = not.Child, exec.JoinAnti
+		e, a.kind = not.Child, exec.JoinAnti
 	}
 	x, ok := e.(*plan.ExistsSubquery)
 	if !ok {
-		return nil, 0, false
+		return a, false
 	}
-	return x.Query, kind, true
+	a.query = x.Query
+	return a, true
 }
 
 // existing gives the source of events of which some exist, or do not, and its slots; nil
@@ -36,7 +57,7 @@ func existence(e sql.Expression) (*plan.Subquery, exec.JoinKind, bool) {
 func (s *groupSource) existing(n *plan.Filter) (*groupSource, []slot) {
 	var plain, asked []sql.Expression
 	for _, e := range expression.SplitConjunction(s.ctx, n.Expression) {
-		if _, _, ok := existence(e); ok {
+		if _, ok := existence(e); ok {
 			asked = append(asked, e)
 		} else {
 			plain = append(plain, e)
@@ -55,12 +76,12 @@ func (s *groupSource) existing(n *plan.Filter) (*groupSource, []slot) {
 		return nil, nil
 	}
 	for _, e := range asked {
-		query, kind, _ := existence(e)
-		right, conditions := s.asked(query, left, schema)
+		a, _ := existence(e)
+		right, conditions := s.asked(a, left, schema)
 		if right == nil {
 			return nil, nil
 		}
-		out, rows := s.joined(kind, left, right, nil, conditions)
+		out, rows := s.joined(a.kind, left, right, nil, conditions)
 		if out == nil {
 			return nil, nil
 		}
@@ -71,8 +92,19 @@ func (s *groupSource) existing(n *plan.Filter) (*groupSource, []slot) {
 
 // asked makes a side of a subquery, and the conditions of it that look at the row outside,
 // which are over the columns of the join then.
-func (s *groupSource) asked(query *plan.Subquery, left *joinSide, outer sql.Schema) (*joinSide, []composite) {
-	n := query.Query
+func (s *groupSource) asked(a asking, left *joinSide, outer sql.Schema) (*joinSide, []composite) {
+	n := a.query.Query
+	var value sql.Expression // that is compared
+	if a.of != nil {
+		p, ok := n.(*plan.Project)
+		if !ok || len(p.Projections) != 1 || !refersTo(s.ctx, a.of, outer) {
+			return nil, nil
+		}
+		if class, ok := joinClassOf(a.of.Type(s.ctx), p.Projections[0].Type(s.ctx)); !ok || class != joinByText {
+			return nil, nil
+		}
+		value = p.Projections[0]
+	}
 	for {
 		var below sql.Node
 		switch x := n.(type) {
@@ -83,7 +115,7 @@ func (s *groupSource) asked(query *plan.Subquery, left *joinSide, outer sql.Sche
 		case *plan.Sort:
 			below = x.Child
 		case *plan.Limit:
-			if count, ok := constantCount(s.ctx, x.Limit); !ok || count == 0 {
+			if count, ok := constantCount(s.ctx, x.Limit); !ok || count == 0 || a.of != nil {
 				return nil, nil
 			}
 			below = x.Child
@@ -138,6 +170,15 @@ func (s *groupSource) asked(query *plan.Subquery, left *joinSide, outer sql.Sche
 		}
 	}
 	source.conditions = own
+	if value != nil {
+		c := composite{value, rows}
+		if _, ok := looksOutside(s.ctx, c, outer); !ok {
+			return nil, nil
+		}
+		both := []slot{s.project(a.of, left.rows), (&groupSource{ctx: s.ctx}).project(value, m.slots(rows))}
+		conditions = append(conditions, composite{expression.NewEquals(
+			expression.NewGetField(0, a.of.Type(s.ctx), "of", true), expression.NewGetField(1, value.Type(s.ctx), "value", true)), both})
+	}
 	return right, conditions
 }
 
@@ -211,7 +252,8 @@ func (s *groupSource) takeUserJoin(n sql.Node) (rows []slot, taken bool) {
 }
 
 // lookedUp reports whether what the join asks is rather looked up by user (see broadcastJoin):
-// it says nothing of both sides but that their users are equal, and one side has each once.
+// it says nothing of both sides but that their users are equal, and one side has each once. A
+// side with a moment of each user is joined: what is asked of it is how long after.
 func (j *userJoin) lookedUp(conditions []composite) bool {
 	if len(j.spans)+len(j.equals) > 0 || j.rest != nil {
 		return false
@@ -224,5 +266,7 @@ func (j *userJoin) lookedUp(conditions []composite) bool {
 	if j.kind == exec.JoinSemi || j.kind == exec.JoinAnti {
 		return true
 	}
-	return slices.ContainsFunc(j.sides[:], func(d *joinSide) bool { return d.source.inner != nil })
+	return slices.ContainsFunc(j.sides[:], func(d *joinSide) bool {
+		return d.source.inner != nil && !slices.ContainsFunc(d.source.columns[:d.width], func(c sourceColumn) bool { return c.form == formMoment })
+	})
 }

@@ -75,6 +75,11 @@ func (s Statements) Joined() string {
 		add(&on, 3, func() string { return s.pair("a", "b") })
 		add(&on, 2, func() string { return s.own("b") })
 		query := fmt.Sprintf("EXISTS (SELECT %s FROM %s b WHERE %s%s)", s.pick("1", "*", "b.n"), s.pick("events", "v", "(SELECT * FROM events WHERE n IS NOT NULL)"), strings.Join(on, " AND "), s.pick("", "", " LIMIT 1"))
+		if s.Rand.IntN(4) == 0 {
+			query = fmt.Sprintf("a.distinct_id IN (SELECT b.distinct_id FROM %s b WHERE %s)", s.pick("events", "v"), strings.Join(append([]string{s.pair("a", "b")}, on[1:]...), " AND "))
+			conditions = append(conditions, query)
+			return s.overJoin(fmt.Sprintf("%s a", s.joinable()), conditions, false)
+		}
 		conditions = append(conditions, s.pick("", "NOT ")+query)
 		return s.overJoin(fmt.Sprintf("%s a", s.joinable()), conditions, false)
 	}
