@@ -64,7 +64,7 @@ func (s *groupSource) withoutMatch(n *plan.Filter) (slots []slot, handled, ok bo
 	}
 	f, is := null.Child.(*expression.GetField)
 	schema, left := join.Schema(s.ctx), len(join.Left().Schema(s.ctx))
-	if !is || f.Index() < left || !refersTo(s.ctx, f, schema) || join.Right().Schema(s.ctx)[f.Index()-left].Nullable {
+	if !is || f.Index() < left || !refersTo(s.ctx, f, schema) || !neverNull(s.ctx, join.Right(), f.Index()-left) {
 		return nil, false, false
 	}
 	if slots, ok = s.joinAs(join, kind); !ok {

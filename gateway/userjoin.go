@@ -125,7 +125,7 @@ func (s *groupSource) userJoinOf(n *plan.JoinNode, above []sql.Expression) (*gro
 		}
 	}
 	if kind == exec.JoinLeft {
-		if i := slices.IndexFunc(later, func(e sql.Expression) bool { return isWithout(e, width, row) }); i >= 0 {
+		if i := slices.IndexFunc(later, func(e sql.Expression) bool { return s.isWithout(e, width, n.Right()) }); i >= 0 {
 			kind, later = exec.JoinAnti, slices.Delete(later, i, i+1)
 		}
 	}
@@ -158,13 +158,13 @@ func (s *groupSource) userJoinOf(n *plan.JoinNode, above []sql.Expression) (*gro
 
 // isWithout reports whether a condition on the rows of a left join is that the right side has no
 // row: that a column is NULL which is none in its rows.
-func isWithout(e sql.Expression, width int, row sql.Schema) bool {
+func (s *groupSource) isWithout(e sql.Expression, width int, right sql.Node) bool {
 	null, ok := e.(*expression.IsNull)
 	if !ok {
 		return false
 	}
 	f, ok := null.Child.(*expression.GetField)
-	return ok && f.Index() >= width && f.Index() < len(row) && !row[f.Index()].Nullable
+	return ok && f.Index() >= width && neverNull(s.ctx, right, f.Index()-width)
 }
 
 // mergeKind is what a join of the planner gives.
