@@ -250,6 +250,10 @@ func (s *doubleSums) addSmall(group uint32, o smallSum) {
 	} else {
 		s.addLarge(group, big.NewInt(o.sum))
 	}
+	if t.sum >= 1<<61 || t.sum <= -1<<61 { // rows may follow, as many as settle lets come together
+		s.addLarge(group, big.NewInt(t.sum))
+		t.sum = 0
+	}
 }
 
 // of is a group's sum: of the millionths and of the rest, rounded once.
