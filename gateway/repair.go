@@ -37,6 +37,9 @@ func mend(s sqlparser.Statement, placeholders bool) sqlparser.Statement {
 		if of := writeQuantified(e); of != nil {
 			return of
 		}
+		if of := writeExists(e); of != nil {
+			return of
+		}
 		return writeTuples(e)
 	}}
 	written.walk(reflect.ValueOf(s), false)
