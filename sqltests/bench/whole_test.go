@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +58,7 @@ func fill(b *testing.B, dir string, indexed, unindexed int) {
 		b.Fatal(err)
 	}
 	p, _ := c.Catalog().Project("shop")
+	columns := map[catalog.Observed]bool{} // the gateway is who notes them, elsewhere
 	g, edge, request := dataset.New(dataset.Options{Lines: indexed + unindexed}), rand.Uint32(), uint64(time.Now().UnixNano())
 	for sent := 0; sent < indexed+unindexed; {
 		byShard := map[catalog.ShardKey][]event.Event{}
@@ -67,6 +70,9 @@ func fill(b *testing.B, dir string, indexed, unindexed int) {
 			a.Event.ID = catalog.IngestID{Time: request, Edge: edge, Index: i}
 			key := p.Shard(a.Event.Time, a.Event.DistinctID, a.Event.InsertID)
 			byShard[key] = append(byShard[key], a.Event)
+			for _, property := range a.Event.Properties {
+				columns[catalog.Observed{Name: property.Name, Kind: property.Value.Kind}] = true
+			}
 			sent++
 		}
 		request++
@@ -88,6 +94,9 @@ func fill(b *testing.B, dir string, indexed, unindexed int) {
 				b.Fatal(err)
 			}
 		}
+	}
+	if _, err := c.Change(ctx, catalog.Observe{Project: p.ID, Properties: slices.Collect(maps.Keys(columns))}); err != nil {
+		b.Fatal(err)
 	}
 	for _, close := range []func() error{c.Close, e.Close, metadata.Close} {
 		if err := close(); err != nil {
