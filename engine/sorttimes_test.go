@@ -66,7 +66,8 @@ func TestNewest(t *testing.T) {
 				if seen > stats.RowsIndexed+stats.RowsLogged {
 					t.Errorf("filter %q, limit %d: of %d rows %d were left out", name, limit, stats.RowsIndexed+stats.RowsLogged, seen)
 				}
-				if limit == 2 && name == "" && stats.RowsPruned < stats.RowsIndexed*3/4 {
+				// Workers that begin with a file each look at its first runs before they know of the others'.
+				if limit == 2 && name == "" && stats.RowsPruned < stats.RowsIndexed/2 {
 					t.Errorf("order %v: %d of %d rows were not looked at", order, stats.RowsPruned, stats.RowsIndexed)
 				}
 			}
