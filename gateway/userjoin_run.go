@@ -269,7 +269,9 @@ func (p *groupPlan) filterOver(columns []int) *exec.Fragment {
 func (j *userJoin) merge(ctx context.Context, g *Gateway, groups int64, p *exec.JoinPlan, sides [2]columnSet, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 	rightCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	batches, ready := make(chan *exec.Batch), make(chan struct{})
+	// Whatever happens, the right side lets go of a batch only when the next one is asked for, or
+	// when nobody reads any more.
+	batches, ready, ended := make(chan *exec.Batch), make(chan struct{}), make(chan struct{})
 	var right exec.ScanStats
 	reading, rightCtx := errgroup.WithContext(rightCtx)
 	reading.Go(func() (err error) {
@@ -283,8 +285,8 @@ func (j *userJoin) merge(ctx context.Context, g *Gateway, groups int64, p *exec.
 			select {
 			case <-ready:
 				return nil
-			case <-rightCtx.Done():
-				return context.Cause(rightCtx)
+			case <-ended:
+				return errJoined
 			}
 		})
 		return err
@@ -292,10 +294,7 @@ func (j *userJoin) merge(ctx context.Context, g *Gateway, groups int64, p *exec.
 	taken := false
 	next := func() (*exec.Batch, error) {
 		if taken {
-			select {
-			case ready <- struct{}{}:
-			case <-rightCtx.Done():
-			}
+			ready <- struct{}{}
 		}
 		taken = false
 		b, ok := <-batches
@@ -306,6 +305,7 @@ func (j *userJoin) merge(ctx context.Context, g *Gateway, groups int64, p *exec.
 		return b, nil
 	}
 	stats, err := func() (exec.ScanStats, error) {
+		defer close(ended)
 		join, err := exec.NewJoin(p, next, yield)
 		if err != nil {
 			return exec.ScanStats{}, err
