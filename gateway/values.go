@@ -40,12 +40,10 @@ func splitValues(text string) (head string, rows *literals) {
 			continue
 		case ';':
 			s.at++
-			if s.next() != 0 {
-				return "", nil // another statement follows
-			}
-		case 0:
-		default:
-			return "", nil
+			s.next()
+		}
+		if s.at < len(text) {
+			return "", nil // another statement, or what is none
 		}
 		rows.all = s.found
 		return head, rows

@@ -73,6 +73,7 @@ func TestSplitValuesReadsWhatTheParserReads(t *testing.T) {
 		"replace into events values (1), (2)":                                      true,
 		"INSERT INTO `values` (`VALUES`) VALUES (1), (2)":                          true,
 		"INSERT INTO events (event, n) VALUES (1.5, 9223372036854775807), (0.0,1)": true,
+		into + "('a', 1)\x00, ('b', 2)":                                            false, into + "('a', 1), ('b', 2)\x00": false, into + "('a', 1), ('b', 2);\x00x": false,
 		into + "('a', 1)": true, into + "('a', 1), ('b')": false, into + "('a', 1), ('b', 2) x": false,
 		into + "('a', 1), ('b', 2); SELECT 1": false, into + "('a', 1), ('b', 2) ON DUPLICATE KEY UPDATE n = 1": false,
 		into + "('a' 'b', 1), ('c', 2)": false, into + "('a', 1), ('b', NOW())": false, into + "('a', 1), ('b', 1e5)": false,
