@@ -191,6 +191,9 @@ type Engine struct {
 	// pairBytes is what the counts of pairs of all files take, and the groups that are
 	// kept of them; see pairtally.go and keptgroups.go.
 	pairBytes atomic.Int64
+	// questions is how many there were, and keptLooked how many when it was last looked
+	// for what is kept and not asked for any more; see keptroom.go.
+	questions, keptLooked atomic.Int64
 	// ordinals are the numbers from 0 on, as many as were asked for; not to be changed.
 	ordinals atomic.Pointer[[]int32]
 	// kept are decoded columns of indexed files.

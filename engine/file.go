@@ -33,6 +33,8 @@ type file struct {
 	refs         atomic.Int64
 	// index finds a row's group; nil until worked out.
 	index atomic.Pointer[groupIndex]
+	// hidden are the lists of hidden rows that were had last; see hiddenlists.go.
+	hidden hiddenLists
 	// visible remembers how often values come; see tallied.go.
 	visible visibleCounts
 	pairs   pairTallies

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,14 +26,15 @@ const (
 	// maxKeptCells is how many combinations there can be at most, going by the values of
 	// each column.
 	maxKeptCells = 1 << 16
-	// maxKeptGroups is how many kinds of groups a file keeps, or has been asked for.
+	// maxKeptGroups is how many kinds of groups a file keeps, or has been asked for,
+	// each without the rows of up to maxHiddenLists lists.
 	maxKeptGroups = 32
 )
 
 // keptGroups are a file's.
 type keptGroups struct {
 	mu    sync.Mutex // guards what follows
-	known map[string]*keptGroup
+	known map[string]*byHidden[*keptGroup]
 	held  int64         // bytes of the known ones
 	all   *atomic.Int64 // bytes of all files' together, with those of pairs
 }
@@ -42,6 +44,7 @@ type keptGroup struct {
 	hidden []uint32   // the rows that it is made without
 	plan   *exec.Plan // of groups
 	bytes  int64      // that were counted once it was made
+	used   int64      // by which of the engine's questions it was last asked for
 	once   sync.Once  // guards making what follows
 	err    error
 	groups *exec.Kept
@@ -58,45 +61,69 @@ type keptPart struct {
 
 // ask gives the part the groups of its name, if they were asked for before without the
 // same rows and by the same numbers of values, and are there or have room.
-func (k *keptGroups) ask(p *keptPart, hidden []uint32, plan *exec.Plan, room bool) bool {
+func (k *keptGroups) ask(p *keptPart, hidden []uint32, plan *exec.Plan, question int64, room func() bool) bool {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	g := k.known[p.name]
-	if g != nil && sameRows(g.hidden, hidden) && g.plan.Numbers(plan, p.columns) {
-		p.keptGroup = g
-		return room || g.bytes > 0
+	g := k.find(p.name, hidden)
+	if g == nil || !g.plan.Numbers(plan, p.columns) {
+		k.note(p.name, &keptGroup{hidden: hidden, plan: plan.Inner(p.columns, p.keys), used: question})
+		k.mu.Unlock()
+		return false
 	}
-	k.note(p.name, &keptGroup{hidden: hidden, plan: plan.Inner(p.columns, p.keys)})
-	return false
+	g.used = question
+	made := g.bytes > 0
+	k.mu.Unlock()
+	p.keptGroup = g
+	return made || room()
 }
 
 // askSteps gives the steps of a name, if they were asked for before without the same
 // rows, and are there or have room; else nil.
-func (k *keptGroups) askSteps(name string, hidden []uint32, room bool) *keptGroup {
+func (k *keptGroups) askSteps(name string, hidden []uint32, question int64, room func() bool) *keptGroup {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	g := k.known[name]
-	if g == nil || !sameRows(g.hidden, hidden) {
-		k.note(name, &keptGroup{hidden: hidden})
+	g := k.find(name, hidden)
+	if g == nil {
+		k.note(name, &keptGroup{hidden: hidden, used: question})
+		k.mu.Unlock()
 		return nil
 	}
-	if !room && g.bytes == 0 {
+	g.used = question
+	made := g.bytes > 0
+	k.mu.Unlock()
+	if !made && !room() {
 		return nil
 	}
 	return g
 }
 
-// note notes that a name was asked for. The caller has mu.
+// find finds what is known of a name without some rows, or nil. The caller has mu.
+func (k *keptGroups) find(name string, hidden []uint32) *keptGroup {
+	if of := k.known[name]; of != nil {
+		g, _ := of.get(hidden)
+		return g
+	}
+	return nil
+}
+
+// note notes that a name was asked for, in place of what is known of it without the
+// same rows. The caller has mu.
 func (k *keptGroups) note(name string, g *keptGroup) {
-	if k.known[name] != nil {
-		k.remove(name)
-	} else if len(k.known) >= maxKeptGroups {
-		k.forget()
+	if old := k.find(name, g.hidden); old != nil {
+		k.remove(name, old)
 	}
-	if k.known == nil {
-		k.known = map[string]*keptGroup{}
+	of := k.known[name]
+	if of == nil {
+		if len(k.known) >= maxKeptGroups {
+			k.removeOldest()
+		}
+		if k.known == nil {
+			k.known = map[string]*byHidden[*keptGroup]{}
+		}
+		of = &byHidden[*keptGroup]{}
+		k.known[name] = of
 	}
-	k.known[name] = g
+	if dropped, full := of.put(g.hidden, g); full {
+		k.uncount(dropped)
+	}
 }
 
 // made counts so many bytes that g takes, if it is still known. What failed is
@@ -105,9 +132,9 @@ func (k *keptGroups) made(name string, g *keptGroup, bytes int64, all *atomic.In
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.known[name] != g:
+	case k.find(name, g.hidden) != g:
 	case g.err != nil:
-		k.remove(name)
+		k.remove(name, g)
 	default:
 		g.bytes, k.all = bytes, all
 		k.held += bytes
@@ -116,12 +143,35 @@ func (k *keptGroups) made(name string, g *keptGroup, bytes int64, all *atomic.In
 }
 
 // remove forgets groups. The caller has mu.
-func (k *keptGroups) remove(name string) {
-	if g := k.known[name]; g.bytes > 0 {
+func (k *keptGroups) remove(name string, g *keptGroup) {
+	k.uncount(g)
+	k.known[name].remove(g.hidden)
+}
+
+// removeOldest forgets the name that was asked for least recently. The caller has mu.
+func (k *keptGroups) removeOldest() {
+	oldest, at := "", int64(math.MaxInt64)
+	for name, of := range k.known {
+		last := int64(0)
+		for _, l := range of.lists {
+			last = max(last, l.made.used)
+		}
+		if last < at {
+			oldest, at = name, last
+		}
+	}
+	for _, l := range k.known[oldest].lists {
+		k.uncount(l.made)
+	}
+	delete(k.known, oldest)
+}
+
+// uncount takes off what groups take that are kept no longer. The caller has mu.
+func (k *keptGroups) uncount(g *keptGroup) {
+	if g.bytes > 0 {
 		k.held -= g.bytes
 		k.all.Add(-g.bytes)
 	}
-	delete(k.known, name)
 }
 
 // drop forgets all of a file that is closed.
@@ -184,7 +234,7 @@ func (s *scan) kept(f *file, m *marks) (*keptPart, error) {
 	if s.fragment.Copies {
 		hidden = nil
 	}
-	if !f.groups.ask(p, hidden, s.plan, s.engine.pairBytes.Load() < maxPairBytes) {
+	if !f.groups.ask(p, hidden, s.plan, s.question, s.engine.keptRoom) {
 		return nil, nil
 	}
 	return p, nil
@@ -262,7 +312,7 @@ func (w *worker) makeKept(p *part, f *file) (*exec.Kept, error) {
 	}
 	columns := len(plan.Fragment.Columns)
 	s := &scan{
-		engine: w.scan.engine, fragment: plan.Fragment, plan: plan, bounds: exec.BoundsOf(plan.Fragment), catalog: w.scan.catalog,
+		engine: w.scan.engine, question: w.scan.question, fragment: plan.Fragment, plan: plan, bounds: exec.BoundsOf(plan.Fragment), catalog: w.scan.catalog,
 		uses: make([]bool, columns), grouped: slices.Repeat([]bool{true}, columns),
 	}
 	inner := &worker{scan: s, reads: exec.NewRows(plan), groups: groups, columns: make([]arrow.Array, columns)}

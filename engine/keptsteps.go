@@ -25,7 +25,7 @@ func (s *scan) behaveKept(ctx context.Context, b *exec.Behaviours, v *view, st *
 		return false, err
 	}
 	hidden := w.hiddenOf(m)
-	g := f.groups.askSteps(name, hidden, s.engine.pairBytes.Load() < maxPairBytes)
+	g := f.groups.askSteps(name, hidden, s.question, s.engine.keptRoom)
 	if g == nil {
 		return false, nil
 	}

@@ -21,15 +21,12 @@ type pairTally struct {
 	starts []uint32 // where the pairs of each value of the first begin, and where all end
 	codes  []int32  // the second's value of each pair that comes, ascending for each of the first
 	counts []uint32 // of its rows
-	// visible are the counts without hidden rows, as last asked for.
+	// visible are the counts without hidden rows.
 	mu      sync.Mutex // guards visible
-	visible visiblePairs
-}
-
-// visiblePairs are how many rows have each pair that are not among the hidden ones.
-type visiblePairs struct {
-	hidden []uint32
-	counts []uint32
+	visible byHidden[[]uint32]
+	// bytes is what was counted of it, and used by which of the engine's questions it was
+	// last asked for; the mu of its pairTallies guards them.
+	bytes, used int64
 }
 
 // Limits of what is kept of pairs.
@@ -41,12 +38,13 @@ const (
 	pairMany = 2
 	// maxPairTallies is of how many pairs of columns a file keeps the counts.
 	maxPairTallies = 8
-	// maxPairBytes is about what the counts of all files may take before no more are
-	// made.
+	// maxPairBytes is about what the counts of all files may take, and the groups that are
+	// kept of them, before no more are made; see keptroom.go.
 	maxPairBytes = 256 << 20
-	// pairBytes is what a pair takes: its code, and its counts with and without
-	// hidden rows.
-	pairBytes = 4 + 2*4
+	// pairBytes is what a pair takes: its code, and how many rows have it.
+	pairBytes = 4 + 4
+	// visibleBytes is what it takes more for each list of rows that are hidden.
+	visibleBytes = 4
 )
 
 // pairTallies are a file's.
@@ -64,33 +62,51 @@ func (p *pairTallies) has(of [2]*indexfile.Tally) bool {
 	return p.known[of] != nil
 }
 
-// get is the tally of two columns, which may have to be made.
-func (p *pairTallies) get(of [2]*indexfile.Tally, all *atomic.Int64) *pairTally {
+// get is the tally of two columns for a question; it may have to be made.
+func (p *pairTallies) get(of [2]*indexfile.Tally, question int64, all *atomic.Int64) *pairTally {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t, ok := p.known[of]; ok {
+		t.used = question
 		return t
 	}
 	if len(p.known) >= maxPairTallies {
-		p.forget()
+		p.remove(p.oldest())
 	}
 	if p.known == nil {
 		p.known = map[[2]*indexfile.Tally]*pairTally{}
 	}
-	t := &pairTally{of: of}
+	t := &pairTally{of: of, used: question}
 	p.known[of], p.all = t, all
 	return t
 }
 
-// made counts what a tally takes, if it is still known.
-func (p *pairTallies) made(t *pairTally) {
+// made counts so many bytes that a tally takes, if it is still known.
+func (p *pairTallies) made(t *pairTally, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known[t.of] == t {
-		n := int64(len(t.counts))*pairBytes + 4*int64(len(t.starts))
-		p.held += n
-		p.all.Add(n)
+		t.bytes += bytes
+		p.held += bytes
+		p.all.Add(bytes)
 	}
+}
+
+// oldest is the tally that was asked for least recently. The caller has mu.
+func (p *pairTallies) oldest() (oldest *pairTally) {
+	for _, t := range p.known {
+		if oldest == nil || t.used < oldest.used {
+			oldest = t
+		}
+	}
+	return oldest
+}
+
+// remove forgets a tally. The caller has mu.
+func (p *pairTallies) remove(t *pairTally) {
+	p.held -= t.bytes
+	p.all.Add(-t.bytes)
+	delete(p.known, t.of)
 }
 
 // drop forgets all of a file that is closed.
@@ -119,7 +135,7 @@ func (s *scan) pairs(f *file, a, b int) (first, second int, ok bool, err error) 
 		of[0], of[1], a, b = of[1], of[0], b, a
 	}
 	cells := len(of[0].Counts()) * len(of[1].Counts()) // both small enough for a product
-	room := s.engine.pairBytes.Load() < maxPairBytes || f.pairs.has(of)
+	room := f.pairs.has(of) || s.engine.keptRoom()
 	return a, b, room && cells <= maxPairCells && cells*pairMany <= f.rows(), nil
 }
 
@@ -137,10 +153,10 @@ func (w *worker) pairTally(p *part, f *file) (*pairTally, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := f.pairs.get(of, &w.scan.engine.pairBytes)
+	t := f.pairs.get(of, w.scan.question, &w.scan.engine.pairBytes)
 	t.once.Do(func() {
 		t.err = w.countPairs(t, p, f)
-		f.pairs.made(t)
+		f.pairs.made(t, int64(len(t.counts))*pairBytes+4*int64(len(t.starts)))
 	})
 	return t, t.err
 }
@@ -221,24 +237,37 @@ func (t *pairTally) pairOf(row int) int {
 }
 
 // weights are how many visible rows have each pair; leave takes the others off.
-// They are remembered where plain says that only hidden rows are left out.
-func (t *pairTally) weights(plain bool, hidden []uint32, leave func(off func(row int))) []uint32 {
+// They are remembered where plain says that only hidden rows are left out, and then
+// grown is told of how many bytes that takes more.
+func (t *pairTally) weights(plain bool, hidden []uint32, leave func(off func(row int)), grown func(bytes int64)) []uint32 {
 	if plain {
+		if len(hidden) == 0 {
+			return t.counts
+		}
 		t.mu.Lock()
-		known := t.visible
+		known, ok := t.visible.get(hidden)
 		t.mu.Unlock()
-		if known.counts != nil && sameRows(known.hidden, hidden) {
-			return known.counts
+		if ok {
+			return known
 		}
 	}
 	weights := slices.Clone(t.counts)
 	leave(func(row int) { weights[t.pairOf(row)]-- })
-	if plain {
-		t.mu.Lock()
-		t.visible = visiblePairs{hidden, weights}
-		t.mu.Unlock()
+	if plain && t.remember(hidden, weights) {
+		grown(int64(len(weights)) * visibleBytes)
 	}
 	return weights
+}
+
+// remember remembers counts, and reports whether they take no other's place.
+func (t *pairTally) remember(hidden, weights []uint32) (more bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.visible.get(hidden); ok {
+		return false // another question came first
+	}
+	_, full := t.visible.put(hidden, weights)
+	return !full
 }
 
 // columns are the numbers of the two columns of a part that is answered by pairs.
@@ -253,7 +282,7 @@ func (w *worker) tallyPairs(p *part, f *file) error {
 	}
 	m := p.marks()
 	hidden := w.hiddenOf(m)
-	weights := t.weights(m.plain(), hidden, func(off func(row int)) { w.leave(f, m, off) })
+	weights := t.weights(m.plain(), hidden, func(off func(row int)) { w.leave(f, m, off) }, func(bytes int64) { f.pairs.made(t, bytes) })
 	runs, err := w.pairRuns(p, f, t)
 	if err != nil {
 		return err

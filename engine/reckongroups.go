@@ -206,6 +206,7 @@ func (k *reckoning) finish() {
 		if k.files[i].hidden == nil {
 			k.files[i].take(k.found[i], k.rules.detail)
 		}
+		k.files[i].hidden = k.view.files.files[i].hidden.same(k.files[i].hidden)
 		slices.Sort(k.files[i].absent)
 		slices.Sort(k.files[i].repeats)
 	}

@@ -52,7 +52,7 @@ func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
 		return nil, err
 	}
 	return &scan{
-		engine: e, fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: in,
+		engine: e, question: e.questions.Add(1), fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: in,
 		uses: exec.Uses(f), grouped: exec.GroupUses(f), once: f.Group != nil && f.Group.CountsOnce(),
 	}, nil
 }
@@ -77,6 +77,7 @@ func (s *scan) finish(err error) error {
 // scan is one call of Scan.
 type scan struct {
 	engine   *Engine
+	question int64 // of how many that the engine had
 	fragment *exec.Fragment
 	plan     *exec.Plan
 	bounds   exec.Bounds

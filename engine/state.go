@@ -145,7 +145,7 @@ func (v *view) plainState(r *rules) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.files[i].hidden = hidden
+		s.files[i].hidden = f.hidden.same(hidden)
 		s.accepted += int64(f.rows())
 	}
 	return s, nil

@@ -303,6 +303,9 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 		return nil, err
 	}
 	if m.plain() {
+		if len(hidden) == 0 {
+			return tally.Counts(), nil
+		}
 		if known, ok := f.visible.get(tally, hidden); ok {
 			return known, nil
 		}
@@ -319,12 +322,7 @@ func (w *worker) tallyWeights(p *part, f *file, m *marks) ([]int64, error) {
 // given which rows are hidden: kept, since they are asked for again and again.
 type visibleCounts struct {
 	mu    sync.Mutex // guards known
-	known map[*indexfile.Tally]visibleCount
-}
-
-type visibleCount struct {
-	hidden []uint32
-	counts []int64
+	known map[*indexfile.Tally]*byHidden[[]int64]
 }
 
 // maxVisibleCounts is of how many columns a file keeps them.
@@ -333,22 +331,26 @@ const maxVisibleCounts = 64
 func (v *visibleCounts) get(t *indexfile.Tally, hidden []uint32) ([]int64, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	k, ok := v.known[t]
-	return k.counts, ok && sameRows(k.hidden, hidden)
-}
-
-// sameRows reports whether two lists of rows are one.
-func sameRows(a, b []uint32) bool {
-	return len(a) == len(b) && (len(b) == 0 || &a[0] == &b[0])
+	if k := v.known[t]; k != nil {
+		return k.get(hidden)
+	}
+	return nil, false
 }
 
 func (v *visibleCounts) put(t *indexfile.Tally, hidden []uint32, counts []int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.known == nil || len(v.known) >= maxVisibleCounts {
-		v.known = map[*indexfile.Tally]visibleCount{}
+	k := v.known[t]
+	if k == nil {
+		if v.known == nil || len(v.known) >= maxVisibleCounts {
+			v.known = map[*indexfile.Tally]*byHidden[[]int64]{}
+		}
+		k = &byHidden[[]int64]{}
+		v.known[t] = k
 	}
-	v.known[t] = visibleCount{hidden, counts}
+	if _, ok := k.get(hidden); !ok { // another question may have come first
+		k.put(hidden, counts)
+	}
 }
 
 // nullColumn is a column without values.
