@@ -208,6 +208,7 @@ func checkDecodable(t *testing.T, what string, rec []byte) {
 	if fmt.Sprint(walkErr) != fmt.Sprint(err) {
 		t.Fatalf("%s: walked: %v, decoded: %v", what, walkErr, err)
 	}
+	checkSkim(t, what, &w, rec)
 	if err == nil {
 		if diff := cmp.Diff(got, events, cmpopts.EquateEmpty(), cmpopts.EquateNaNs()); diff != "" {
 			t.Fatalf("%s: decoded and walked:\n%s", what, diff)

@@ -73,6 +73,7 @@ func TestWalkerGivesBackTheBatch(t *testing.T) {
 		if diff := cmp.Diff(b, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("batch %d (-sent +got):\n%s", i, diff)
 		}
+		checkSkim(t, fmt.Sprint("batch ", i), &w, mustEncode(t, b))
 	}
 }
 
