@@ -14,48 +14,53 @@ import (
 var batches = sync.Pool{New: func() any { return new(event.Batch) }}
 
 // Duplicates counts the events of records that were appended before and are
-// hidden as duplicates now. It looks at the copies of these events alone, unless
-// something is deleted, damaged or already indexed: then who is visible is worked
-// out for the whole shard, as a scan does.
+// hidden as duplicates now. Their keys say it, if no copy is in a file, deleted or damaged;
+// else it looks at the copies of these events alone, unless something is deleted, damaged
+// or already indexed: then who is visible is worked out for the whole shard, as a scan does.
 func (e *Engine) Duplicates(ctx context.Context, records [][]byte) (int64, error) {
 	leave, err := e.enter()
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	batch := batches.Get().(*event.Batch)
-	defer batches.Put(batch)
 	var count int64
 	for i, record := range records {
-		if err := event.DecodeBatch(record, batch); err != nil {
-			return 0, fmt.Errorf("duplicates: record %d: %w", i, err)
-		}
-		n, err := e.countHidden(ctx, record, batch)
+		n, err := e.countHidden(ctx, record)
 		if err != nil {
-			return 0, fmt.Errorf("duplicates: %w", err)
+			return 0, fmt.Errorf("duplicates: record %d: %w", i, err)
 		}
 		count += n
 	}
 	return count, nil
 }
 
-// countHidden counts the events of a record, which is the batch, that are duplicates.
-func (e *Engine) countHidden(ctx context.Context, record []byte, b *event.Batch) (int64, error) {
-	if len(b.Events) == 0 {
-		return 0, nil
+// countHidden counts the events of a record that are duplicates.
+func (e *Engine) countHidden(ctx context.Context, record []byte) (int64, error) {
+	h, err := event.DecodeHeader(record)
+	if err != nil || h.Events == 0 {
+		return 0, err
 	}
-	v, err := e.shard(b.Shard).view(e)
+	v, err := e.shard(h.Shard).view(e)
 	if err != nil {
 		return 0, err
 	}
 	defer v.release()
+	r := rulesFor(e.catalog.Load(), h.Shard, catalog.IngestID{}, nil)
+	hidden, counted, err := v.hiddenByKeys(ctx, r, record, h.FirstID)
+	if err != nil || counted {
+		return hidden, v.blame(err)
+	}
+	b := batches.Get().(*event.Batch)
+	defer batches.Put(b)
+	if err := event.DecodeBatch(record, b); err != nil {
+		return 0, err
+	}
 	ids := make([]catalog.IngestID, len(b.Events))
 	for i := range b.Events {
 		ids[i] = b.Events[i].ID
 	}
 	ids = sortIDs(ids)
-	r := rulesFor(e.catalog.Load(), b.Shard, catalog.IngestID{}, nil)
-	hidden, counted, err := v.hiddenAmong(ctx, r, ids, &decodedRecord{recordKeyOf(record, ids[0]), b})
+	hidden, counted, err = v.hiddenAmong(ctx, r, ids, &decodedRecord{recordKeyOf(record, ids[0]), b})
 	if err != nil || counted {
 		return hidden, v.blame(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"arbor/catalog"
@@ -11,21 +12,23 @@ import (
 	"arbor/engine/vfs"
 )
 
-// TestDuplicatesCounted: counting the duplicates of a batch by the groups of its
-// events gives what the state of the whole shard gives, under every policy, with
-// copies in the log and in files, and the batch itself there twice.
+// TestDuplicatesCounted: counting the duplicates of a batch by the keys of what is logged,
+// or by the groups of its events, gives what the state of the whole shard gives, under
+// every policy, with copies in the log and in files, some deleted, and the batch itself
+// there twice.
 func TestDuplicatesCounted(t *testing.T) {
 	policies := []catalog.Policy{
 		catalog.DefaultPolicy, {Disabled: true}, {Key: catalog.KeyExact}, {Key: catalog.KeyID}, {Survivor: catalog.SurvivorLast},
 		{Conflict: catalog.ConflictKeep}, {Missing: catalog.MissingContent}, {Missing: catalog.MissingContent, Survivor: catalog.SurvivorLast, Key: catalog.KeyID},
 	}
-	counted, hiddenOnes := 0, int64(0)
-	for seed := range uint64(6) {
+	counted, hiddenOnes, byKeys, hiddenByKeys := 0, int64(0), 0, int64(0)
+	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		e := openSample(t, vfs.NewMem(), "data")
 		shard := catalog.ShardKey{Project: sampleProject, Day: 20_000}
 		request := uint64(1_728_000_000_000_000_000)
 		var past [][]byte
+		var sent []catalog.IngestID
 		for step := range 60 {
 			request += uint64(rng.IntN(3)) * 1000
 			b := &event.Batch{Shard: shard}
@@ -36,6 +39,13 @@ func TestDuplicatesCounted(t *testing.T) {
 					InsertID:   []string{"", "text", fmt.Sprint("id ", rng.IntN(40)), fmt.Sprintf("%032x", rng.IntN(40))}[rng.IntN(4)],
 					Properties: []event.Property{{Name: "p", Value: catalog.Int(rng.Int64N(2))}},
 				})
+			}
+			if seed%2 == 1 && step > 40 && rng.IntN(4) == 0 {
+				id := catalog.IngestID{Time: request, Edge: 1 + uint32(step), Index: 100}
+				b.Deletes = append(b.Deletes, event.Delete{ID: id, Targets: []catalog.IngestID{sent[rng.IntN(len(sent))], b.Events[0].ID}})
+			}
+			for i := range b.Events {
+				sent = append(sent, b.Events[i].ID)
 			}
 			record, err := event.AppendBatch(nil, b)
 			if err != nil {
@@ -74,6 +84,16 @@ func TestDuplicatesCounted(t *testing.T) {
 				if ok && got != want {
 					t.Fatalf("seed %d, step %d, policy %+v: %d hidden, want %d", seed, step, p, got, want)
 				}
+				keyed, byKey, err := v.hiddenByKeys(testContext, r, record, ids[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if byKey && keyed != want {
+					t.Fatalf("seed %d, step %d, policy %+v: %d hidden by keys, want %d", seed, step, p, keyed, want)
+				}
+				if byKey {
+					byKeys, hiddenByKeys = byKeys+1, hiddenByKeys+keyed
+				}
 				if ok {
 					counted, hiddenOnes = counted+1, hiddenOnes+got
 				}
@@ -86,15 +106,38 @@ func TestDuplicatesCounted(t *testing.T) {
 			}
 		}
 	}
-	if counted < 1000 || hiddenOnes < 500 {
-		t.Errorf("only %d counts, %d hidden", counted, hiddenOnes)
+	if counted < 1000 || hiddenOnes < 500 || byKeys < 1000 || hiddenByKeys < 500 {
+		t.Errorf("only %d counts, %d hidden; by keys %d, %d hidden", counted, hiddenOnes, byKeys, hiddenByKeys)
 	}
+}
+
+// countedReads counts what is read of its files.
+type countedReads struct {
+	vfs.FS
+	reads atomic.Int64
+}
+
+func (c *countedReads) Create(name string) (vfs.File, error) {
+	f, err := c.FS.Create(name)
+	return &countedFile{f, &c.reads}, err
+}
+
+type countedFile struct {
+	vfs.File
+	reads *atomic.Int64
+}
+
+func (f *countedFile) ReadAt(p []byte, at int64) (int, error) {
+	f.reads.Add(1)
+	return f.File.ReadAt(p, at)
 }
 
 // TestDuplicatesAreNotReadAgain: who counts the duplicates of what it has just appended
 // does not read the log for it, and reads what others appended meanwhile.
 func TestDuplicatesAreNotReadAgain(t *testing.T) {
-	e := openSample(t, vfs.NewMem(), "data")
+	disk := &countedReads{FS: vfs.NewMem()}
+	reads := &disk.reads
+	e := openSample(t, disk, "data")
 	s := newSample()
 	var records [][]byte
 	for range 3 {
@@ -118,15 +161,33 @@ func TestDuplicatesAreNotReadAgain(t *testing.T) {
 		count(0, record)
 	}
 	tail := sampleShard(e).now.tail
-	if tail.batches != 2 || tail.buffer != nil {
-		t.Errorf("of %d batches some were read: %d bytes", tail.batches, cap(tail.buffer))
+	if tail.batches != 0 || tail.first.batches != 2 || reads.Load() > 0 {
+		t.Errorf("%d batches are known, of %d the keys, and %d were read", tail.batches, tail.first.batches, reads.Load())
 	}
 	if err := e.Append(testContext, [][]byte{records[2], records[0]}); err != nil {
 		t.Fatal(err)
 	}
 	count(0, records[0]) // a physical repeat is one record
-	if tail.batches != 4 || tail.buffer == nil {
-		t.Errorf("%d batches are known, and nothing was read", tail.batches)
+	if tail.batches != 0 || tail.first.batches != 4 || reads.Load() != 1 {
+		t.Errorf("%d batches are known, of %d the keys, and %d were read", tail.batches, tail.first.batches, reads.Load())
+	}
+	var retry event.Batch
+	if err := event.DecodeBatch(records[1], &retry); err != nil {
+		t.Fatal(err)
+	}
+	for i := range retry.Events {
+		retry.Events[i].ID.Time++
+	}
+	again, err := event.AppendBatch(nil, &retry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Append(testContext, [][]byte{again}); err != nil {
+		t.Fatal(err)
+	}
+	count(50, again)
+	if tail.batches != 0 || reads.Load() != 1 {
+		t.Errorf("%d batches are known, and %d were read", tail.batches, reads.Load())
 	}
 	v, err := sampleShard(e).view(e)
 	if err != nil {

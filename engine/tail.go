@@ -47,8 +47,12 @@ type tail struct {
 	from atomic.Pointer[predecessor]
 	// columns are the events by column, for scans: of the first batches that are known, maybe not of all.
 	columns logColumns
-	// damaged are the ids that turned out to belong to different events.
+	// damaged are the ids that turned out to belong to different events; spoiled is set
+	// when there are some.
 	damaged tombstones
+	spoiled atomic.Bool
+	// first is for who counts duplicates; it has a turn of its own.
+	first firstCopies
 
 	states []cachedState
 
@@ -87,7 +91,7 @@ type batchMarks struct {
 }
 
 func newTail(files *fileset) *tail {
-	t := &tail{turn: newTurn(), files: files}
+	t := &tail{turn: newTurn(), files: files, first: firstCopies{turn: newTurn()}}
 	t.ids.entries = &t.entries
 	return t
 }
@@ -265,8 +269,14 @@ func (t *tail) identify(number uint32) {
 		return
 	}
 	if o := t.entries.at(other); o.payload != n.payload || o.time != n.time {
-		t.damaged.addDamaged(n.id)
+		t.spoil(n.id)
 	}
+}
+
+// spoil makes an id known as that of different events.
+func (t *tail) spoil(id catalog.IngestID) {
+	t.damaged.addDamaged(id)
+	t.spoiled.Store(true)
 }
 
 func idHash(id catalog.IngestID) uint64 {

@@ -157,7 +157,7 @@ func (t *tail) matchIDs(f *file, of []uint32) error {
 		m := memberOf(e, place{})
 		number, _ := t.find(r.id)
 		if n := t.entries.at(number); n.payload != m.payload || n.time != m.time {
-			t.damaged.addDamaged(r.id)
+			t.spoil(r.id)
 		}
 	}
 	return nil

@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/zeebo/xxh3"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/indexfile"
+)
+
+// firstCopies knows which copy of each key survives among a shard's logged events. That is
+// enough to say how many of a statement's rows are duplicates, and a small part of what
+// a tail knows: a batch is skimmed for it, and nothing is hashed of what its events say.
+//
+// It holds for one policy, of those whose survivor follows from keys and ids; another
+// one begins it anew. Keys are 128 bits of a hash with a seed of its own: whoever has
+// all of them is the one, and nobody can send two that do.
+type firstCopies struct {
+	// turn is held by whoever uses what follows.
+	turn   turn
+	policy catalog.Policy
+	seed   uint64
+	// batches is how many of the shard's log refs are known.
+	batches int
+	slots   []firstCopy // an open hash table
+	used    int
+}
+
+// firstCopy is the surviving copy of a key. Its id is zero where a slot is empty.
+type firstCopy struct {
+	key xxh3.Uint128
+	id  catalog.IngestID
+}
+
+// fullEighths is the greatest share of slots in use, in eighths.
+const fullEighths = 5
+
+func (c *firstCopies) begin(p catalog.Policy) {
+	c.policy, c.seed, c.batches, c.used = p, rand.Uint64(), 0, 0
+	c.slots = make([]firstCopy, 64)
+}
+
+// add makes a copy known.
+func (c *firstCopies) add(key xxh3.Uint128, id catalog.IngestID) {
+	if 8*c.used >= fullEighths*len(c.slots) {
+		c.grow()
+	}
+	s := c.find(key)
+	if s.id.IsZero() {
+		c.used++
+	} else if order := id.Compare(s.id); order == 0 || order < 0 == (c.policy.Survivor == catalog.SurvivorLast) {
+		return
+	}
+	s.key, s.id = key, id
+}
+
+// find is the slot of a key, or an empty one for it.
+func (c *firstCopies) find(key xxh3.Uint128) *firstCopy {
+	mask := uint64(len(c.slots) - 1)
+	for i := key.Lo & mask; ; i = (i + 1) & mask {
+		if s := &c.slots[i]; s.key == key || s.id.IsZero() {
+			return s
+		}
+	}
+}
+
+func (c *firstCopies) grow() {
+	old := c.slots
+	c.slots = make([]firstCopy, 2*len(old))
+	for i := range old {
+		if !old[i].id.IsZero() {
+			*c.find(old[i].key) = old[i]
+		}
+	}
+}
+
+// copyCount counts the hidden events of a record by firstCopies. It is reused for its
+// buffers.
+type copyCount struct {
+	view   *view
+	rules  rules
+	walker event.Walker
+	marks  event.Batch // scratch
+	key    []byte
+	buffer []byte
+	probes []probe
+	// rows are the record's events that have an insert id.
+	rows []keyedRow
+}
+
+// keyedRow is an event whose duplicates are counted. Its strings are the record's.
+type keyedRow struct {
+	key            xxh3.Uint128
+	id             catalog.IngestID
+	user, insertID string
+	time           int64
+}
+
+var copyCounts = sync.Pool{New: func() any { return new(copyCount) }}
+
+// hiddenByKeys counts the hidden events of a record of the view. It does not, and says so,
+// where that takes more than the keys of what is logged: if one may be hidden by a row
+// of a file, or by what is not there any more, or if the policy looks at what events say.
+func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first catalog.IngestID) (hidden int64, counted bool, err error) {
+	if r.policy.Disabled || r.policy.Conflict != catalog.ConflictMark {
+		return 0, r.policy.Disabled, nil
+	}
+	known := &v.tail.first
+	if err := known.turn.take(ctx); err != nil {
+		return 0, false, err
+	}
+	defer known.turn.give()
+	if known.slots == nil || known.policy != r.policy {
+		known.begin(r.policy)
+	}
+	k := copyCounts.Get().(*copyCount)
+	defer k.end()
+	k.view, k.rules = v, r
+	if complete, err := k.readRows(record); err != nil || !complete {
+		return 0, false, err
+	}
+	if err := k.extend(ctx, recordKeyOf(record, first)); err != nil {
+		return 0, false, err
+	}
+	left := k.rows[:0] // those that nothing in the log hides
+	for _, row := range k.rows {
+		if id := known.find(row.key).id; id.IsZero() || id == row.id {
+			left = append(left, row)
+		} else {
+			hidden++
+		}
+	}
+	if hidden > 0 && k.hasGone() {
+		return 0, false, nil
+	}
+	copied, err := k.areInFiles(ctx, left)
+	if err != nil || copied {
+		return 0, false, err
+	}
+	return hidden, true, nil
+}
+
+// end lets go of the record.
+func (k *copyCount) end() {
+	clear(k.rows[:cap(k.rows)])
+	clear(k.probes[:cap(k.probes)])
+	k.walker.Forget()
+	k.view, k.rules = nil, rules{}
+	copyCounts.Put(k)
+}
+
+// hasGone reports whether a copy may be one that hides nothing, because it is deleted or
+// damaged.
+func (k *copyCount) hasGone() bool {
+	return k.view.tail.spoiled.Load() || !k.view.files.marks.empty() || !k.rules.upTo.IsZero() || k.rules.erasing != nil ||
+		slices.ContainsFunc(k.view.logs, func(l logRef) bool { return l.marks })
+}
+
+// readRows skims the record for its rows. They are not complete if some have no key here:
+// those without an insert id that are known by their content.
+func (k *copyCount) readRows(record []byte) (complete bool, err error) {
+	k.rows, complete = k.rows[:0], true
+	err = k.skim(record, func(e *event.Event) {
+		if e.InsertID == "" {
+			complete = complete && k.rules.policy.Missing == catalog.MissingNone
+			return
+		}
+		k.rows = append(k.rows, keyedRow{k.keyOf(e), e.ID, e.DistinctID, e.InsertID, e.Time})
+	})
+	return complete, err
+}
+
+// extend makes all batches of the view known. That of the record whose rows there are is
+// not read.
+func (k *copyCount) extend(ctx context.Context, have recordKey) error {
+	known := &k.view.tail.first
+	for ; known.batches < len(k.view.logs); known.batches++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := k.view.logs[known.batches]
+		if r.record == have {
+			for i := range k.rows {
+				known.add(k.rows[i].key, k.rows[i].id)
+			}
+			continue
+		}
+		logged, err := k.view.record(r, &k.buffer)
+		if err != nil {
+			return err
+		}
+		err = k.skim(logged, func(e *event.Event) {
+			if e.InsertID != "" {
+				known.add(k.keyOf(e), e.ID)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skim calls do with each event of a record, of which it does not read the properties.
+func (k *copyCount) skim(record []byte, do func(*event.Event)) error {
+	if err := k.walker.Begin(record); err != nil {
+		return err
+	}
+	for e := k.walker.Skim(); e != nil; e = k.walker.Skim() {
+		do(e)
+	}
+	return k.walker.End(&k.marks)
+}
+
+// keyOf hashes what makes an event's key under the policy.
+func (k *copyCount) keyOf(e *event.Event) xxh3.Uint128 {
+	p := &k.rules.policy
+	b := append(k.key[:0], byte(len(e.DistinctID)), byte(len(e.InsertID)))
+	b = append(append(b, e.DistinctID...), e.InsertID...)
+	if p.Key == catalog.KeyExact {
+		b = binary.LittleEndian.AppendUint64(b, uint64(millisecond(e.Time)))
+	}
+	if p.Key != catalog.KeyID {
+		b = append(b, e.Name...)
+	}
+	k.key = b
+	return xxh3.Hash128Seed(b, k.view.tail.first.seed)
+}
+
+// areInFiles reports whether some file has a row of the user and insert id of one of the
+// rows, whose order changes.
+func (k *copyCount) areInFiles(ctx context.Context, rows []keyedRow) (found bool, err error) {
+	files := k.view.files.files
+	if len(files) == 0 || len(rows) == 0 {
+		return false, nil
+	}
+	slices.SortFunc(rows, func(a, b keyedRow) int { return strings.Compare(a.user, b.user) })
+	for _, f := range files {
+		m := newMatcher(f)
+		for lo, hi := 0, 0; lo < len(rows) && !found; lo = hi {
+			for hi = lo + 1; hi < len(rows) && rows[hi].user == rows[lo].user; hi++ {
+			}
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			first, end, err := m.users.seek(rows[lo].user)
+			if err != nil {
+				return false, err
+			}
+			if first == end {
+				continue
+			}
+			k.probes = k.probes[:0]
+			for i := range rows[lo:hi] {
+				r := &rows[lo+i]
+				k.probes = append(k.probes, probe{key: indexfile.InsertKeyOf(r.insertID), insertID: r.insertID, time: r.time})
+			}
+			if err := m.matchUser(k.probes, first, end, func(*probe, uint32) error { found = true; return nil }); err != nil {
+				return false, err
+			}
+		}
+	}
+	return found, nil
+}
