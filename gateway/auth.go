@@ -59,9 +59,15 @@ func openGrants(ctx *sql.Context, db *mysql_db.MySQLDb, store grantStore) (*gran
 	return gr, gr.reload(ctx)
 }
 
-// version numbers the privileges of the session's user; not ok if it is gone. They
-// are looked up anew: what the session remembers stays when its user is dropped.
+// version numbers the privileges of the session's user; not ok if it is gone. What the
+// session remembers stays when its user is dropped, and the library then gives an empty
+// set. So where it gives any privilege, the number in the session is that of now; else
+// they are looked up anew.
 func (gr *grants) version(ctx *sql.Context) (n uint64, ok bool) {
+	if _, n = ctx.Session.GetPrivilegeSet(); n != 0 && gr.db.UserActivePrivilegeSet(ctx).HasPrivileges() {
+		_, n = ctx.Session.GetPrivilegeSet()
+		return n, true
+	}
 	ctx.Session.SetPrivilegeSet(nil, 0)
 	gr.db.UserActivePrivilegeSet(ctx)
 	_, n = ctx.Session.GetPrivilegeSet()
