@@ -144,6 +144,8 @@ type serverTime struct{}
 
 var serverTimeValue = time.Date(9999, 12, 31, 23, 59, 59, 999_998_000, time.UTC)
 
+var serverTimeMicros = serverTimeValue.UnixMicro()
+
 // Eval gives serverTimeValue.
 func (serverTime) Eval(*sql.Context, sql.Row) (any, error) { return serverTimeValue, nil }
 

@@ -54,7 +54,9 @@ type insertion struct {
 
 	literals                     *literalRows // nil for rows of a plan
 	load                         *fileLoad    // nil but for LOAD DATA
-	direct                       *intake      // takes the rows of a LOAD DATA as they come, but for REPLACE
+	direct                       *intake      // takes rows of literals as they come, but for REPLACE
+	quick                        quickRows    // reads them
+	event                        event.Event  // of the row at hand
 	count                        int          // of events since the last store
 	loan                         loan         // what they take of the memory for requests
 	values                       []literalValue
@@ -200,7 +202,7 @@ func (in *insertion) add(ctx *sql.Context, row sql.Row) error {
 	if in.row > 1<<32 {
 		return refuse(erGeneral, "HY000", "INSERT of more than %d rows; insert them in parts", int64(1)<<32)
 	}
-	e, err := in.event(ctx, row)
+	e, err := in.rowEvent(ctx, row)
 	return in.keep(ctx, e, err)
 }
 
@@ -217,17 +219,31 @@ func (in *insertion) keep(ctx *sql.Context, e event.Event, err error) error {
 		in.warn(ctx, err)
 		return nil
 	}
-	in.count++
-	in.bytes += roughSize(&e)
-	if err := in.borrow(ctx); err != nil {
-		return err
-	}
 	if in.direct != nil {
-		return in.direct.add(in.direct.part(in.project), &e, uint32(in.row-1), 0)
+		return in.take(ctx, &e, 0)
+	}
+	if err := in.pay(ctx, &e); err != nil {
+		return err
 	}
 	in.events = append(in.events, e)
 	in.indexes = append(in.indexes, uint32(in.row-1))
 	return nil
+}
+
+// take writes an event to the record of its shard. A kind above 0 is as event.Recorder
+// has it.
+func (in *insertion) take(ctx *sql.Context, e *event.Event, kind int) error {
+	if err := in.pay(ctx, e); err != nil {
+		return err
+	}
+	return in.direct.add(in.direct.part(in.project), e, uint32(in.row-1), kind)
+}
+
+// pay counts an event, and pays for it.
+func (in *insertion) pay(ctx *sql.Context, e *event.Event) error {
+	in.count++
+	in.bytes += roughSize(e)
+	return in.borrow(ctx)
 }
 
 func (in *insertion) warn(ctx *sql.Context, err error) {

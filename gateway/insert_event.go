@@ -11,8 +11,8 @@ import (
 	"arbor/engine/event"
 )
 
-// event makes an event of a row, unchecked.
-func (in *insertion) event(ctx *sql.Context, row sql.Row) (event.Event, error) {
+// rowEvent makes an event of a row, unchecked.
+func (in *insertion) rowEvent(ctx *sql.Context, row sql.Row) (event.Event, error) {
 	e := event.Event{ServerTime: true}
 	var all []catalog.Property // of `properties`
 	for i := range in.columns {
@@ -61,7 +61,7 @@ func (in *insertion) set(e *event.Event, c *insertColumn, v catalog.Value) {
 	case firstColumns[columnEvent].name:
 		e.Name = v.Text
 	case firstColumns[columnTime].name:
-		if v.Int() != serverTimeValue.UnixMicro() {
+		if v.Int() != serverTimeMicros {
 			e.Time, e.ServerTime = v.Int(), false
 		}
 	case firstColumns[columnDistinctID].name:

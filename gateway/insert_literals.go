@@ -24,18 +24,65 @@ type literalValue struct {
 func (in *insertion) runLiterals(ctx *sql.Context) error {
 	in.orderColumns()
 	rows := in.literals.count()
-	in.events, in.indexes = make([]event.Event, 0, rows), make([]uint32, 0, rows)
+	if in.replace {
+		in.events, in.indexes = make([]event.Event, 0, rows), make([]uint32, 0, rows)
+	} else {
+		in.direct = in.gateway.borrowIntake()
+		defer func() { in.gateway.returnIntake(in.direct) }()
+		if err := in.beginPart(); err != nil {
+			return err
+		}
+	}
 	for i := range rows {
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		in.row++
-		e, err := in.literalEvent(ctx, in.literals.row(i))
-		if err := in.keep(ctx, e, err); err != nil {
+		if err := in.addLiterals(ctx, in.literals.row(i)); err != nil {
 			return err
 		}
 	}
 	return in.store(ctx)
+}
+
+// addLiterals makes an event of a row of literals.
+func (in *insertion) addLiterals(ctx *sql.Context, row []literal) error {
+	if in.direct != nil {
+		if kind, ok := in.quick.event(row, &in.event); ok && in.isSound(&in.event) {
+			return in.take(ctx, &in.event, kind)
+		}
+	}
+	e, err := in.literalEvent(ctx, row)
+	if in.quick.hold != nil && err == nil {
+		e.Name = in.quick.hold(e.Name)
+	}
+	if err := in.keep(ctx, e, err); err != nil {
+		return err
+	}
+	if in.direct != nil {
+		in.arena = in.arena[:0] // what the event was made of
+	}
+	return nil
+}
+
+// isSound reports whether check has nothing to say about an event that was read quickly.
+func (in *insertion) isSound(e *event.Event) bool {
+	now := int64(in.options.ID.Time / 1000)
+	if e.ServerTime {
+		e.Time = now
+	}
+	return e.Time <= now+MaxFuture && event.CheckLimits(e) == nil
+}
+
+// beginPart begins a part of the rows that are stored together.
+func (in *insertion) beginPart() error {
+	o := in.options
+	o.checked = true
+	in.quick.forget()
+	if in.load != nil {
+		in.load.names = nil
+	}
+	return in.direct.begin(in.gateway, o, false)
 }
 
 // orderColumns finds the order of the columns in which events have them.
@@ -47,11 +94,15 @@ func (in *insertion) orderColumns() {
 	slices.SortFunc(in.order, func(a, b int) int {
 		return cmp.Compare(in.columns[a].exec.Property, in.columns[b].exec.Property)
 	})
+	in.quick = quickRowsOf(in.columns, in.order)
 }
 
 // rowsAtOnce is about how many rows are stored together.
 func (in *insertion) rowsAtOnce() int {
-	if in.load != nil {
+	switch {
+	case in.direct != nil:
+		return 1
+	case in.load != nil:
 		return insertRows
 	}
 	return in.literals.count()
@@ -196,18 +247,40 @@ const maxQuickText = 15
 // 2006-01-02 15:04:05.999999 with any number of digits up to six, in microseconds
 // since 1970.
 func quickDatetime(s string) (micros int64, ok bool) {
-	const layout = "2006-01-02 15:04:05"
-	if len(s) < len(layout) || s[4] != '-' || s[7] != '-' || s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+	if len(s) < dateLength {
+		return 0, false
+	}
+	day, ok1 := quickDay(s[:dateLength])
+	since, ok2 := quickClock(s[dateLength:])
+	return day + since, ok1 && ok2
+}
+
+// quickDay reads a day, as 2006-01-02, and gives its first moment in microseconds since
+// 1970.
+func quickDay(s string) (micros int64, ok bool) {
+	if s[4] != '-' || s[7] != '-' {
 		return 0, false
 	}
 	year, ok1 := digitText(s[:4])
 	month, ok2 := digitText(s[5:7])
 	day, ok3 := digitText(s[8:10])
-	hour, ok4 := digitText(s[11:13])
-	minute, ok5 := digitText(s[14:16])
-	second, ok6 := digitText(s[17:19])
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || year < 1000 || month < 1 || month > 12 || day < 1 || day > daysOf(year, month) ||
-		hour > 23 || minute > 59 || second > 59 {
+	if !(ok1 && ok2 && ok3) || year < 1000 || month < 1 || month > 12 || day < 1 || day > daysOf(year, month) {
+		return 0, false
+	}
+	return daysSince1970(year, month, day) * catalog.DayMicros, true
+}
+
+// quickClock reads what stands behind a day, as " 15:04:05.999999", in microseconds since
+// the day began.
+func quickClock(s string) (micros int64, ok bool) {
+	const layout = " 15:04:05"
+	if len(s) < len(layout) || s[0] != ' ' || s[3] != ':' || s[6] != ':' {
+		return 0, false
+	}
+	hour, ok1 := digitText(s[1:3])
+	minute, ok2 := digitText(s[4:6])
+	second, ok3 := digitText(s[7:9])
+	if !(ok1 && ok2 && ok3) || hour > 23 || minute > 59 || second > 59 {
 		return 0, false
 	}
 	fraction := int64(0)
@@ -224,8 +297,7 @@ func quickDatetime(s string) (micros int64, ok bool) {
 		}
 		fraction = n
 	}
-	days := daysSince1970(year, month, day)
-	return (days*86400+hour*3600+minute*60+second)*catalog.Second + fraction, true
+	return (hour*3600+minute*60+second)*catalog.Second + fraction, true
 }
 
 // digitText reads a number that is nothing but digits.

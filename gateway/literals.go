@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -43,6 +45,27 @@ const (
 type literals struct {
 	width int
 	all   []literal
+}
+
+// keptLiterals are slices of literals for other statements.
+var keptLiterals = sync.Pool{New: func() any { return new(literals) }}
+
+// maxKeptLiterals is how many literals the slices that are kept may hold.
+const maxKeptLiterals = 1 << 16
+
+// newLiterals gives a slice with room for about so many.
+func newLiterals(n int) *literals {
+	l := keptLiterals.Get().(*literals)
+	l.all = slices.Grow(l.all[:0], n)
+	return l
+}
+
+// release lets others have the slice.
+func (l *literals) release() {
+	if cap(l.all) <= maxKeptLiterals {
+		clear(l.all)
+		keptLiterals.Put(l)
+	}
 }
 
 func (l *literals) count() int { return len(l.all) / l.width }
@@ -97,15 +120,18 @@ func (g *Gateway) literalRowsOf(ctx *sql.Context, stmt sqlparser.Statement, bind
 	if !ok || len(values.Values) == 0 {
 		return nil, nil, nil
 	}
-	rows := &literals{width: len(values.Values[0])}
-	rows.all = make([]literal, 0, rows.width*len(values.Values))
+	width := len(values.Values[0])
+	rows := newLiterals(width * len(values.Values))
+	rows.width = width
 	for _, row := range values.Values {
 		if len(row) != rows.width || len(row) == 0 {
+			rows.release()
 			return nil, nil, nil
 		}
 		for _, e := range row {
 			l, ok := literalOf(e, bindings)
 			if !ok {
+				rows.release()
 				return nil, nil, nil
 			}
 			rows.all = append(rows.all, l)

@@ -70,7 +70,7 @@ func (in *insertion) runLoad(ctx *sql.Context, l *fileLoad, values *plan.Values)
 		}
 	}()
 	if !in.replace {
-		in.direct = in.gateway.borrowIntake()
+		in.direct, in.quick.hold = in.gateway.borrowIntake(), l.name
 		defer func() { in.gateway.returnIntake(in.direct) }()
 		if err := in.beginPart(); err != nil {
 			return err
@@ -157,15 +157,11 @@ func (in *insertion) loadRow(ctx *sql.Context, values *plan.Values, row []litera
 		}
 		row[place], in.load.computed[place] = literal{kind: literalComputed}, v
 	}
-	e, err := in.literalEvent(ctx, row)
-	if in.direct != nil && err == nil {
-		e.Name = in.load.name(e.Name)
-	}
-	if err := in.keep(ctx, e, err); err != nil {
+	if err := in.addLiterals(ctx, row); err != nil {
 		return err
 	}
 	if in.direct != nil {
-		in.load.chunk, in.arena = in.load.chunk[:0], in.arena[:0] // what the event was made of
+		in.load.chunk = in.load.chunk[:0] // what the event was made of
 	}
 	if in.count < insertRows && in.bytes < insertBytes {
 		return nil
@@ -175,14 +171,6 @@ func (in *insertion) loadRow(ctx *sql.Context, values *plan.Values, row []litera
 		return err
 	}
 	return in.beginPart()
-}
-
-// beginPart begins a part of the rows that are stored together.
-func (in *insertion) beginPart() error {
-	o := in.options
-	o.checked = true
-	in.load.names = nil
-	return in.direct.begin(in.gateway, o, false)
 }
 
 // name is an event's name that holds until the part is stored, unlike the row.

@@ -144,7 +144,11 @@ func (h *handler) attempt(c *mysql.Conn, st request, out *output) (rest string, 
 		s.markTables()
 		k.plans.begin(s)
 		defer k.plans.spoil()
-		if key, ok := h.planKey(sctx, &st); ok {
+		key, ok := h.planKey(sctx, &st)
+		if st.insert.rows != nil {
+			defer st.insert.rows.release()
+		}
+		if ok {
 			if p := k.plans.find(sctx, key); p != nil {
 				return "", h.repeat(sctx, p, st.insert.rows, out, cancel)
 			}

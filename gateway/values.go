@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dolthub/vitess/go/sqltypes"
@@ -20,19 +21,32 @@ func splitValues(text string) (head string, rows *literals) {
 	if at < 0 {
 		return "", nil
 	}
-	s := &valuesScanner{text: text, at: at}
+	rows = newLiterals(0)
+	s := &valuesScanner{text: text, at: at, found: rows.all}
+	head, ok := s.rows(rows)
+	rows.all = s.found
+	if !ok {
+		rows.release()
+		return "", nil
+	}
+	return head, rows
+}
+
+// rows reads all rows, and gives the text up to the end of the first.
+func (s *valuesScanner) rows(into *literals) (head string, ok bool) {
+	text, at := s.text, s.at
 	for {
 		n := len(s.found)
 		if !s.row() {
-			return "", nil
+			return "", false
 		}
 		switch width := len(s.found) - n; {
 		case head == "":
-			head, rows = text[:s.at], &literals{width: width}
+			head, into.width = text[:s.at], width
 			// The first row tells how many there are, more or less.
-			s.found = append(make([]literal, 0, width*(1+len(text)/(s.at-at+1))), s.found...)
-		case width != rows.width:
-			return "", nil
+			s.found = slices.Grow(s.found, width*(1+len(text)/(s.at-at+1)))
+		case width != into.width:
+			return "", false
 		}
 		switch s.next() {
 		case ',':
@@ -42,11 +56,7 @@ func splitValues(text string) (head string, rows *literals) {
 			s.at++
 			s.next()
 		}
-		if s.at < len(text) {
-			return "", nil // another statement, or what is none
-		}
-		rows.all = s.found
-		return head, rows
+		return head, s.at == len(text) // or there is another statement, or what is none
 	}
 }
 
