@@ -82,9 +82,7 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 	case len(n.Returning) > 0:
 		return nil, unsupported("INSERT … RETURNING: SELECT the events by insert_id")
 	}
-	in := &insertion{gateway: g, project: t.project, ignore: n.Ignore, replace: n.IsReplace}
-	in.options = IngestOptions{ID: g.stamper.Stamp(), Atomic: true, IdempotencyKey: sessionString(ctx, variableIdempotencyKey)}
-	in.loan.budget = &g.bodies
+	in := g.newInsertion(ctx, n, t)
 	defer in.loan.end()
 	source, err := in.bind(ctx, n, t)
 	if err != nil {
@@ -114,6 +112,13 @@ func (g *Gateway) insert(ctx *sql.Context, base sql.NodeExecBuilder, n *plan.Ins
 		return nil, err
 	}
 	return in.result(ctx), nil
+}
+
+func (g *Gateway) newInsertion(ctx *sql.Context, n *plan.InsertInto, t *eventsTable) *insertion {
+	in := &insertion{gateway: g, project: t.project, ignore: n.Ignore, replace: n.IsReplace}
+	in.options = IngestOptions{ID: g.stamper.Stamp(), Atomic: true, IdempotencyKey: sessionString(ctx, variableIdempotencyKey)}
+	in.loan.budget = &g.bodies
+	return in
 }
 
 // bind finds out which columns the statement gives, and gives back the source

@@ -87,6 +87,9 @@ func (in *insertion) beginPart() error {
 
 // orderColumns finds the order of the columns in which events have them.
 func (in *insertion) orderColumns() {
+	if in.order != nil {
+		return // by the last one of the same plan
+	}
 	in.values = make([]literalValue, len(in.columns))
 	for i := range in.columns {
 		in.order = append(in.order, i)

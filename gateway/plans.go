@@ -56,6 +56,8 @@ type keptPlan struct {
 	statement sqlparser.Statement
 	node      sql.Node
 	flags     *sql.QueryFlags
+	// insert is what an INSERT does, once its plan has been used again.
+	insert *keptInsert
 }
 
 // keptPlans are a connection's. One statement at a time uses them.

@@ -214,13 +214,17 @@ func (h *handler) repeat(ctx *sql.Context, p *keptPlan, rows *literalRows, out *
 	sql.IncrementStatusVariable(ctx, "Questions", 1)
 	sql.IncrementStatusVariable(ctx, counter, 1)
 	ctx.ClearWarnings()
+	if rows != nil {
+		schema, iter, err := h.repeatInsert(ctx, p, rows)
+		if err != nil {
+			return err
+		}
+		warnOfHints(ctx, p.statement, p.text)
+		return out.result(ctx, schema, iter)
+	}
 	schema, iter, _, err := h.engine.PrepQueryPlanForExecution(ctx, p.text, p.node, p.flags)
 	if err != nil {
 		return err
-	}
-	if rows != nil && !rows.taken {
-		iter.Close(ctx)
-		return errRowsLost
 	}
 	warnOfHints(ctx, p.statement, p.text)
 	return out.result(ctx, schema, iter)
