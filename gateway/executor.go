@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/heap"
 	"reflect"
 	"slices"
 	"strings"
@@ -173,9 +174,13 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 // counted lets the library run a node that keeps the rows it reads, and counts them.
 func (x *executor) counted(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
 	h := newHolding(ctx)
+	first := int64(0)
+	if top, ok := n.(*plan.TopN); ok {
+		first, _ = topCount(ctx, top.Limit)
+	}
 	children := n.Children()
 	for i, c := range children {
-		children[i] = &countedNode{UnaryNode: plan.UnaryNode{Child: c}, executor: x, holding: h}
+		children[i] = &countedNode{UnaryNode: plan.UnaryNode{Child: c}, executor: x, holding: h, first: first}
 	}
 	n, err := n.WithChildren(ctx, children...)
 	if err != nil {
@@ -201,6 +206,8 @@ type countedNode struct {
 	plan.UnaryNode
 	executor *executor
 	holding  *holding
+	// first is how many of the rows are kept at once; 0 is all of them.
+	first int64
 }
 
 // String is the node's text.
@@ -225,7 +232,11 @@ func (c *countedNode) BuildRowIter(ctx *sql.Context, _ sql.NodeExecBuilder, row 
 	if err != nil {
 		return nil, err
 	}
-	return &countedRows{RowIter: iter, holding: c.holding}, nil
+	rows := &countedRows{RowIter: iter, holding: c.holding}
+	if c.first > 0 {
+		rows.first = &largestRows{most: c.first}
+	}
+	return rows, nil
 }
 
 // countedRows takes what each row needs from the statement's allowance. It also
@@ -234,6 +245,38 @@ type countedRows struct {
 	sql.RowIter
 	holding *holding
 	count   int
+	first   *largestRows // nil if all rows are kept
+}
+
+// largestRows are the sizes of as many of the largest rows as are kept at once, which is no
+// less than what those take that are kept.
+type largestRows struct {
+	most  int64
+	sizes sizeHeap
+}
+
+// sizeHeap has the smallest first.
+type sizeHeap []int64
+
+func (s sizeHeap) Len() int           { return len(s) }
+func (s sizeHeap) Less(i, j int) bool { return s[i] < s[j] }
+func (s sizeHeap) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *sizeHeap) Push(x any)        { *s = append(*s, x.(int64)) }
+func (s *sizeHeap) Pop() any          { panic("sizes stay") }
+
+// add gives by how much more may be held with another row.
+func (l *largestRows) add(size int64) int64 {
+	if int64(len(l.sizes)) < l.most {
+		heap.Push(&l.sizes, size)
+		return size
+	}
+	more := size - l.sizes[0]
+	if more <= 0 {
+		return 0
+	}
+	l.sizes[0] = size
+	heap.Fix(&l.sizes, 0)
+	return more
 }
 
 // Next gives the next row.
@@ -245,7 +288,11 @@ func (c *countedRows) Next(ctx *sql.Context) (sql.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return row, c.holding.take(rowBytes(row))
+	size := rowBytes(row)
+	if c.first != nil {
+		size = c.first.add(size)
+	}
+	return row, c.holding.take(size)
 }
 
 // releasing gives back what was counted when the rows are closed.

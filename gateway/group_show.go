@@ -41,11 +41,14 @@ func (g *Gateway) showGroup(ctx *sql.Context, p *pushedGroup) (*shownScan, error
 		}
 		return s, g.showTables(ctx, s, p.plan.source)
 	}
+	var err error
 	if w := source.window; w != nil {
-		f = w.sort.fragment
 		s.line("windows: %s", w.functionsText())
+		err = g.sortReads(ctx, s, w.sort)
+	} else {
+		err = g.showReads(ctx, s, t, f)
 	}
-	if err := g.showReads(ctx, s, t, f); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return s, g.showTables(ctx, s, p.plan.source)

@@ -175,6 +175,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	mustQuery(t, c, `SELECT COUNT(*) FROM (SELECT i % 2000 g FROM numbers GROUP BY g) x`, "2000")
 	failing(t, c, `SELECT i % 2001 g FROM numbers GROUP BY g`, 3170, "more than 2000 groups")
+	mustQuery(t, c, `SELECT i FROM (SELECT i FROM numbers ORDER BY s DESC LIMIT 3) x ORDER BY i LIMIT 1`, "99997") // of which a few are kept
 	// what a statement has given back may be taken again, also within one
 	mustQuery(t, c, `SELECT COUNT(*) FROM few n WHERE n.i < 40 AND 1500 - n.i = (SELECT MAX(i) FROM (SELECT i FROM few m WHERE m.i <= 1500 - n.i ORDER BY m.s) x)`, "40")
 }

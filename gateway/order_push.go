@@ -14,7 +14,8 @@ import (
 // An ORDER BY over rows of events is made where the data is, where all that
 // decides about them is understood: what is below it filters and projects events,
 // and the order is by values whose order the engine has. With a LIMIT the other
-// columns are read of the first rows only.
+// columns are read of the first rows only. Rows of a join by user are sorted here, as
+// they come (exec.RowSort).
 
 // orderOutput is how a value of a row is made: of a column of the answer, or it is
 // the same in all rows.
@@ -61,14 +62,15 @@ func newPushedSort(ctx *sql.Context, n sql.Node, run *runner) (*pushedSort, erro
 		return nil, nil
 	}
 	source, rows, err := newGroupSource(ctx, child, run)
-	if err != nil || source == nil || source.table == nil {
+	if err != nil || source == nil || source.table == nil && source.join == nil {
 		return nil, err
 	}
 	p := &groupPlan{ctx: ctx, source: source, rows: rows}
 	if !p.addConditions() {
 		return nil, nil
 	}
-	s := &pushedSort{Node: n, gateway: source.table.gateway, table: source.table, source: source, outputs: make([]orderOutput, len(rows))}
+	s := newSortOf(n, source, run)
+	s.outputs = make([]orderOutput, len(rows))
 	var refs []int // of the outputs and then of the order
 	for i := range rows {
 		ref, ok := s.output(p, i, &s.outputs[i])
@@ -115,9 +117,13 @@ func (s *pushedSort) output(p *groupPlan, i int, o *orderOutput) (ref int, ok bo
 		o.value = slot.value
 		return noRef, true
 	case slotColumn:
-		if s.table.only != nil && !s.table.only[slot.column] {
+		if s.source.unread(slot.column) {
 			o.unread = true
 			return noRef, true // nobody looks at it
+		}
+		if j := s.source.join; j != nil && !j.stored(slot.column) {
+			c := &s.source.columns[slot.column]
+			o.computed, o.form, o.typ = true, c.form, c.typ
 		}
 		return p.use(slot.column), true
 	case slotComputed:
@@ -156,8 +162,10 @@ func sortRef(p *groupPlan, c sql.SortCondition) (ref int, form resultForm, ok bo
 // makeFragment says what is asked for; refs are what the outputs and the order are
 // made of. Not ok if that exceeds a limit.
 func (s *pushedSort) makeFragment(p *groupPlan, refs []int, order []exec.Order, limit int64) bool {
-	t := s.table
-	f := &exec.Fragment{Project: t.project.ID, Copies: t.copies, AsOf: t.asOf, Limit: limit, Computed: slices.Clone(p.computed), Measured: t.totals != nil}
+	f := &exec.Fragment{Limit: limit, Computed: slices.Clone(p.computed)}
+	if t := s.source.table; t != nil {
+		f.Project, f.Copies, f.AsOf, f.Measured = t.project.ID, t.copies, t.asOf, t.totals != nil
+	}
 	for _, column := range p.used {
 		c := p.source.execColumn(column)
 		c.Hidden = true
@@ -200,7 +208,12 @@ func (s *pushedSort) makeFragment(p *groupPlan, refs []int, order []exec.Order, 
 		order[i].Column = place[number(refs[len(s.outputs)+i])]
 	}
 	f.Order = order
-	s.fragment = f
+	s.fragment, s.used = f, p.used
+	if j := s.source.join; j != nil && len(order) > 0 && len(f.Computed) == 0 { // see exec's parts of sorts
+		if ref := refs[len(s.outputs)]; ref >= 0 && !order[0].Descending && j.sortedBy(p.used[ref]) {
+			s.come = 1
+		}
+	}
 	return f.Validate() == nil
 }
 
@@ -214,11 +227,26 @@ type pushedSort struct {
 	fragment *exec.Fragment
 	types    []catalog.Type // of the answer's columns
 	outputs  []orderOutput
+	// The rest is for rows of a join: the columns of it that the fragment has, by how many of
+	// the order they come sorted, and how many groups a side may have.
+	used   []int
+	come   int
+	groups int64
 	// stock runs the node as the SQL library does.
 	stock func(*sql.Context, sql.Row) (sql.RowIter, error)
 }
 
 var _ sql.ExecBuilderNode = (*pushedSort)(nil)
+
+// newSortOf begins the order of a source's rows.
+func newSortOf(n sql.Node, source *groupSource, run *runner) *pushedSort {
+	table := source.bottom()
+	s := &pushedSort{Node: n, gateway: table.gateway, table: table, source: source}
+	if run != nil {
+		s.groups = run.groups
+	}
+	return s
+}
 
 // Children are none: what is below is not run.
 func (s *pushedSort) Children() []sql.Node { return nil }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
+
+	"arbor/engine/exec"
 )
 
 // showSort is a pushed order in a plan that is shown: what is asked for, and what is
@@ -14,17 +16,7 @@ func (g *Gateway) showSort(ctx *sql.Context, p *pushedSort) (*shownScan, error) 
 	f := p.fragment
 	s := &shownScan{Node: p, name: "PushedSort", table: p.table.project.Name + "." + p.table.name}
 	s.rows, _ = g.estimate(ctx, p.table.project.ID)
-	names := columnNames(f)
-	var shown []string
-	for i, name := range names {
-		if i < len(f.Columns) && !f.Columns[i].Hidden || i >= len(f.Columns) && !f.Computed[i-len(f.Columns)].Hidden {
-			shown = append(shown, name)
-		}
-	}
-	s.lines = append(s.lines, fmt.Sprintf("columns: [%s]", strings.Join(shown, ", ")))
-	if f.Filter != nil {
-		s.lines = append(s.lines, "filter: "+exprText(f.Filter, names, f))
-	}
+	shown := s.answerLines(f)
 	var words []string
 	for _, o := range f.Order {
 		word := shown[o.Column]
@@ -37,10 +29,36 @@ func (g *Gateway) showSort(ctx *sql.Context, p *pushedSort) (*shownScan, error) 
 	if f.Limit > 0 {
 		s.lines = append(s.lines, fmt.Sprintf("limit: %d", f.Limit))
 	}
-	if err := g.showReads(ctx, s, p.table, f); err != nil {
+	if p.come > 0 {
+		s.line("sorted: in parts, as the join gives them")
+	}
+	if err := g.sortReads(ctx, s, p); err != nil {
 		return nil, err
 	}
 	return s, g.showTables(ctx, s, p.source)
+}
+
+// answerLines adds the columns of the answer, which it gives, and the filter.
+func (s *shownScan) answerLines(f *exec.Fragment) (shown []string) {
+	names := columnNames(f)
+	for i, name := range names {
+		if i < len(f.Columns) && !f.Columns[i].Hidden || i >= len(f.Columns) && !f.Computed[i-len(f.Columns)].Hidden {
+			shown = append(shown, name)
+		}
+	}
+	s.line("columns: [%s]", strings.Join(shown, ", "))
+	if f.Filter != nil {
+		s.line("filter: %s", exprText(f.Filter, names, f))
+	}
+	return shown
+}
+
+// sortReads adds what is read to be sorted.
+func (g *Gateway) sortReads(ctx *sql.Context, s *shownScan, p *pushedSort) error {
+	if p.source.join != nil {
+		return g.joinLines(ctx, s, p.source.join)
+	}
+	return g.showReads(ctx, s, p.table, p.fragment)
 }
 
 // showWindow is a pushed window in a plan that is shown.

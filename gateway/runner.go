@@ -11,11 +11,13 @@ type runner struct {
 	visit func(*sql.Context, sql.Node) error
 	// rows runs a node that stands beside the events: a small table of a join.
 	rows func(*sql.Context, sql.Node) (sql.RowIter, error)
+	// groups is how many groups a side of a join may have.
+	groups int64
 }
 
 // runner is the executor's.
 func (x *executor) runner() *runner {
-	return &runner{visit: x.visit, rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) { return x.main.Build(ctx, n, nil) }}
+	return &runner{visit: x.visit, groups: int64(x.limits.Groups), rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) { return x.main.Build(ctx, n, nil) }}
 }
 
 // showing is the runner of a plan that is shown, whose nodes have been visited. What

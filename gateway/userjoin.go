@@ -29,6 +29,8 @@ type userJoin struct {
 	// rest is what else pairs have to fulfil, over the join's columns; nil is nothing.
 	// Of an inner join it is among the source's conditions.
 	rest *groupPlan
+	// narrow says that users are equal to constants.
+	narrow bool
 }
 
 // joinSide is a side of a join.
@@ -245,7 +247,12 @@ func (s *groupSource) joined(kind exec.JoinKind, l, r *joinSide, conditions []sq
 		}
 	}
 	rest, ok := out.sorted(rest)
-	if !ok || !out.remaining(out.alike(rest), rows) {
+	if !ok {
+		return nil, nil
+	}
+	rest = out.alike(rest)
+	out.join.carry()
+	if !out.remaining(rest, rows) {
 		return nil, nil
 	}
 	if !out.join.prepare() {
@@ -443,6 +450,15 @@ func (j *userJoin) of(column int) (side *joinSide, at int) {
 		return j.sides[1], column - j.sides[1].base
 	}
 	return j.sides[0], column
+}
+
+// sortedBy reports whether the join's rows come in the order of a column.
+func (j *userJoin) sortedBy(column int) bool {
+	side, at := j.of(column)
+	if side == j.sides[1] && j.kind != exec.JoinInner {
+		return false
+	}
+	return at == side.key || side.source.join != nil && side.source.join.sortedBy(side.key) && side.source.join.sortedBy(at)
 }
 
 // remaining notes the conditions that are neither equal users nor spans, and those of

@@ -242,7 +242,7 @@ func (s *groupSource) takeUserJoin(n sql.Node) (rows []slot, taken bool) {
 	if s.err != nil || out == nil {
 		return nil, false
 	}
-	if out.join.lookedUp(out.conditions) {
+	if !out.join.narrow && out.join.lookedUp(out.conditions) {
 		if found, ok := s.otherRows(n); ok || s.err != nil {
 			return found, ok
 		}

@@ -12,17 +12,8 @@ import (
 func (g *Gateway) showJoin(ctx *sql.Context, p *pushedJoin) (*shownScan, error) {
 	s := &shownScan{Node: p, name: "PushedJoin", table: p.table.project.Name + "." + p.table.name}
 	s.rows, _ = g.estimate(ctx, p.table.project.ID)
-	var names []string
-	for _, o := range p.outputs {
-		if o.used >= 0 {
-			names = append(names, p.plan.source.columns[p.plan.used[o.used]].name)
-		}
-	}
-	s.line("columns: [%s]", strings.Join(names, ", "))
-	if p.filter != nil {
-		s.line("filter: %s", exprText(p.filter.Filter, columnNames(p.filter), p.filter))
-	}
-	return s, g.joinLines(ctx, s, p.plan.source.join)
+	s.answerLines(p.fragment)
+	return s, g.joinLines(ctx, s, p.source.join)
 }
 
 // joinLines adds what a join does.
@@ -31,11 +22,13 @@ func (g *Gateway) joinLines(ctx *sql.Context, s *shownScan, j *userJoin) error {
 	for i, d := range j.sides {
 		part := &shownScan{}
 		of := d.source
+		var groups *exec.Fragment
 		for of.inner != nil {
 			f, ok := of.inner.fragment()
 			if !ok {
 				return nil
 			}
+			groups = f
 			part.line("groups of:")
 			for _, l := range fragmentLines(f) {
 				part.line("  %s", l)
@@ -48,9 +41,9 @@ func (g *Gateway) joinLines(ctx *sql.Context, s *shownScan, j *userJoin) error {
 			err = g.joinLines(ctx, part, of.join)
 		case of.window != nil:
 			part.line("windows: %s", of.window.functionsText())
-			err = g.showReads(ctx, part, of.bottom(), of.window.sort.fragment)
+			err = g.sortReads(ctx, part, of.window.sort)
 		default:
-			f := &exec.Fragment{Project: of.table.project.ID}
+			f := groups
 			if d.scan != nil {
 				f, _ = d.fragment(d.sorting())
 				if f.Filter != nil {

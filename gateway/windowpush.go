@@ -112,16 +112,14 @@ func newPushedWindow(ctx *sql.Context, n *plan.Window, run *runner) (*pushedWind
 		return nil, nil
 	}
 	source, rows, err := newGroupSource(ctx, n.Child, run)
-	if err != nil || source == nil || source.table == nil {
+	if err != nil || source == nil || source.table == nil && source.join == nil {
 		return nil, err
 	}
 	p := &groupPlan{ctx: ctx, source: source, rows: rows}
 	if !p.addConditions() {
 		return nil, nil
 	}
-	m := &windowMaker{plan: p, order: order, pushedWindow: &pushedWindow{
-		Node: n, sort: &pushedSort{Node: n, gateway: source.table.gateway, table: source.table, source: source},
-	}}
+	m := &windowMaker{plan: p, order: order, pushedWindow: &pushedWindow{Node: n, sort: newSortOf(n, source, run)}}
 	var sortRefs []int
 	var orders []exec.Order
 	for _, e := range partition {
@@ -549,7 +547,7 @@ func (w *pushedWindow) run(ctx context.Context, yield func(*exec.Batch) error) (
 	if err != nil {
 		return exec.ScanStats{}, err
 	}
-	stats, err := w.sort.gateway.cluster.Execute(ctx, w.sort.fragment, func(b *exec.Batch) error {
+	stats, err := w.sort.run(ctx, func(b *exec.Batch) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

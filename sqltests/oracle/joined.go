@@ -48,7 +48,8 @@ func (s Statements) pair(a, b string) string {
 
 // own is a condition on a row.
 func (s Statements) own(a string) string {
-	return strings.ReplaceAll(s.pick("x.event = 'e1'", "x.event IN ('e2', 'e3', 'e7')", "x.n > 2", "x.n IS NULL", "x.time >= '2026-01-12'", "x.s LIKE 'w%'", "x.event < 'e4'", "x.m > 1"), "x.", a+".")
+	return strings.ReplaceAll(s.pick("x.event = 'e1'", "x.event IN ('e2', 'e3', 'e7')", "x.n > 2", "x.n IS NULL", "x.time >= '2026-01-12'", "x.s LIKE 'w%'", "x.event < 'e4'", "x.m > 1",
+		"x.distinct_id = 'u1'", "x.distinct_id IN ('u0', 'u2', 'nobody')", "'u1' < x.distinct_id", "x.distinct_id LIKE '%2'", "CONCAT(x.distinct_id, '') = 'u1'"), "x.", a+".")
 }
 
 // key has two rows be of the same user, or of another column.
@@ -111,7 +112,11 @@ func (s Statements) overJoin(from string, conditions []string, both bool) string
 		}
 		return "a." + name
 	}
-	switch s.Rand.IntN(7) {
+	switch s.Rand.IntN(10) {
+	case 7, 8:
+		return s.sortedJoin(column, from+where)
+	case 9:
+		return s.windowedJoin(column, from+where)
 	case 0:
 		return fmt.Sprintf("SELECT COUNT(*) FROM %s%s", from, where)
 	case 1:
@@ -126,4 +131,35 @@ func (s Statements) overJoin(from string, conditions []string, both bool) string
 		return fmt.Sprintf("SELECT DISTINCT %s AS x, %s AS y FROM %s%s ORDER BY x, y LIMIT 20", column("event"), column("n"), from, where)
 	}
 	return fmt.Sprintf("SELECT x, COUNT(*), MAX(c) FROM (SELECT %s AS u, COUNT(*) AS c, MIN(%s) AS x FROM %s%s GROUP BY u) y GROUP BY x", column("distinct_id"), column("event"), from, where)
+}
+
+// sortedJoin is a join's rows in an order by all that is selected.
+func (s Statements) sortedJoin(column func(string) string, rows string) string {
+	selected := []string{column("event"), column("n"), column("time"), s.pick(column("distinct_id"), "a.distinct_id"), s.pick(column("m"), column("s"), column("n")+" + 1", "UPPER("+column("s")+")")}
+	var items, order []string
+	for i, x := range selected {
+		items = append(items, fmt.Sprintf("%s AS x%d", x, i))
+		order = append(order, fmt.Sprintf("x%d%s", i, s.pick("", " DESC")))
+	}
+	s.Rand.Shuffle(len(order), func(i, k int) { order[i], order[k] = order[k], order[i] })
+	if s.Rand.IntN(3) == 0 {
+		order = append([]string{"a.distinct_id"}, order...)
+	}
+	return fmt.Sprintf("SELECT %s FROM %s ORDER BY %s%s", strings.Join(items, ", "), rows, strings.Join(order, ", "), s.pick("", " LIMIT 5", " LIMIT 5", " LIMIT 30", " LIMIT 7 OFFSET 3"))
+}
+
+// windowedJoin has windows over a join's rows, whose values do not depend on the order of
+// peers.
+func (s Statements) windowedJoin(column func(string) string, rows string) string {
+	over := "OVER (PARTITION BY " + s.pick("a.distinct_id", "a.distinct_id", column("event")) + s.pick("", " ORDER BY "+column("time"), " ORDER BY "+column("n")+" DESC, "+column("time")) + ")"
+	functions := []string{"COUNT(*)", "RANK()", "DENSE_RANK()", "MAX(" + column("time") + ")", "MIN(" + column("s") + ")", "SUM(" + column("n") + ")", "COUNT(" + column("n") + ")"}
+	s.Rand.Shuffle(len(functions), func(i, k int) { functions[i], functions[k] = functions[k], functions[i] })
+	q := fmt.Sprintf("SELECT %s AS x, %s AS y, %s %s AS w, %s %s AS z FROM %s", column("event"), column("time"), functions[0], over, functions[1], over, rows)
+	switch s.Rand.IntN(4) {
+	case 0:
+		return fmt.Sprintf("SELECT x, z, COUNT(*), MAX(y) FROM (%s) o GROUP BY x, z", q)
+	case 1:
+		return fmt.Sprintf("SELECT x, w FROM (%s) o WHERE z IS NOT NULL", q)
+	}
+	return q
 }
