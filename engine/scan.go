@@ -11,6 +11,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/exec"
+	"arbor/engine/indexfile"
 )
 
 // Scan gives the fragment's rows from views of all its shards that are taken at
@@ -51,10 +52,14 @@ func (e *Engine) newScan(f *exec.Fragment) (*scan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scan{
+	s := &scan{
 		engine: e, question: e.questions.Add(1), fragment: f, plan: plan, bounds: exec.BoundsOf(f), catalog: in,
 		uses: exec.Uses(f), grouped: exec.GroupUses(f), once: f.Group != nil && f.Group.CountsOnce(),
-	}, nil
+	}
+	if s.bounds.Inserts != nil {
+		s.inserts = indexfile.NewInsertSearch(s.bounds.Inserts)
+	}
+	return s, nil
 }
 
 // finish counts the scan, and its error.
@@ -81,9 +86,10 @@ type scan struct {
 	fragment *exec.Fragment
 	plan     *exec.Plan
 	bounds   exec.Bounds
-	uses     []bool // the columns that the filter looks at
-	grouped  []bool // the columns that groups are made of
-	once     bool   // how often a row comes makes no difference to the groups
+	inserts  *indexfile.InsertSearch // for those of the bounds, nil for any
+	uses     []bool                  // the columns that the filter looks at
+	grouped  []bool                  // the columns that groups are made of
+	once     bool                    // how often a row comes makes no difference to the groups
 	catalog  *catalog.Catalog
 	views    []*view
 	order    *ordering // what the rows are sorted by, if they are

@@ -25,16 +25,18 @@ func (w *worker) scanFile(ctx context.Context, p *part) error {
 		if passes {
 			w.look(f)
 		}
-		if passes && w.sorter != nil && w.sorter.byTimeRuns() {
-			if err := w.sorter.timeRuns(ctx, p, f, lo, hi); err != nil {
-				return err
-			}
-		} else if passes {
-			if err := w.scanRows(ctx, p, f, lo, hi); err != nil {
-				return err
-			}
-		} else {
+		switch {
+		case !passes:
 			w.prune(hi - lo)
+		case w.scan.inserts != nil:
+			err = w.scanFound(ctx, p, f, lo, hi)
+		case w.sorter != nil && w.sorter.byTimeRuns():
+			err = w.sorter.timeRuns(ctx, p, f, lo, hi)
+		default:
+			err = w.scanRows(ctx, p, f, lo, hi)
+		}
+		if err != nil {
+			return err
 		}
 		lo = hi
 	}
@@ -100,6 +102,8 @@ type source interface {
 	column(p *part, m *marks, c *exec.Column, lo, hi int, runs []exec.Run) (arrow.Array, error)
 	// vector is the column for groups, read when it is needed.
 	vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) (exec.Vector, error)
+	// withInserts appends the rows [lo, hi) whose insert ids are looked for, ascending.
+	withInserts(s *indexfile.InsertSearch, lo, hi int, rows []uint32) ([]uint32, error)
 }
 
 // marks say who of the part's source is not visible.
@@ -117,6 +121,9 @@ func (w *worker) scanHeld(ctx context.Context, p *part) error {
 	if w.filter != nil && !w.held.canPass(&w.scan.bounds, p.lo) {
 		w.prune(p.hi - p.lo)
 		return nil
+	}
+	if w.scan.inserts != nil {
+		return w.scanFound(ctx, p, &w.held, p.lo, p.hi)
 	}
 	return w.scanRows(ctx, p, &w.held, p.lo, p.hi)
 }

@@ -106,7 +106,7 @@ func (w *worker) readRows(ctx context.Context, p *part) error {
 // canPass holds the filter's bounds against an event.
 func (w *worker) canPass(e *event.Event) bool {
 	b := &w.scan.bounds
-	return b.MinTime <= e.Time && e.Time <= b.MaxTime && b.HasUser(e.DistinctID)
+	return b.MinTime <= e.Time && e.Time <= b.MaxTime && b.HasUser(e.DistinctID) && b.HasInsert(e.InsertID)
 }
 
 func (w *worker) giveRows(ctx context.Context, p *part, rows []logRow) error {

@@ -31,6 +31,7 @@ type worker struct {
 	pairWeights []int64
 	pairCodes   []int32
 	keys        []indexfile.InsertKey
+	found       []uint32 // rows with insert ids that are looked for
 
 	sorter *sorter // takes the rows to sort, if not nil
 

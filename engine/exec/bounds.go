@@ -15,6 +15,8 @@ type Bounds struct {
 	MinTime, MaxTime int64
 	// Users are the only distinct ids that pass, sorted; nil means any.
 	Users []string
+	// Inserts are the only insert ids that pass, likewise.
+	Inserts []string
 	// Ranges bound columns of numbers, moments and texts, by their number in the
 	// fragment. A row whose value is null or outside does not pass.
 	Ranges map[int]Range
@@ -28,14 +30,22 @@ type Range struct{ Min, Max catalog.Value }
 func Everything() Bounds { return Bounds{MinTime: math.MinInt64, MaxTime: math.MaxInt64} }
 
 // Empty reports whether no row can pass.
-func (b *Bounds) Empty() bool { return b.MinTime > b.MaxTime || b.Users != nil && len(b.Users) == 0 }
+func (b *Bounds) Empty() bool {
+	return b.MinTime > b.MaxTime || b.Users != nil && len(b.Users) == 0 || b.Inserts != nil && len(b.Inserts) == 0
+}
 
 // HasUser reports whether events of that user can pass.
-func (b *Bounds) HasUser(distinctID string) bool {
-	if b.Users == nil {
+func (b *Bounds) HasUser(distinctID string) bool { return canBe(b.Users, distinctID) }
+
+// HasInsert reports whether events with that insert id can pass.
+func (b *Bounds) HasInsert(id string) bool { return canBe(b.Inserts, id) }
+
+// canBe reports whether a text is one of those that pass.
+func canBe(only []string, text string) bool {
+	if only == nil {
 		return true
 	}
-	_, found := slices.BinarySearch(b.Users, distinctID)
+	_, found := slices.BinarySearch(only, text)
 	return found
 }
 
@@ -83,6 +93,10 @@ func leafBounds(x *Expr, c Column) Bounds {
 	case SourceDistinctID:
 		if x.Op == OpEqual || x.Op == OpIn {
 			b.Users = texts(x.Values)
+		}
+	case SourceInsertID:
+		if x.Op == OpEqual || x.Op == OpIn {
+			b.Inserts = texts(x.Values)
 		}
 	}
 	b.Ranges = map[int]Range{x.Column: {lo, hi}}
@@ -156,18 +170,7 @@ func texts(values []catalog.Value) []string {
 
 func intersect(a, b Bounds, columns []Column) Bounds {
 	a.MinTime, a.MaxTime = max(a.MinTime, b.MinTime), min(a.MaxTime, b.MaxTime)
-	switch {
-	case a.Users == nil:
-		a.Users = b.Users
-	case b.Users != nil:
-		both := []string{}
-		for _, u := range a.Users {
-			if b.HasUser(u) {
-				both = append(both, u)
-			}
-		}
-		a.Users = both
-	}
+	a.Users, a.Inserts = inBoth(a.Users, b.Users), inBoth(a.Inserts, b.Inserts)
 	for c, r := range b.Ranges {
 		if a.Ranges == nil {
 			a.Ranges = map[int]Range{}
@@ -178,6 +181,33 @@ func intersect(a, b Bounds, columns []Column) Bounds {
 		a.Ranges[c] = r
 	}
 	return a
+}
+
+// inBoth are the texts that pass both of two.
+func inBoth(a, b []string) []string {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	both := []string{}
+	for _, t := range a {
+		if canBe(b, t) {
+			both = append(both, t)
+		}
+	}
+	return both
+}
+
+// inEither are the texts that pass one of two.
+func inEither(a, b []string) []string {
+	if a == nil || b == nil {
+		return nil
+	}
+	either := slices.Concat(a, b)
+	slices.Sort(either)
+	return slices.Compact(either)
 }
 
 func (r Range) intersect(o Range, t catalog.Type) Range {
@@ -204,11 +234,8 @@ func unite(a, b Bounds) Bounds {
 	if b.Empty() {
 		return a
 	}
-	out := Bounds{MinTime: min(a.MinTime, b.MinTime), MaxTime: max(a.MaxTime, b.MaxTime)}
-	if a.Users != nil && b.Users != nil {
-		out.Users = slices.Concat(a.Users, b.Users)
-		slices.Sort(out.Users)
-		out.Users = slices.Compact(out.Users)
+	return Bounds{ // ranges of different branches are not worth uniting
+		MinTime: min(a.MinTime, b.MinTime), MaxTime: max(a.MaxTime, b.MaxTime),
+		Users: inEither(a.Users, b.Users), Inserts: inEither(a.Inserts, b.Inserts),
 	}
-	return out // ranges of different branches are not worth uniting
 }

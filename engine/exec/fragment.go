@@ -147,7 +147,7 @@ type ScanStats struct {
 	Files                int
 	RowsIndexed          int64 // rows of indexed files in the shards looked at
 	RowsLogged           int64 // events of logs in the shards looked at
-	RowsPruned           int64 // skipped by user ranges and zone maps
+	RowsPruned           int64 // skipped by user ranges, insert ids and zone maps
 	RowsDuplicate        int64 // skipped as duplicates
 	RowsDeleted          int64 // skipped as deleted
 	RowsFiltered         int64 // skipped by the filter
