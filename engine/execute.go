@@ -165,7 +165,7 @@ func (f *file) vector(w *worker, p *part, m *marks, c *exec.Column, lo, hi int) 
 
 // users is the dictionary of the file's distinct ids, in order.
 func (f *file) users() *exec.Dictionary {
-	return exec.NewDictionary(f.reader, f.reader.Users(), f.reader.UserArray)
+	return exec.NewDictionary(f.reader, f.reader.Users(), f.reader.UserArray).Ordered(f.reader.WalkUsers)
 }
 
 // groupLog adds logged events.

@@ -23,7 +23,13 @@ type Domain struct {
 
 	mu     sync.Mutex // guards what follows, but for reading values
 	table  idTable
+	hashed int // how many values of the list are in the table, or are null
 	list   []catalog.Value
+	// order are numbers in the order of their texts: those of values that ordered
+	// dictionaries had. It does not change.
+	order  []uint32
+	making map[any]bool                    // ordered dictionaries that are being translated
+	made   sync.Cond                       // one of them was
 	values atomic.Pointer[[]catalog.Value] // list as others see it; what is there does not change
 	bytes  atomic.Int64                    // about what it holds in memory
 	maps   map[any]*list.Element           // of *translation, by Dictionary.id
@@ -57,7 +63,8 @@ const maxTranslations = 4096
 
 // NewDomain makes a domain in which there is null.
 func NewDomain(t catalog.Type) *Domain {
-	d := &Domain{Type: t, maps: map[any]*list.Element{}}
+	d := &Domain{Type: t, maps: map[any]*list.Element{}, making: map[any]bool{}, hashed: 1}
+	d.made.L = &d.mu
 	d.list = make([]catalog.Value, 1, 16)
 	d.publish()
 	return d
@@ -97,6 +104,9 @@ func (d *Domain) number(v catalog.Value) uint32 {
 	if v.Kind == catalog.KindDouble && v.Double() == 0 {
 		v.Bits = 0 // -0 is 0
 	}
+	for ; d.hashed < len(d.list); d.hashed++ {
+		d.table.find(hashValue(&d.list[d.hashed]), uint32(d.hashed), func(uint32) bool { return false })
+	}
 	id, found := d.table.find(hashValue(&v), uint32(len(d.list)), func(o uint32) bool {
 		l := &d.list[o]
 		return l.Kind == v.Kind && l.Bits == v.Bits && l.Text == v.Text
@@ -106,6 +116,7 @@ func (d *Domain) number(v catalog.Value) uint32 {
 	}
 	v.Text = strings.Clone(v.Text)
 	d.list = append(d.list, v)
+	d.hashed++
 	d.bytes.Add(int64(48 + len(v.Text)))
 	return id
 }
@@ -162,15 +173,32 @@ func (d *Domain) entries(dictionary *Dictionary) ([]*idPage, error) {
 	return t.set, nil
 }
 
-// translation finds or makes a dictionary's. The caller has mu.
+// known finds a dictionary's translation, nil if there is none. The caller has mu.
+func (d *Domain) known(dictionary *Dictionary) *translation {
+	e, ok := d.maps[dictionary.id]
+	if !ok {
+		return nil
+	}
+	if t := e.Value.(*translation); len(t.numbers) >= max(1, dictionary.Len) {
+		d.recent.MoveToFront(e)
+		return t
+	}
+	d.bytes.Add(-e.Value.(*translation).bytes())
+	d.recent.Remove(e)
+	delete(d.maps, dictionary.id)
+	return nil
+}
+
+// translation finds or makes a dictionary's. The caller has mu, which is given up meanwhile
+// where it takes long.
 func (d *Domain) translation(dictionary *Dictionary) (*translation, error) {
-	if e, ok := d.maps[dictionary.id]; ok {
-		if t := e.Value.(*translation); len(t.numbers) >= max(1, dictionary.Len) {
-			d.recent.MoveToFront(e)
-			return t, nil
+	if t := d.known(dictionary); t != nil {
+		return t, nil
+	}
+	if dictionary.ordered != nil {
+		if t, err := d.translateOrdered(dictionary); t != nil || err != nil {
+			return t, err
 		}
-		d.bytes.Add(-e.Value.(*translation).bytes())
-		d.recent.Remove(e)
 	}
 	a, err := dictionary.values()
 	if err != nil {
@@ -187,6 +215,11 @@ func (d *Domain) translation(dictionary *Dictionary) (*translation, error) {
 	for i := range v.Rows {
 		numbers[i] = d.number(v.plain(i))
 	}
+	return d.remember(dictionary, numbers), nil
+}
+
+// remember keeps the numbers of a dictionary's entries. The caller has mu.
+func (d *Domain) remember(dictionary *Dictionary, numbers []uint32) *translation {
 	d.publish()
 	t := &translation{id: dictionary.id, numbers: numbers}
 	d.maps[dictionary.id] = d.recent.PushFront(t)
@@ -197,7 +230,7 @@ func (d *Domain) translation(dictionary *Dictionary) (*translation, error) {
 		delete(d.maps, last.Value.(*translation).id)
 		d.recent.Remove(last)
 	}
-	return t, nil
+	return t
 }
 
 // DomainKey names a column of a project in Domains.

@@ -66,6 +66,19 @@ type Dictionary struct {
 	id any
 	// values reads the entries.
 	values func() (arrow.Array, error)
+	// ordered gives them some at a time, if they are texts that ascend; see Ordered.
+	ordered TextWalk
+}
+
+// TextWalk gives texts some at a time, one behind the other, and where each ends. They
+// hold until yield returns.
+type TextWalk func(yield func(texts []byte, ends []uint32) error) error
+
+// Ordered says how to read the entries, which are texts that ascend, without holding all
+// of them.
+func (d *Dictionary) Ordered(walk TextWalk) *Dictionary {
+	d.ordered = walk
+	return d
 }
 
 // NewDictionary makes a dictionary of n entries that are read when they are

@@ -235,6 +235,26 @@ func (r *Reader) UserArray() (arrow.Array, error) {
 	return ids.array(), nil
 }
 
+// WalkUsers gives all distinct ids, in order, some at a time: their texts one behind the
+// other, and where each ends. They hold until yield returns.
+func (r *Reader) WalkUsers(yield func(texts []byte, ends []uint32) error) error {
+	u, err := r.userColumn()
+	if err != nil {
+		return err
+	}
+	var c chunk
+	var room []byte
+	for n := range u.chunks.len() {
+		if err := u.chunks.decodeInto(&c, n, &room); err != nil {
+			return u.column.corrupt(partChunks, err.Error())
+		}
+		if err := yield(c.texts, c.ends); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // slotTexts are the texts of the slots [lo, hi), whole chunks at a time. All
 // values of the column are texts.
 func (c *column) slotTexts(lo, hi int) (*textBuilder, error) {

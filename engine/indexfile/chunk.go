@@ -201,10 +201,18 @@ type chunk struct {
 	first int // slot
 	ends  []uint32
 	texts []byte
+	own   []byte // memory for texts, if they are not as they were stored
 }
 
 // decode reads chunk k.
 func (c *chunks) decode(k int) (*chunk, error) {
+	out := &chunk{}
+	return out, c.decodeInto(out, k, nil)
+}
+
+// decodeInto reads chunk k in the place of another one, whose memory it uses again, as it
+// does room, if that is not nil.
+func (c *chunks) decodeInto(out *chunk, k int, room *[]byte) error {
 	start, e := uint64(0), c.index[k*chunkEntry:]
 	if k > 0 {
 		start = binary.LittleEndian.Uint64(c.index[(k-1)*chunkEntry+8:])
@@ -214,12 +222,23 @@ func (c *chunks) decode(k int) (*chunk, error) {
 	if len(stored) < rawLen {
 		encoding = encodingZstd
 	}
-	b, err := decompress(stored, encoding, rawLen)
-	if err != nil {
-		return nil, err
+	var into []byte
+	if room != nil {
+		into = *room
 	}
-	out := &chunk{first: c.first(k), ends: make([]uint32, c.first(k+1)-c.first(k))}
-	return out, out.read(b)
+	b, err := decompressInto(into, stored, encoding, rawLen)
+	if err != nil {
+		return err
+	}
+	if room != nil && encoding != encodingRaw {
+		*room = b
+	}
+	n := c.first(k+1) - c.first(k)
+	if out.first = c.first(k); cap(out.ends) < n {
+		out.ends = make([]uint32, n)
+	}
+	out.ends = out.ends[:n]
+	return out.read(b)
 }
 
 // read takes heads and texts apart: first it finds where each text ends once
@@ -247,7 +266,10 @@ func (c *chunk) read(b []byte) error {
 		c.texts = b
 		return nil
 	}
-	c.texts = make([]byte, 0, long)
+	if uint64(cap(c.own)) < long {
+		c.own = make([]byte, 0, long)
+	}
+	c.texts = c.own[:0]
 	for range c.ends {
 		head, size := binary.Uvarint(heads)
 		heads = heads[size:]

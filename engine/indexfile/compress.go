@@ -65,6 +65,11 @@ var errFrame = errors.New("compressed data does not have the length it should")
 // decompress gives the n bytes that b holds in an encoding: b itself, or new
 // memory aligned for every array.
 func decompress(b []byte, encoding uint8, n int) ([]byte, error) {
+	return decompressInto(nil, b, encoding, n)
+}
+
+// decompressInto is decompress that uses memory again, if there is enough.
+func decompressInto(dst, b []byte, encoding uint8, n int) ([]byte, error) {
 	if encoding == encodingRaw {
 		if len(b) != n {
 			return nil, errFrame
@@ -76,7 +81,9 @@ func decompress(b []byte, encoding uint8, n int) ([]byte, error) {
 	if err := h.Decode(b); err != nil || !h.HasFCS || h.FrameContentSize != uint64(n) || h.Skippable || n > maxCompressed {
 		return nil, errFrame
 	}
-	dst := aligned(n)
+	if cap(dst) < n {
+		dst = aligned(n)
+	}
 	out, err := zstdDecoder().DecodeAll(b, dst[:0])
 	if err != nil || len(out) != n {
 		return nil, errFrame
