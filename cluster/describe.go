@@ -18,7 +18,7 @@ import (
 // ofAll are the tables about what all members hold together: each shard's row comes
 // from one replica that has all of it. The other tables are about members themselves,
 // and have every member's rows.
-var ofAll = []string{"shards", "balance", "duplicates", "deletes"}
+var ofAll = []string{"shards", "sizes", "balance", "duplicates", "deletes"}
 
 // askWithin is how long another member may take to describe itself.
 const askWithin = 5 * time.Second

@@ -45,6 +45,6 @@ type Local interface {
 	Check(ctx context.Context, project catalog.ProjectID) (*exec.Table, error)
 }
 
-// DescribeTables are the tables that Local.Describe gives: shards, files,
+// DescribeTables are the tables that Local.Describe gives: shards, sizes, files,
 // digests, balance, duplicates, jobs, deletes, alarms.
-var DescribeTables = []string{"shards", "files", "digests", "balance", "duplicates", "jobs", "deletes", "alarms", "loss"}
+var DescribeTables = []string{"shards", "sizes", "files", "digests", "balance", "duplicates", "jobs", "deletes", "alarms", "loss"}

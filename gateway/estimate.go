@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"arbor/catalog"
-	"arbor/engine/exec"
 )
 
 // estimateFor is how long an estimate serves.
@@ -32,30 +31,28 @@ func (g *Gateway) estimate(ctx context.Context, id catalog.ProjectID) (rows, byt
 	return size.rows, size.bytes
 }
 
-// measure sums up what the engine describes. A part that cannot be described
-// counts as nothing: the plan is then worse, not wrong.
+// measure sums up what shards take. If that cannot be said all projects count as empty:
+// plans are then worse, not wrong.
 func (g *Gateway) measure(ctx context.Context) map[catalog.ProjectID]projectSize {
 	sizes := map[catalog.ProjectID]projectSize{}
-	add := func(describe func(context.Context, string) (*exec.Table, error), table string, columns []string, to func(*projectSize, uint64)) {
-		described, err := describe(ctx, table)
-		if err != nil {
-			g.logger.Debug("estimate", "table", table, "error", err)
-			return
-		}
-		places := columnPlaces(described)
-		for _, values := range described.Rows {
-			id := catalog.ProjectID(values[places["project"]].Int())
-			size := sizes[id]
-			for _, name := range columns {
-				if at, ok := places[name]; ok && values[at].Kind == catalog.KindInt {
-					to(&size, uint64(values[at].Int()))
-				}
-			}
-			sizes[id] = size
-		}
+	described, err := g.cluster.Describe(ctx, "sizes")
+	if err != nil {
+		g.logger.Debug("estimate", "error", err)
+		return sizes
 	}
-	add(g.cluster.Describe, "shards", []string{"indexed_events", "logged_events"}, func(s *projectSize, n uint64) { s.rows += n })
-	// Those of other members are copies.
-	add(g.cluster.DescribeHere, "files", []string{"bytes"}, func(s *projectSize, n uint64) { s.bytes += n })
+	places := columnPlaces(described)
+	number := func(values []catalog.Value, name string) uint64 {
+		if at, ok := places[name]; ok && values[at].Kind == catalog.KindInt {
+			return uint64(values[at].Int())
+		}
+		return 0
+	}
+	for _, values := range described.Rows {
+		id := catalog.ProjectID(number(values, "project"))
+		size := sizes[id]
+		size.rows += number(values, "events")
+		size.bytes += number(values, "bytes")
+		sizes[id] = size
+	}
 	return sizes
 }

@@ -9,7 +9,7 @@ import (
 	"arbor/engine/exec"
 )
 
-// Describe gives what a list knows about itself. Of a list's tables shards,
+// Describe gives what a list knows about itself. Of a list's tables shards, sizes,
 // digests, balance, duplicates and deletes have rows; files, jobs, alarms and loss
 // are empty.
 func (m *Model) Describe(ctx context.Context, table string) (*exec.Table, error) {
@@ -33,6 +33,8 @@ func (m *Model) describeShard(table string, shard catalog.ShardKey, records []Re
 	switch table {
 	case "shards":
 		return [][]catalog.Value{{catalog.Int(0), catalog.Int(0), catalog.Int(int64(m.Balance(shard).Accepted)), catalog.Bool(false)}}
+	case "sizes":
+		return [][]catalog.Value{{catalog.Int(int64(m.Balance(shard).Accepted)), catalog.Int(0)}}
 	case "digests":
 		d := Digest(records)
 		return [][]catalog.Value{{catalog.Int(int64(d.Count)), catalog.String(d.String())}}
@@ -163,6 +165,7 @@ func (m *Model) Check(ctx context.Context, project catalog.ProjectID) (*exec.Tab
 // tables are the columns of what Describe gives.
 var tables = map[string][]exec.TableColumn{
 	"shards":     ofShardColumns("files int", "indexed_events int", "logged_events int", "closed bool"),
+	"sizes":      ofShardColumns("events int", "bytes int"),
 	"files":      ofShardColumns("file string", "bytes int", "events int", "min_time datetime", "max_time datetime", "sources int", "state string"),
 	"digests":    ofShardColumns("records int", "digest string"),
 	"balance":    ofShardColumns("accepted int", "visible int", "retry int", "conflict int", "deleted int", "quarantined int"),
