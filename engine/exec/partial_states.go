@@ -61,8 +61,7 @@ func (t *touches) put(w *groupWriter, group uint32, _ int) int {
 	w.value(t.args[0], best.id)
 	if best.id != nullID {
 		w.signed(best.time)
-		id, _ := catalog.ParseIngestID(best.ingestID) // a SourceIngestID is always one
-		w.body, _ = id.AppendBinary(w.body)
+		w.body, _ = best.ingestID().AppendBinary(w.body)
 	}
 	return 0
 }
@@ -74,7 +73,7 @@ func (t *touches) get(r *groupReader, group uint32) error {
 	}
 	time := r.varint()
 	if ingestID := catalog.IngestIDFromBytes(r.bytes(catalog.IngestIDSize)); !r.bad {
-		t.offer(group, touch{id, time, ingestID.String()})
+		t.offer(group, touchOf(id, time, ingestID))
 	}
 	return nil
 }
