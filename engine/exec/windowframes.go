@@ -22,6 +22,9 @@ type windowBlock struct {
 	frames     []*windowFrames
 	flats      map[flatKey]*flat
 	results    []arrow.Array
+	// before is what is known of the rows of the partition before the block's, nil for
+	// none.
+	before *runningFunction
 }
 
 // windowPeers are the bounds of each row's peers in the first columns of the order.
@@ -37,20 +40,24 @@ type windowFrames struct {
 	lo, hi []int32
 }
 
+// counts counts the rows of a row's frame that are not null, of which so many are before
+// each row; nil if there are none.
+func (w *windowFrames) counts(nullsBefore []int32, row int) int64 {
+	lo, hi := w.lo[row], w.hi[row]
+	n := int64(hi - lo)
+	if nullsBefore != nil {
+		n -= int64(nullsBefore[hi] - nullsBefore[lo])
+	}
+	return n
+}
+
 // rowBytes is about what a row of a block takes beside its columns.
 func (b *windowBlock) rowBytes() int64 { return 16 + 40*int64(len(b.plan.Functions)) }
 
 // compute gives the functions' results for the rows of some segments.
 func (b *windowBlock) compute(segments []segment, rows int) ([]arrow.Array, error) {
-	b.segments, b.rows = segments, rows
-	b.starts = b.starts[:0]
-	at := 0
-	for i := range segments {
-		b.starts = append(b.starts, at)
-		at += segments[i].rows
-	}
-	b.peers, b.frames, b.flats, b.results = nil, nil, map[flatKey]*flat{}, b.results[:0]
-	b.begin, b.end = b.bounds(b.begin, b.end, len(b.plan.Partition))
+	b.begins(segments, rows)
+	b.results, b.before = b.results[:0], nil
 	for i := range b.plan.Functions {
 		a, err := b.function(&b.plan.Functions[i])
 		if err != nil {
@@ -59,6 +66,19 @@ func (b *windowBlock) compute(segments []segment, rows int) ([]arrow.Array, erro
 		b.results = append(b.results, a)
 	}
 	return b.results, nil
+}
+
+// begins makes the block one of some segments.
+func (b *windowBlock) begins(segments []segment, rows int) {
+	b.segments, b.rows = segments, rows
+	b.starts = b.starts[:0]
+	at := 0
+	for i := range segments {
+		b.starts = append(b.starts, at)
+		at += segments[i].rows
+	}
+	b.peers, b.frames, b.flats = nil, nil, map[flatKey]*flat{}
+	b.begin, b.end = b.bounds(b.begin, b.end, len(b.plan.Partition))
 }
 
 // bounds are where the runs of rows begin and end that the first so many keys do not

@@ -112,10 +112,16 @@ type Windows struct {
 	last  []catalog.Value // the keys of the row before
 	begun bool
 	kept  []segment
+	rows  int // that are kept
 	held  int64
-	taker Taker
-	runs  []Run
-	block windowBlock
+	// piece is how many rows of a partition are kept at least before some are given, 0 for
+	// all of them; running is what is known of those that were given.
+	piece   int
+	tried   int // rows that were kept when no piece was found
+	running *runningPartition
+	taker   Taker
+	runs    []Run
+	block   windowBlock
 }
 
 // segment is some rows of a block that are of one batch.
@@ -147,6 +153,9 @@ func NewWindows(p *WindowPlan, yield func(*Batch) error) (*Windows, error) {
 		}
 	}
 	w.block.plan = p
+	if p.runs() {
+		w.piece = windowPieceRows
+	}
 	return w, nil
 }
 
@@ -169,23 +178,47 @@ func (w *Windows) Add(b *Batch) error {
 		begin--
 	}
 	if begin < 0 {
-		return w.keep(&s, 0)
+		if err := w.keep(&s, 0); err != nil {
+			return err
+		}
+		return w.giveRunning()
 	}
-	if begin > 0 || len(w.kept) > 0 {
+	if begin > 0 || len(w.kept) > 0 || w.running != nil {
 		block := w.kept
+		if w.running != nil {
+			end := 0 // of the partition that goes on
+			for int(s.levels[end]) >= len(w.plan.Partition) {
+				end++
+			}
+			if end > 0 {
+				block = append(block, s.slice(0, end))
+			}
+			if err := w.endRunning(block); err != nil {
+				return err
+			}
+			block, s, begin = nil, s.slice(end, s.rows), begin-end
+		}
 		if begin > 0 {
 			block = append(block, s.slice(0, begin))
 		}
-		if err := w.compute(block); err != nil {
-			return err
+		if len(block) > 0 {
+			if err := w.compute(block); err != nil {
+				return err
+			}
 		}
 	}
-	return w.keep(&s, begin)
+	if err := w.keep(&s, begin); err != nil {
+		return err
+	}
+	return w.giveRunning()
 }
 
 // Finish computes the last partition.
 func (w *Windows) Finish() error {
-	if len(w.kept) == 0 {
+	switch {
+	case w.running != nil:
+		return w.endRunning(w.kept)
+	case len(w.kept) == 0:
 		return nil
 	}
 	return w.compute(w.kept)
@@ -205,14 +238,24 @@ func (s *segment) slice(lo, hi int) segment {
 
 // keep copies the rows from lo on: the batch is gone when the next one comes.
 func (w *Windows) keep(s *segment, lo int) error {
+	kept, size, err := w.copied(s, lo, s.rows)
+	if err != nil {
+		return err
+	}
+	w.kept, w.rows, w.held = append(w.kept, kept), w.rows+kept.rows, w.held+size
+	return w.plan.Take(size)
+}
+
+// copied is the rows [lo, hi) of a segment in memory of their own, of so many bytes.
+func (w *Windows) copied(s *segment, lo, hi int) (kept segment, size int64, err error) {
 	w.taker = Taker{} // what it gives is kept
-	w.runs = append(w.runs[:0], Run{Lo: lo, Hi: s.rows})
-	kept := segment{rows: s.rows - lo, levels: slices.Clone(s.levels[lo:])}
-	size := int64(kept.rows)
+	w.runs = append(w.runs[:0], Run{Lo: lo, Hi: hi})
+	kept = segment{rows: hi - lo, levels: slices.Clone(s.levels[lo:hi])}
+	size = int64(kept.rows)
 	for _, a := range s.columns {
 		c, err := w.taker.Take(a, w.runs, kept.rows)
 		if err != nil {
-			return err
+			return kept, 0, err
 		}
 		kept.columns = append(kept.columns, c)
 		if d, ok := c.(*array.Dictionary); ok { // the words are others'
@@ -221,8 +264,7 @@ func (w *Windows) keep(s *segment, lo int) error {
 			size += arrayBytes(c)
 		}
 	}
-	w.kept, w.held = append(w.kept, kept), w.held+size
-	return w.plan.Take(size)
+	return kept, size, nil
 }
 
 // compute computes the functions for the rows of complete partitions and gives them.
@@ -236,9 +278,20 @@ func (w *Windows) compute(block []segment) error {
 		return err
 	}
 	results, err := w.block.compute(block, rows)
+	if err == nil {
+		err = w.give(block, results)
+	}
 	if err != nil {
 		return err
 	}
+	w.kept, w.rows, w.tried = nil, 0, 0
+	err = w.plan.Take(-size - w.held)
+	w.held = 0
+	return err
+}
+
+// give gives the rows of a block with the functions' results.
+func (w *Windows) give(block []segment, results []arrow.Array) error {
 	at := int64(0)
 	for i := range block {
 		s := &block[i]
@@ -254,10 +307,7 @@ func (w *Windows) compute(block []segment) error {
 			at += int64(n)
 		}
 	}
-	w.kept = nil
-	err = w.plan.Take(-size - w.held)
-	w.held = 0
-	return err
+	return nil
 }
 
 // compare finds out which rows of a segment differ from the one before, and in what.

@@ -279,6 +279,7 @@ func TestWindows(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
+	running := map[WindowOp]int{} // functions of partitions that were given in pieces
 	for round := range rounds {
 		descending, hard := r.IntN(2) == 0, r.IntN(3) == 0
 		rows := windowRows(r, r.IntN(40), hard, descending)
@@ -287,8 +288,13 @@ func TestWindows(t *testing.T) {
 			p.Partition, p.Order, p.Descending = nil, []int{0, 1}, []bool{false, descending}
 		}
 		p.Unique = r.IntN(4) == 0
+		pieces := r.IntN(2) == 0
 		for range 1 + r.IntN(4) {
-			p.Functions = append(p.Functions, randomWindow(r, p))
+			f := randomWindow(r, p)
+			for pieces && !f.runs(len(p.Order)) {
+				f = randomWindow(r, p)
+			}
+			p.Functions = append(p.Functions, f)
 		}
 		held, most := int64(0), int64(0)
 		p.Take = func(n int64) error {
@@ -306,11 +312,19 @@ func TestWindows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if pieces {
+			w.piece = 1 + r.IntN(6)
+		}
 		coded := r.IntN(2) == 0
 		for lo := 0; lo < len(rows); {
 			hi := min(lo+1+r.IntN(12), len(rows))
 			if err := w.Add(windowBatch(t, rows[lo:hi], coded)); err != nil {
 				t.Fatalf("seed %d round %d: %v", seed, round, err)
+			}
+			if w.running != nil {
+				for _, f := range p.Functions {
+					running[f.Op]++
+				}
 			}
 			lo = hi
 		}
@@ -333,6 +347,12 @@ func TestWindows(t *testing.T) {
 				}
 			}
 			lo = hi
+		}
+	}
+	for op := WindowRowNumber; op <= WindowMax; op++ {
+		never := op == WindowPercentRank || op == WindowCumeDist || op == WindowTiles
+		if never != (running[op] == 0) {
+			t.Errorf("seed %d: function %d was computed in pieces %d times", seed, op, running[op])
 		}
 	}
 }
@@ -413,29 +433,62 @@ func shownRow(t *testing.T, p *WindowPlan, b *Batch, row int) []string {
 	return out
 }
 
-// TestWindowMemory has a partition that does not fit end with the limit's error.
+// TestWindowMemory has a partition that does not fit end with the limit's error: all of one
+// where the number of its rows is asked for, and otherwise a piece of it, however many there
+// are. At the limit there is an answer, and one byte below there is none.
 func TestWindowMemory(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	left := int64(1 << 14)
-	p := &WindowPlan{Types: windowTypes, Order: []int{1}, Descending: []bool{false}, Functions: []WindowFunction{{Op: WindowRowNumber, Arg: -1, Order: 1}}}
-	p.Take = func(n int64) error {
-		if left -= n; left < 0 {
-			return ErrMemory
+	rows := windowRows(rand.New(rand.NewPCG(1, 2)), 64, false, false)
+	ask := func(op WindowOp, batches int, limit int64) (most int64, err error) {
+		held, given := int64(0), 0
+		p := &WindowPlan{Types: windowTypes, Order: []int{1}, Descending: []bool{false}, Functions: []WindowFunction{
+			{Op: op, Arg: -1, Order: 1}, {Op: WindowSum, Arg: 3, Order: 1, Frame: WindowFrame{ByRows: true, End: WindowBound{Kind: BoundCurrent}}}, {Op: WindowBefore, N: 5, Arg: 6, Order: 1}}}
+		p.Take = func(n int64) error {
+			held += n
+			if most = max(most, held); held > limit {
+				return ErrMemory
+			}
+			return nil
 		}
-		return nil
-	}
-	w, err := NewWindows(p, func(*Batch) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := windowRows(r, 64, false, false)
-	for range 1000 {
-		if err = w.Add(windowBatch(t, rows, false)); err != nil {
-			break
+		w, err := NewWindows(p, func(b *Batch) error { given += b.Rows; return nil })
+		if err != nil {
+			t.Fatal(err)
 		}
+		if w.piece > 0 {
+			w.piece = 256
+		}
+		for range batches {
+			if err := w.Add(windowBatch(t, rows, false)); err != nil {
+				return most, err
+			}
+		}
+		if err := w.Finish(); err != nil {
+			return most, err
+		}
+		if given != batches*len(rows) || held != 0 {
+			t.Errorf("function %d gives %d rows of %d, and holds %d bytes", op, given, batches*len(rows), held)
+		}
+		return most, nil
 	}
-	if !errors.Is(err, ErrMemory) {
-		t.Fatalf("gives %v", err)
+	for _, op := range []WindowOp{WindowRowNumber, WindowPercentRank} {
+		of := map[int]int64{}
+		for _, batches := range []int{100, 400} {
+			most, err := ask(op, batches, math.MaxInt64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if of[batches] = most; most == 0 {
+				t.Errorf("function %d holds nothing", op)
+			}
+			if _, err := ask(op, batches, most); err != nil {
+				t.Errorf("function %d of %d batches, with just enough memory: %v", op, batches, err)
+			}
+			if _, err := ask(op, batches, most-1); !errors.Is(err, ErrMemory) {
+				t.Errorf("function %d of %d batches, with one byte too little: %v", op, batches, err)
+			}
+		}
+		if grows := of[400] > 2*of[100]; grows != (op == WindowPercentRank) {
+			t.Errorf("function %d holds %d bytes of four times as many rows as %d", op, of[400], of[100])
+		}
 	}
 }
 

@@ -17,10 +17,13 @@ import (
 type wideSums struct {
 	low  []uint64
 	high []int64
+	// earlier is the sum of rows that are not here, and before all that are.
+	earlierLow  uint64
+	earlierHigh int64
 }
 
 func newWideSums(values []int64) wideSums {
-	s := wideSums{make([]uint64, len(values)+1), make([]int64, len(values)+1)}
+	s := wideSums{low: make([]uint64, len(values)+1), high: make([]int64, len(values)+1)}
 	for i, v := range values {
 		low, carry := bits.Add64(s.low[i], uint64(v), 0)
 		s.low[i+1], s.high[i+1] = low, s.high[i]+v>>63+int64(carry)
@@ -28,10 +31,12 @@ func newWideSums(values []int64) wideSums {
 	return s
 }
 
-// between is the sum of the rows [lo, hi), and as a 64 bit integer if it is one.
+// between is the sum of the rows [lo, hi) and of earlier ones, and as a 64 bit integer if
+// it is one.
 func (s wideSums) between(lo, hi int32) (low uint64, high int64, fits bool) {
 	low, borrow := bits.Sub64(s.low[hi], s.low[lo], 0)
-	high = s.high[hi] - s.high[lo] - int64(borrow)
+	low, carry := bits.Add64(low, s.earlierLow, 0)
+	high = s.high[hi] - s.high[lo] - int64(borrow) + s.earlierHigh + int64(carry)
 	return low, high, high == int64(low)>>63
 }
 
@@ -47,8 +52,9 @@ func (b *windowBlock) sumExact(f *WindowFunction, frames *windowFrames) (arrow.A
 	if b.plan.Types[f.Arg] == catalog.TypeDecimal {
 		scale = f.ArgScale
 	}
+	run := b.before.fromStart()
 	values, err := b.flat(f.Arg, scale)
-	if err == errLargeDecimal {
+	if err == errLargeDecimal || err == nil && run != nil && run.large != nil {
 		return b.sumLarge(f, frames, scale)
 	}
 	if err != nil {
@@ -67,27 +73,27 @@ func (b *windowBlock) sumExact(f *WindowFunction, frames *windowFrames) (arrow.A
 			}
 		}
 	}
-	sums := newWideSums(ints)
+	sums, earlier := newWideSums(ints), int64(0)
+	if run != nil {
+		sums.earlierLow, sums.earlierHigh, earlier = run.low, run.high, run.count
+		defer run.summed(sums, before, frames)
+	}
 	if f.Op == WindowSum && b.plan.Types[f.Arg] != catalog.TypeDecimal {
-		if a, fits := b.wholeSums(sums, before, frames); fits {
+		if a, fits := b.wholeSums(sums, earlier, before, frames); fits {
 			return a, nil
 		}
 	}
 	out := &sumTexts{average: f.Op == WindowAverage, scale: scale, digits: f.Scale}
 	for i := range b.rows {
-		lo, hi := frames.lo[i], frames.hi[i]
-		count := hi - lo
-		if before != nil {
-			count -= before[hi] - before[lo]
-		}
+		count := earlier + frames.counts(before, i)
 		if count == 0 {
 			out.null()
 			continue
 		}
-		if low, high, fits := sums.between(lo, hi); fits {
-			out.add(int64(low), int64(count))
+		if low, high, fits := sums.between(frames.lo[i], frames.hi[i]); fits {
+			out.add(int64(low), count)
 		} else {
-			out.addLarge(large(low, high), int64(count))
+			out.addLarge(large(low, high), count)
 		}
 	}
 	return out.array(), nil
@@ -118,6 +124,11 @@ func (b *windowBlock) sumLarge(f *WindowFunction, frames *windowFrames, scale in
 	}
 	out := &sumTexts{average: f.Op == WindowAverage, scale: scale, digits: f.Scale}
 	sum, count, lo, hi := new(big.Int), int64(0), int32(0), int32(0)
+	run := b.before.fromStart()
+	if run != nil {
+		sum, count = run.total(), run.count
+		defer func() { run.large, run.count = sum, count }()
+	}
 	for i := range b.rows {
 		if frames.lo[i] < lo || frames.lo[i] > hi || frames.hi[i] < hi {
 			lo, hi, count = frames.lo[i], frames.lo[i], 0
@@ -145,15 +156,14 @@ func (b *windowBlock) sumLarge(f *WindowFunction, frames *windowFrames, scale in
 }
 
 // wholeSums are sums of integers, if all of them are 64 bit integers.
-func (b *windowBlock) wholeSums(sums wideSums, before []int32, frames *windowFrames) (a arrow.Array, fits bool) {
+func (b *windowBlock) wholeSums(sums wideSums, earlier int64, before []int32, frames *windowFrames) (a arrow.Array, fits bool) {
 	values, valid := make([]int64, b.rows), []byte(nil)
 	for i := range values {
-		lo, hi := frames.lo[i], frames.hi[i]
-		if lo == hi || before != nil && before[hi]-before[lo] == hi-lo {
+		if earlier+frames.counts(before, i) == 0 {
 			valid = unset(valid, b.rows, i)
 			continue
 		}
-		low, _, fits := sums.between(lo, hi)
+		low, _, fits := sums.between(frames.lo[i], frames.hi[i])
 		if !fits {
 			return nil, false
 		}
@@ -293,17 +303,23 @@ func (b *windowBlock) sumDoubles(f *WindowFunction, frames *windowFrames) (arrow
 	if err != nil {
 		return nil, err
 	}
-	units, plain := make([]int64, b.rows), true
+	run, earlier := b.before.fromStart(), int64(0)
+	units, plain := make([]int64, b.rows), run == nil
 	for i, v := range values.doubles {
-		if values.isNull(i) {
-			continue
-		}
-		if units[i], plain = millionths(v); !plain {
+		if !plain {
 			break
+		}
+		if !values.isNull(i) {
+			units[i], plain = millionths(v)
 		}
 	}
 	var sum func(lo, hi int32) float64
-	if plain {
+	switch {
+	case run != nil: // what was added up goes on
+		run.doubles.values, run.doubles.lo, run.doubles.hi = values, 0, 0
+		earlier, sum = run.count, run.doubles.between
+		defer run.counts(before, frames)
+	case plain:
 		sums := newWideSums(units)
 		sum = func(lo, hi int32) float64 {
 			low, high, fits := sums.between(lo, hi)
@@ -313,23 +329,19 @@ func (b *windowBlock) sumDoubles(f *WindowFunction, frames *windowFrames) (arrow
 			d, _ := new(big.Rat).SetFrac(large(low, high), big.NewInt(million)).Float64()
 			return d
 		}
-	} else {
+	default:
 		sum = (&slidingSum{values: values}).between
 	}
 	out, valid := make([]float64, b.rows), []byte(nil)
 	for i := range out {
-		lo, hi := frames.lo[i], frames.hi[i]
-		count := hi - lo
-		if before != nil {
-			count -= before[hi] - before[lo]
-		}
+		count, of := earlier+frames.counts(before, i), sum(frames.lo[i], frames.hi[i])
 		switch {
 		case count == 0:
 			valid = unset(valid, b.rows, i)
 		case f.Op == WindowAverage:
-			out[i] = sum(lo, hi) / float64(count)
+			out[i] = of / float64(count)
 		default:
-			out[i] = sum(lo, hi)
+			out[i] = of
 		}
 	}
 	return doubleArray(out, valid), nil

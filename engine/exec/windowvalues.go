@@ -13,21 +13,29 @@ import (
 func (b *windowBlock) function(f *WindowFunction) (arrow.Array, error) {
 	switch f.Op {
 	case WindowRowNumber:
-		return b.ints(func(i int) int64 { return int64(i) - int64(b.begin[i]) + 1 }), nil
+		given := b.before.given()
+		return b.ints(func(i int) int64 { return given + int64(i) - int64(b.begin[i]) + 1 }), nil
 	case WindowRank:
-		peers := b.peersBy(f.Order)
-		return b.ints(func(i int) int64 { return int64(peers.begin[i]-b.begin[i]) + 1 }), nil
+		peers, given := b.peersBy(f.Order), b.before.given()
+		return b.ints(func(i int) int64 { return given + int64(peers.begin[i]-b.begin[i]) + 1 }), nil
 	case WindowDenseRank:
-		peers, rank := b.peersBy(f.Order), int64(0)
-		return b.ints(func(i int) int64 {
+		peers, rank, first := b.peersBy(f.Order), int64(0), int64(1)
+		if b.before != nil {
+			first += b.before.rank
+		}
+		a := b.ints(func(i int) int64 {
 			switch at := int32(i); {
 			case at == b.begin[i]:
-				rank = 1
+				rank = first
 			case at == peers.begin[i]:
 				rank++
 			}
 			return rank
-		}), nil
+		})
+		if b.before != nil {
+			b.before.rank = rank
+		}
+		return a, nil
 	case WindowPercentRank:
 		peers := b.peersBy(f.Order)
 		return b.doubles(func(i int) float64 {
@@ -265,13 +273,12 @@ func (b *windowBlock) count(f *WindowFunction, frames *windowFrames) (arrow.Arra
 			return nil, err
 		}
 	}
-	return b.ints(func(i int) int64 {
-		lo, hi := frames.lo[i], frames.hi[i]
-		if before == nil {
-			return int64(hi - lo)
-		}
-		return int64(hi - lo - (before[hi] - before[lo]))
-	}), nil
+	earlier := int64(0)
+	if run := b.before.fromStart(); run != nil {
+		earlier = run.count
+		defer run.counts(before, frames)
+	}
+	return b.ints(func(i int) int64 { return earlier + frames.counts(before, i) }), nil
 }
 
 // nullsBefore counts the nulls of a column before each row; nil if there are none.
@@ -341,6 +348,9 @@ func (b *windowBlock) extreme(f *WindowFunction, frames *windowFrames) (arrow.Ar
 		if head < len(queue) {
 			at[i] = queue[head]
 		}
+	}
+	if b.before != nil && b.rows > 0 {
+		b.before.bestRow = at[b.rows-1]
 	}
 	return b.pick(&WindowFunction{Arg: f.Arg}, func(i int) int32 { return at[i] })
 }
