@@ -6,23 +6,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/dolthub/go-mysql-server/sql"
-	"github.com/dolthub/go-mysql-server/sql/expression"
 	"github.com/dolthub/go-mysql-server/sql/expression/function/aggregation"
 	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/go-mysql-server/sql/sorters"
 )
 
 // concatBuffer is the state of a GROUP_CONCAT in one group. The SQL library's takes an empty
-// text for NULL, and may cut a result within a character. The rows are counted by their
-// reader; values that are computed, and may be much longer, are counted here.
+// text for NULL, and may cut a result within a character. Rows that are behind what the
+// result has room for are not kept.
 type concatBuffer struct {
 	of        sql.Expression // the value of a row
-	computed  bool
 	order     sql.SortConditions
 	separator string
 	most      int                 // bytes of the result
 	seen      map[string]struct{} // for DISTINCT, else nil
-	rows      []sql.Row           // each with its text at the end
+	rows      []sql.Row           // each with its text at the end, and how often it comes
+	length    int64               // of all texts with separators
+	pruneAt   int64               // the length from which on rows are looked for that have no room
 	holding   *holding
 }
 
@@ -39,8 +39,7 @@ func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.Aggregat
 		return nil, notSupported("GROUP_CONCAT of a subquery that depends on the row is not supported; select the subquery in a derived table, and GROUP_CONCAT that")
 	}
 	b := &concatBuffer{of: outputs[0], separator: hidden(g, "separator").String(), most: int(hidden(g, "maxLen").Int()), holding: newHolding(ctx)}
-	_, column := b.of.(*expression.GetField)
-	b.computed = !column
+	b.pruneAt = 2 * (int64(b.most) + 1)
 	if hidden(g, "distinct").String() != "" {
 		b.seen = make(map[string]struct{})
 	}
@@ -63,13 +62,19 @@ func correlated(ctx *sql.Context, e sql.Expression) (found bool) {
 }
 
 // Update adds a row.
-func (b *concatBuffer) Update(ctx *sql.Context, row sql.Row) error {
+func (b *concatBuffer) Update(ctx *sql.Context, row sql.Row) error { return b.add(ctx, row, 1) }
+
+// add adds a row that comes so many times.
+func (b *concatBuffer) add(ctx *sql.Context, row sql.Row, times int64) error {
 	v, err := b.of.Eval(ctx, row)
 	if err != nil {
 		return err
 	}
 	if v, err = sql.UnwrapAny(ctx, v); err != nil || v == nil {
 		return err
+	}
+	if len(b.order) == 0 && b.length > b.room() {
+		return nil
 	}
 	text, err := valueText(ctx, v, b.of)
 	if err != nil {
@@ -80,15 +85,58 @@ func (b *concatBuffer) Update(ctx *sql.Context, row sql.Row) error {
 			return nil
 		}
 		b.seen[text] = struct{}{}
-	}
-	if b.computed {
-		if err := b.holding.take(int64(len(text))); err != nil {
+		if err := b.holding.take(mapOverhead + int64(len(text))); err != nil {
 			return err
 		}
+		times = 1
 	}
 	// What is appended must not reach another GROUP_CONCAT of the same row.
-	b.rows = append(b.rows, append(row[:len(row):len(row)], text))
+	kept := append(row[:len(row):len(row)], text, times)
+	if err := b.holding.take(rowBytes(kept)); err != nil {
+		return err
+	}
+	b.rows = append(b.rows, kept)
+	if b.length += b.lengthOf(kept); b.length > b.pruneAt {
+		return b.prune(ctx)
+	}
 	return nil
+}
+
+// room is the length up to which values, each with a separator, are part of a result.
+func (b *concatBuffer) room() int64 { return int64(b.most + len(b.separator)) }
+
+// lengthOf is how long the text of a row is as often as it comes, with separators.
+func (b *concatBuffer) lengthOf(row sql.Row) int64 {
+	n := len(row)
+	return row[n-1].(int64) * int64(len(row[n-2].(string))+len(b.separator))
+}
+
+// sort puts the rows in order.
+func (b *concatBuffer) sort(ctx *sql.Context) error {
+	if len(b.order) == 0 {
+		return nil
+	}
+	sorter := sorters.NewRowSorterWithRows(ctx, b.order, b.rows)
+	sort.Stable(sorter)
+	return sorter.GetError()
+}
+
+// prune lets go of rows that come behind the one that a result is cut in, whatever else
+// comes.
+func (b *concatBuffer) prune(ctx *sql.Context) error {
+	if err := b.sort(ctx); err != nil {
+		return err
+	}
+	n, freed := 0, int64(0)
+	for b.length = 0; n < len(b.rows) && b.length <= b.room(); n++ {
+		b.length += b.lengthOf(b.rows[n])
+	}
+	for _, row := range b.rows[n:] {
+		freed += rowBytes(row)
+	}
+	clear(b.rows[n:])
+	b.rows, b.pruneAt = b.rows[:n], 2*b.length
+	return b.holding.take(-freed)
 }
 
 // Eval is the texts of all rows, in order, up to group_concat_max_len bytes.
@@ -96,22 +144,24 @@ func (b *concatBuffer) Eval(ctx *sql.Context) (any, error) {
 	if len(b.rows) == 0 {
 		return nil, nil
 	}
-	if len(b.order) > 0 {
-		sorter := sorters.NewRowSorterWithRows(ctx, b.order, b.rows)
-		sort.Stable(sorter)
-		if err := sorter.GetError(); err != nil {
-			return nil, err
-		}
+	if err := b.sort(ctx); err != nil {
+		return nil, err
 	}
 	var out strings.Builder
-	for i, row := range b.rows {
-		if i > 0 {
-			out.WriteString(b.separator)
-		}
-		out.WriteString(row[len(row)-1].(string))
-		if out.Len() > b.most {
-			ctx.Warn(codeConcatCut, "Row %d was cut by GROUP_CONCAT()", i+1)
-			return wholeCharacters(out.String(), b.most), nil
+	number := int64(0) // of the row at hand, each time that it comes
+	for _, row := range b.rows {
+		text, times := row[len(row)-2].(string), row[len(row)-1].(int64)
+		for range times {
+			if number%checkEvery == 0 && ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if number++; number > 1 {
+				out.WriteString(b.separator)
+			}
+			if out.WriteString(text); out.Len() > b.most {
+				ctx.Warn(codeConcatCut, "Row %d was cut by GROUP_CONCAT()", number)
+				return wholeCharacters(out.String(), b.most), nil
+			}
 		}
 	}
 	return out.String(), nil

@@ -179,7 +179,7 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 	}
 	if group, ok := n.(*plan.GroupBy); ok {
 		var none *executor
-		if once, err := groupOnce(ctx, group, none.pushOnce(ctx, run)); err != nil || once != nil {
+		if once, _, err := groupOnce(ctx, group, none.pushOnce(ctx, run)); err != nil || once != nil {
 			return once, err
 		}
 	}

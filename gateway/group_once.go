@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -13,15 +14,16 @@ import (
 	"arbor/engine/exec"
 )
 
-// SUM(DISTINCT …), AVG(DISTINCT …) and GROUP_CONCAT(DISTINCT …) are no aggregates of
-// a fragment. But a group that has one sees each of its values once, so the rows are
+// SUM(DISTINCT …), AVG(DISTINCT …) and GROUP_CONCAT are no aggregates of a fragment. But a
+// group that has one sees each of its values once, or as often as it comes, so the rows are
 // first made groups of all that the aggregates look at, where the data is, each
 // with the number of its rows; what is left is done here, with few rows for many.
 
 // groupOnce is a GROUP BY over such groups: the last column of its child says how many
 // rows each stands for. Nil if it is not of the kind, or its rows cannot be grouped
-// where the data is.
-func groupOnce(ctx *sql.Context, n *plan.GroupBy, push func(*plan.GroupBy, []exec.Order) (*pushedGroup, error)) (*plan.GroupBy, error) {
+// where the data is. With a GROUP_CONCAT of all values there may be as many such groups as
+// rows: where that is too much, it is to be done row by row.
+func groupOnce(ctx *sql.Context, n *plan.GroupBy, push func(*plan.GroupBy, []exec.Order) (*pushedGroup, error)) (once *plan.GroupBy, all bool, err error) {
 	o := &onceGrouping{ctx: ctx, ok: true}
 	keys := make([]sql.Expression, len(n.GroupByExprs))
 	for i, e := range n.GroupByExprs {
@@ -32,7 +34,7 @@ func groupOnce(ctx *sql.Context, n *plan.GroupBy, push func(*plan.GroupBy, []exe
 		selected[i] = o.selected(e)
 	}
 	if !o.ok || !o.once {
-		return nil, nil
+		return nil, false, nil
 	}
 	count := aggregation.NewCount(expression.NewLiteral(int64(1), types.Int64))
 	inner := plan.NewGroupBy(append(o.inner[:len(o.inner):len(o.inner)], count), o.inner, n.Child)
@@ -41,17 +43,36 @@ func groupOnce(ctx *sql.Context, n *plan.GroupBy, push func(*plan.GroupBy, []exe
 		order = append(order, exec.Order{Column: i})
 	}
 	pushed, err := push(inner, order)
-	if err != nil || pushed == nil {
-		return nil, err
+	if err != nil || pushed == nil || o.all && pushed.plan.manyKeys() {
+		return nil, false, err
 	}
-	return plan.NewGroupBy(selected, keys, pushed), nil
+	return plan.NewGroupBy(selected, keys, pushed), o.all, nil
+}
+
+// manyKeys reports whether a key is a column of which nearly every event has a value of
+// its own.
+func (p *groupPlan) manyKeys() bool {
+	if p.source.inner != nil {
+		return false // there are no more rows than groups
+	}
+	return slices.ContainsFunc(p.keys, func(k groupKey) bool {
+		if k.ref < 0 {
+			return false // computed
+		}
+		switch p.source.columns[p.used[k.ref]].exec.Source {
+		case exec.SourceTime, exec.SourceTimeRaw, exec.SourceInsertID, exec.SourceIngestID, exec.SourceIngestedAt, exec.SourceProperties:
+			return true
+		}
+		return false
+	})
 }
 
 // onceGrouping collects what the aggregates of a GROUP BY look at.
 type onceGrouping struct {
 	ctx   *sql.Context
 	inner []sql.Expression
-	once  bool // one of them sees each value once
+	once  bool // one of them sees each value once, or is a GROUP_CONCAT
+	all   bool // a GROUP_CONCAT sees all values
 	ok    bool
 }
 
@@ -86,7 +107,8 @@ func (o *onceGrouping) selected(e sql.Expression) sql.Expression {
 	switch a := e.(type) {
 	case *aggregation.GroupConcat:
 		o.once = true
-		o.ok = o.ok && a.Window() == nil && concatDistinct(a)
+		o.ok = o.ok && a.Window() == nil
+		o.all = o.all || !concatDistinct(a)
 	case *aggregate:
 		d, distinct := a.child.(*expression.DistinctExpression)
 		o.once = o.once || distinct
@@ -185,6 +207,8 @@ func (w *weighedRows) Next(ctx *sql.Context) (sql.Row, error) {
 // once, or to which it makes no difference, get it once.
 func updateWeighed(ctx *sql.Context, e sql.Expression, b sql.AggregationBuffer, row sql.Row, weight int64) error {
 	switch a := e.(type) {
+	case *aggregation.GroupConcat:
+		return b.(*concatBuffer).add(ctx, row, weight)
 	case *aggregation.Count, *aggregation.BitXor, *percentile:
 	case *aggregate:
 		if _, distinct := a.child.(*expression.DistinctExpression); distinct {

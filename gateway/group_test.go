@@ -202,6 +202,10 @@ func TestPushedGroupErrors(t *testing.T) {
 	} {
 		few.refused(q, codeCapacity, "more than 2 groups", "WHERE")
 	}
+	// The groups that a GROUP_CONCAT is made of are not asked for.
+	for where, want := range map[string]string{"event = 'Purchase'": "annPurchase,bobPurchase", "TRUE": "annPurchase,bobPurchase,cidx"} {
+		few.want("SELECT GROUP_CONCAT(distinct_id, event ORDER BY distinct_id) FROM events WHERE "+where, want)
+	}
 }
 
 // A client that goes away ends what was pushed for it.

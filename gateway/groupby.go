@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 
 	"github.com/dolthub/go-mysql-server/sql"
@@ -17,36 +18,48 @@ const checkEvery = 256
 // groupBy runs a GROUP BY, in place of the SQL library's, which hangs for good
 // when a row of it fails, and which tells groups apart by a hash alone.
 func (x *executor) groupBy(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.RowIter, error) {
-	var weighed *weighedRows
 	if len(row) == 0 && !x.stockGroups {
-		once, err := groupOnce(ctx, n, x.pushOnce(ctx, x.runner()))
+		once, all, err := groupOnce(ctx, n, x.pushOnce(ctx, x.runner()))
 		if err != nil {
 			return nil, err
 		}
 		if once != nil {
 			notePushed(ctx)
-			n, weighed = once, &weighedRows{}
+			weighed := &weighedRows{}
+			if weighed.RowIter, err = x.main.Build(ctx, once.Child, row); err != nil {
+				return nil, err
+			}
+			g := x.groups(ctx, once, weighed)
+			g.weighed = weighed
+			if all {
+				g.plain = func() (*groups, error) {
+					child, err := x.main.Build(ctx, n.Child, row)
+					return x.groups(ctx, n, child), err
+				}
+			}
+			return g, nil
 		}
 	}
 	child, err := x.main.Build(ctx, n.Child, row)
 	if err != nil {
 		return nil, err
 	}
-	if weighed != nil {
-		weighed.RowIter = child
-		child = weighed
-	}
 	if len(n.GroupByExprs) == 0 && plainSelect(n.SelectDeps) {
 		return &anyRows{child: child, exprs: n.SelectDeps}, nil
 	}
-	g := &groups{child: child, weighed: weighed, exprs: n.SelectDeps, keys: n.GroupByExprs, limit: x.limits.Groups, holding: newHolding(ctx)}
+	return x.groups(ctx, n, child), nil
+}
+
+// groups makes the groups of a GROUP BY of some rows.
+func (x *executor) groups(ctx *sql.Context, n *plan.GroupBy, child sql.RowIter) *groups {
+	g := &groups{child: child, exprs: n.SelectDeps, keys: n.GroupByExprs, limit: x.limits.Groups, holding: newHolding(ctx)}
 	for _, e := range n.GroupByExprs {
 		g.keyTypes = append(g.keyTypes, e.Type(ctx))
 	}
 	for _, e := range n.SelectDeps {
 		g.collects = g.collects || collects(e)
 	}
-	return g, nil
+	return g
 }
 
 // plainSelect reports whether what is selected is given for each row: without
@@ -62,10 +75,11 @@ func plainSelect(exprs []sql.Expression) bool {
 	return true
 }
 
-// collects reports whether an aggregate keeps all values of a group.
+// collects reports whether an aggregate keeps all values of a group, and does not count
+// them itself.
 func collects(e sql.Expression) bool {
 	switch e.(type) {
-	case *aggregation.JsonArray, *aggregation.JSONObjectAgg, *aggregation.GroupConcat:
+	case *aggregation.JsonArray, *aggregation.JSONObjectAgg:
 		return true
 	}
 	return false
@@ -82,6 +96,9 @@ type groups struct {
 	limit    int
 	collects bool
 	holding  *holding
+	// plain makes the groups row by row, where those of rows that stand for several are
+	// too many; nil if that is not done.
+	plain func() (*groups, error)
 
 	read    bool
 	index   map[string]int
@@ -94,7 +111,11 @@ type groups struct {
 func (g *groups) Next(ctx *sql.Context) (sql.Row, error) {
 	if !g.read {
 		g.read = true
-		if err := g.readAll(ctx); err != nil {
+		err := g.readAll(ctx)
+		if err != nil && g.plain != nil && isCapacity(err) {
+			err = g.readPlain(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -111,6 +132,27 @@ func (g *groups) Next(ctx *sql.Context) (sql.Row, error) {
 		}
 	}
 	return row, nil
+}
+
+// isCapacity reports whether an error is that of a limit on groups or memory.
+func isCapacity(err error) bool {
+	var e *mysql.SQLError
+	return errors.As(err, &e) && e.Num == codeCapacity
+}
+
+// readPlain begins anew, row by row.
+func (g *groups) readPlain(ctx *sql.Context) error {
+	err := g.Close(ctx)
+	if err != nil {
+		return err
+	}
+	plain, err := g.plain()
+	if err != nil {
+		return err
+	}
+	*g = *plain
+	g.read = true
+	return g.readAll(ctx)
 }
 
 func (g *groups) readAll(ctx *sql.Context) error {

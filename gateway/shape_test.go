@@ -123,6 +123,7 @@ func TestVariablesHaveABound(t *testing.T) {
 func TestCollectedValuesAreCounted(t *testing.T) {
 	s := startServer(t, serverOptions{limits: queryLimits{Memory: 4 << 20}})
 	c := s.conn()
+	mustExec(t, c, "SET group_concat_max_len = 100000000")
 	numbers := "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r WHERE n < 100) SELECT "
 	for _, f := range []string{"JSON_LENGTH(JSON_ARRAYAGG(CONCAT(n, REPEAT('x', 100000))))", "JSON_LENGTH(JSON_OBJECTAGG(n, CONCAT(n, REPEAT('x', 100000))))", "LENGTH(GROUP_CONCAT(CONCAT(n, REPEAT('x', 100000))))"} {
 		failing(t, c, numbers+f+" FROM r", codeCapacity, "rows, groups and keys")
