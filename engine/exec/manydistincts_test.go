@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sort"
 	"strings"
 	"testing"
 
@@ -229,6 +230,52 @@ func TestManyDistinctsAreHeldInLimits(t *testing.T) {
 	}
 	if err := g.AddBatch(NewRows(plan), nil, batchOf(t, f.Columns, table, false)); !errors.Is(err, ErrMemory) {
 		t.Errorf("a megabyte of ids in half of one: %v", err)
+	}
+	// What two workers' ids take is counted, to the byte: 16 for each, a little more, and
+	// the form.
+	var batches []*Batch
+	for worker := range 2 {
+		var ids [][]catalog.Value
+		for i := range 1 << 16 {
+			ids = append(ids, []catalog.Value{catalog.String(fmt.Sprintf("%08x-0000-4000-8000-%012x", i, worker))})
+		}
+		batches = append(batches, batchOf(t, f.Columns, ids, false))
+	}
+	counted := func(limit int64) error {
+		plan, err := NewPlan(f, Options{MaxBytes: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var workers []*Grouper
+		for _, b := range batches {
+			g, err := NewGrouper(plan)
+			if err != nil {
+				return err
+			}
+			if workers = append(workers, g); err == nil {
+				err = g.AddBatch(NewRows(plan), nil, b)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := workers[0].Merge(workers[1]); err != nil {
+			return err
+		}
+		return workers[0].Answer(func(b *Batch) error {
+			if got := b.Columns[0].ValueStr(0); got != fmt.Sprint(2<<16) {
+				t.Errorf("%s different ids, want %d", got, 2<<16)
+			}
+			return nil
+		})
+	}
+	const ids = 2 << 16
+	enough := int64(sort.Search(64*ids, func(limit int) bool { return limit > 0 && counted(int64(limit)) == nil }))
+	if enough < 16*ids || enough > 40*ids {
+		t.Errorf("%d ids take %d bytes", ids, enough)
+	}
+	if err := counted(enough - 1); !errors.Is(err, ErrMemory) {
+		t.Errorf("one byte below what is enough: %v", err)
 	}
 	pieces := piecesOf(t, grouperOf(t, f, table[:10]), false)
 	m, err := NewMerger(f, Options{})
