@@ -221,8 +221,8 @@ func (s *scan) kept(f *file, m *marks) (*keptPart, error) {
 			if arg >= len(s.fragment.Columns) {
 				return nil, nil
 			}
-			if source := s.fragment.Columns[arg].Source; source != exec.SourceProperty && source != exec.SourceEvent {
-				return nil, nil
+			if ok, err := keepsValues(f, &g.Aggregates[i], &s.fragment.Columns[arg]); err != nil || !ok {
+				return nil, err
 			}
 			if !slices.Contains(p.columns, arg) {
 				p.columns = append(p.columns, arg)
@@ -238,6 +238,20 @@ func (s *scan) kept(f *file, m *marks) (*keptPart, error) {
 		return nil, nil
 	}
 	return p, nil
+}
+
+// keepsValues reports whether groups of all rows take no more of an aggregate's argument
+// than those of some rows would: of values that are different in each row, and have to be
+// held, a question that filters has as many as rows that it wants.
+func keepsValues(f *file, a *exec.Aggregate, c *exec.Column) (bool, error) {
+	if c.Source != exec.SourceProperty && c.Source != exec.SourceEvent {
+		return false, nil
+	}
+	if a.KeepsPlain(c.Result()) || c.Source == exec.SourceProperty && !f.reader.HasProperty(c.Property) {
+		return true, nil
+	}
+	tally, err := tallyOf(f, c)
+	return tally != nil, err
 }
 
 // keptName tells groups apart by their keys and aggregates.

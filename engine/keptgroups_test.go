@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 
 	"arbor/catalog"
@@ -116,5 +118,45 @@ func TestKeptGroups(t *testing.T) {
 	}
 	if left := indexed.pairBytes.Load(); left != 0 {
 		t.Errorf("without groups they take %d bytes", left)
+	}
+}
+
+// TestKeptGroupsOfTexts asks for the greatest of texts that are different in each event, of
+// few events, with hardly more memory than these take: it is answered as often as it is asked.
+func TestKeptGroupsOfTexts(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	s := newSample()
+	for range 10 {
+		b := s.batch(3000)
+		for i := range b.Events {
+			properties := slices.Clone(b.Events[i].Properties)
+			for k := range properties {
+				if properties[k].Name == "url" {
+					properties[k].Value = catalog.String(fmt.Sprintf("/%0300d/%s", s.rng.Uint64(), b.Events[i].ID))
+				}
+			}
+			b.Events[i].Properties = properties
+		}
+		record, err := event.AppendBatch(nil, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(context.Background(), [][]byte{record}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Index(context.Background(), 0, true); err != nil {
+		t.Fatal(err)
+	}
+	e.opts.QueryBytes = 1 << 20
+	rare := &exec.Expr{Op: exec.OpEqual, Column: 0, Values: []catalog.Value{catalog.String("event_29")}}
+	f := &exec.Fragment{Project: sampleProject, Filter: rare, Columns: []exec.Column{
+		{Source: exec.SourceEvent}, {Source: exec.SourceProperty, Property: "plan", Type: catalog.TypeString}, {Source: exec.SourceProperty, Property: "url", Type: catalog.TypeString}},
+		Group: &exec.Group{Keys: []int{1}, Aggregates: []exec.Aggregate{{Op: exec.AggMax, Args: []int{2}}}}}
+	want, _ := pairAnswer(t, e, f)
+	for range 3 {
+		if got, _ := pairAnswer(t, e, f); got != want {
+			t.Errorf("asked again it is\n%s\nand was\n%s", got, want)
+		}
 	}
 }

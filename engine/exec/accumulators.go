@@ -133,6 +133,14 @@ func (c *valueCounts) add(r *Rows, lo int, groups []uint32, weights []int64) err
 			}
 			return nil
 		}
+		if v.Dictionary == nil { // values that nobody else numbers
+			for i, group := range groups {
+				if !v.isNull(lo + i) {
+					c.counts[group] += weight(weights, i)
+				}
+			}
+			return nil
+		}
 	}
 	ids, err := c.g.idsOf(r, c.column, lo, len(groups))
 	if err != nil {

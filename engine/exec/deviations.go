@@ -23,6 +23,20 @@ type deviations struct {
 }
 
 func (d *deviations) add(r *Rows, lo int, groups []uint32, weights []int64) error {
+	if d.column < len(r.vectors) {
+		v := &r.vectors[d.column]
+		if err := v.need(); err != nil {
+			return err
+		}
+		if v.Dictionary == nil && (v.ints != nil || v.doubles != nil) {
+			for i, group := range groups {
+				if x, ok := doubleOf(v.plain(lo + i)); ok {
+					d.take(group, x, weight(weights, i))
+				}
+			}
+			return nil
+		}
+	}
 	ids, err := d.g.idsOf(r, d.column, lo, len(groups))
 	if err != nil {
 		return err
@@ -32,19 +46,21 @@ func (d *deviations) add(r *Rows, lo int, groups []uint32, weights []int64) erro
 		if ids[i] == nullID {
 			continue
 		}
-		x, ok := doubleOf(values[ids[i]])
-		if !ok {
-			continue
+		if x, ok := doubleOf(values[ids[i]]); ok {
+			d.take(group, x, weight(weights, i))
 		}
-		w := weight(weights, i)
-		d.counts[group] += w
-		d.sums[group].addTimes(x, uint64(w))
-		// The square is the product and what rounding took off it.
-		square := x * x
-		d.squares[group].addTimes(square, uint64(w))
-		d.squares[group].addTimes(math.FMA(x, x, -square), uint64(w))
 	}
 	return nil
+}
+
+// take adds a number so many times.
+func (d *deviations) take(group uint32, x float64, times int64) {
+	d.counts[group] += times
+	d.sums[group].addTimes(x, uint64(times))
+	// The square is the product and what rounding took off it.
+	square := x * x
+	d.squares[group].addTimes(square, uint64(times))
+	d.squares[group].addTimes(math.FMA(x, x, -square), uint64(times))
 }
 
 // doubleOf is a number as a double.

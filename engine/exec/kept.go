@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
+
+	"arbor/catalog"
 )
 
 // Kept are groups that were made of rows which do not change, to be put into the groups
@@ -19,6 +21,12 @@ type Kept struct {
 // Keeps reports whether the states of an aggregate take little and can be kept.
 func (a *Aggregate) Keeps() bool {
 	return a.Op != AggCountDistinct && a.Op < AggPercentile
+}
+
+// KeepsPlain reports whether an aggregate of a column of a type keeps nothing of values
+// that no dictionary has: whether it takes each as the number that it is.
+func (a *Aggregate) KeepsPlain(t catalog.Type) bool {
+	return a.Keeps() && (t == catalog.TypeInt || t == catalog.TypeDatetime || t == catalog.TypeDouble)
 }
 
 // Inner is the plan of groups by some of the plan's columns, which are to be Kept: by
