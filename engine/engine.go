@@ -88,6 +88,9 @@ type Options struct {
 	// SortedRows is about how many rows of an order by time or by user are sorted at once;
 	// 0 means a number that suits the files.
 	SortedRows int
+	// KeepFew answers by what is kept of files, and by how often values come, however few
+	// rows there are for each of these: tests do, so that few events show what many are like.
+	KeepFew bool
 	// IndexBytes is about what building a file may take in memory; if 0 it is the
 	// setting index_memory.
 	IndexBytes int64

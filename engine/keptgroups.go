@@ -212,7 +212,7 @@ func (s *scan) kept(f *file, m *marks) (*keptPart, error) {
 		}
 		p.columns = append(p.columns, i)
 	}
-	if len(p.columns) == 0 || cells*tallyMany > f.rows() {
+	if len(p.columns) == 0 || !s.pays(cells, tallyMany, f.rows()) {
 		return nil, nil
 	}
 	p.keys = len(p.columns)
@@ -289,6 +289,7 @@ func (w *worker) addKept(p *part, f *file) error {
 	if k.err != nil {
 		return k.err
 	}
+	w.scan.engine.metrics.KeptGroups.Add(1)
 	r, n := w.reads, k.groups.Len()
 	r.Reset(n)
 	for i, column := range k.columns[:k.keys] {

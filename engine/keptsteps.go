@@ -42,6 +42,7 @@ func (s *scan) behaveKept(ctx context.Context, b *exec.Behaviours, v *view, st *
 	if all, err := b.SeeAll(f.users()); err != nil || !all {
 		return false, err
 	}
+	s.engine.metrics.KeptSteps.Add(1)
 	w.look(f)
 	w.stats.RowsTallied += int64(f.rows())
 	w.stats.RowsDuplicate += int64(len(hidden))

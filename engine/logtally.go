@@ -236,7 +236,7 @@ func (s *scan) talliedLog(v *view, n int) (column int, ok bool) {
 		return -1, true
 	}
 	values, ok := columns.tallies(&s.fragment.Columns[column], n)
-	return column, ok && values*tallyMany <= n
+	return column, ok && s.pays(values, tallyMany, n)
 }
 
 // tallyLog adds a view's logged events that are held by the values of a column.

@@ -10,8 +10,10 @@ import (
 type Metrics struct {
 	Appends, AppendErrors, AppendedEvents, AppendedBytes atomic.Int64
 	// AppendWaits are the appends that waited for the indexer.
-	AppendWaits                                        atomic.Int64
-	Scans, ScanErrors, ScannedRows, GivenRows          atomic.Int64
+	AppendWaits                               atomic.Int64
+	Scans, ScanErrors, ScannedRows, GivenRows atomic.Int64
+	// KeptGroups and KeptSteps are the files that were answered by what is kept of them.
+	KeptGroups, KeptSteps                              atomic.Int64
 	FilesBuilt, FilesMerged, FilesRetired, FilesPurged atomic.Int64
 	SegmentsRetired                                    atomic.Int64
 	RowsIndexed, BytesIndexed                          atomic.Int64

@@ -136,7 +136,7 @@ func (s *scan) pairs(f *file, a, b int) (first, second int, ok bool, err error) 
 	}
 	cells := len(of[0].Counts()) * len(of[1].Counts()) // both small enough for a product
 	room := f.pairs.has(of) || s.engine.keptRoom()
-	return a, b, room && cells <= maxPairCells && cells*pairMany <= f.rows(), nil
+	return a, b, room && cells <= maxPairCells && s.pays(cells, pairMany, f.rows()), nil
 }
 
 // talliesOf are the tallies of two columns, nil of one that has none.

@@ -21,6 +21,10 @@ import (
 // tallyMany is how many rows there must be for each distinct value.
 const tallyMany = 4
 
+// pays reports whether there are so many rows for each of some values that these are asked
+// instead of the rows.
+func (s *scan) pays(values, each, rows int) bool { return s.engine.opts.KeepFew || values*each <= rows }
+
 // tallied reports whether a file's rows can be answered by tally, and the number of
 // the column, -1 for none, and of another one plus 1, where it takes both.
 func (s *scan) tallied(f *file) (column, second int, ok bool, err error) {
@@ -53,13 +57,13 @@ func (s *scan) tallied(f *file) (column, second int, ok bool, err error) {
 	if c.Source == exec.SourceDistinctID {
 		// Where it makes no difference how often they come, the set of the file's users
 		// is all there is to it, however many they are.
-		return column, 0, s.once || f.reader.Users()*tallyMany <= f.rows(), nil
+		return column, 0, s.once || s.pays(f.reader.Users(), tallyMany, f.rows()), nil
 	}
 	tally, err := tallyOf(f, c)
 	if err != nil || tally == nil {
 		return -1, 0, false, err
 	}
-	return column, 0, len(tally.Counts())*tallyMany <= f.rows(), nil
+	return column, 0, s.pays(len(tally.Counts()), tallyMany, f.rows()), nil
 }
 
 // tallyOf is the tally of an event or property column, nil if there is none.

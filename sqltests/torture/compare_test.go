@@ -48,6 +48,9 @@ func (r *run) compare(rng *rand.Rand) error {
 		if err := r.compareLimit(rng, p.ID); err != nil {
 			return err
 		}
+		if err := r.compareDashboard(p.ID); err != nil {
+			return err
+		}
 	}
 	if m, ok := r.subject.(*member); ok {
 		if err := m.compareNames(r.ctx, r.model); err != nil {

@@ -29,6 +29,9 @@ type member struct {
 	faulty   *vfs.Faulty
 	options  engine.Options
 	names    givenNames
+	// keptGroups and keptSteps are how many files were answered by what is kept, before the
+	// member was opened.
+	keptGroups, keptSteps int64
 	// opens counts how often the member was opened.
 	opens int
 	// fired is set once an operation has failed, failed if that was since the
@@ -41,7 +44,7 @@ type member struct {
 // engineOptions are those of all engines under test: nothing happens by itself,
 // and segments are so small that histories fill many.
 func engineOptions(now func() time.Time) engine.Options {
-	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, SortedRows: 40, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
+	return engine.Options{Dir: "data", Now: now, Manual: true, SegmentBytes: 16 << 10, Workers: 2, SortedRows: 40, Functions: nameFunctions{}, Logger: slog.New(slog.DiscardHandler), CreatedBy: "torture"}
 }
 
 // indexBytes are what lives of a member may take to build files: as much as they
@@ -72,6 +75,7 @@ func (m *member) open(ctx context.Context) (err error) {
 	// Each life writes other files, and finds those of the lives before.
 	m.options.Files = fileForms[m.opens%len(fileForms)]
 	m.options.IndexBytes = indexBytes[m.opens%len(indexBytes)]
+	m.options.KeepFew = m.opens%4 != 3
 	m.opens++
 	if m.metadata, err = cluster.OpenMetadata(m.faulty, path.Join(m.options.Dir, "catalog"), m.options.Logger); err != nil {
 		return err
@@ -95,6 +99,8 @@ func (m *member) Close() error {
 		errs = append(errs, m.Cluster.Close())
 	}
 	if m.engine != nil {
+		m.keptGroups += m.engine.Metrics().KeptGroups.Load()
+		m.keptSteps += m.engine.Metrics().KeptSteps.Load()
 		errs = append(errs, m.engine.Close())
 	}
 	if m.metadata != nil {

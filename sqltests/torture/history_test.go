@@ -12,6 +12,7 @@ import (
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/engine/exec"
 	"arbor/sqltests/oracle"
 )
 
@@ -73,6 +74,8 @@ type run struct {
 	catalog  *catalog.Catalog
 	now      time.Time
 	world    world
+	// dashboard are the questions that are asked again and again.
+	dashboard []*exec.Fragment
 
 	stamped map[catalog.IngestID]bool
 	events  []event.Event // all that were ever sent, with their ids
@@ -120,6 +123,7 @@ func live(ctx context.Context, open newSubject, s story) (history *run, err erro
 	if err != nil {
 		return r, err
 	}
+	r.dashboard = someDashboard(rand.New(rand.NewPCG(s.seed, 2)))
 	defer func() { err = r.end(recover(), err) }()
 	for i, o := range s.ops {
 		rng := rand.New(rand.NewPCG(o.seed, 1))
@@ -144,6 +148,7 @@ func live(ctx context.Context, open newSubject, s story) (history *run, err erro
 func begin(ctx context.Context, open newSubject, w world) (*run, error) {
 	r := &run{ctx: ctx, catalog: &catalog.Catalog{}, now: start, world: w, stamped: map[catalog.IngestID]bool{}}
 	r.model = oracle.New(r.catalog)
+	r.model.Functions = nameFunctions{}
 	var err error
 	if r.subject, err = open(ctx, func() time.Time { return r.now }); err != nil {
 		return r, fmt.Errorf("open: %w", err)

@@ -54,6 +54,7 @@ func openModel(rule func([]oracle.Record, func(catalog.Day) catalog.Policy, []ca
 	mistake func(string, []oracle.Record) []oracle.Record) newSubject {
 	return func(context.Context, func() time.Time) (subject, error) {
 		s := &modelSubject{Model: oracle.New(nil), mistake: mistake}
+		s.Functions = nameFunctions{}
 		s.Rule = rule
 		return s, nil
 	}
@@ -62,7 +63,7 @@ func openModel(rule func([]oracle.Record, func(catalog.Day) catalog.Policy, []ca
 func (s *modelSubject) err(when string) error {
 	if s.mistake != nil {
 		next := oracle.New(s.Catalog())
-		next.Rule = s.Rule
+		next.Rule, next.Functions = s.Rule, s.Functions
 		next.Add(s.mistake(when, s.Records())...)
 		s.Model = next
 	}

@@ -79,7 +79,7 @@ func survey(t *testing.T, open newSubject, first uint64, count int) {
 	seeds := make(chan uint64)
 	var wg sync.WaitGroup
 	var once sync.Once
-	var ops atomic.Int64
+	var ops, groups, steps, answered atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for seed := range seeds {
@@ -89,8 +89,14 @@ func survey(t *testing.T, open newSubject, first uint64, count int) {
 					continue
 				}
 				ops.Add(int64(len(s.ops)))
-				if _, err := live(t.Context(), open, s); err != nil {
+				history, err := live(t.Context(), open, s)
+				if err != nil {
 					once.Do(func() { report(t, open, s, err) })
+				}
+				if m, ok := history.subject.(*member); ok {
+					groups.Add(m.keptGroups)
+					steps.Add(m.keptSteps)
+					answered.Add(1)
 				}
 			}
 		})
@@ -103,6 +109,10 @@ func survey(t *testing.T, open newSubject, first uint64, count int) {
 	}
 	close(seeds)
 	wg.Wait()
+	if count >= shortHistories && answered.Load() > 0 && (groups.Load() < int64(count) || steps.Load() < int64(count)) {
+		t.Errorf("of %d histories %d files were answered by groups that are kept and %d by steps: too few to show anything", count, groups.Load(), steps.Load())
+	}
+	t.Logf("%d files were answered by groups that are kept, %d by steps", groups.Load(), steps.Load())
 	t.Logf("%d histories, seeds %d to %d, of %d operations together, in %s", count, first, first+uint64(count)-1, ops.Load(), time.Since(began).Round(time.Millisecond))
 }
 
