@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -136,6 +137,54 @@ func TestBuildsReuseArrays(t *testing.T) {
 		if !bytes.Equal(files[0], files[1]) {
 			t.Errorf("batches %v: the file that was built in used arrays differs", part)
 		}
+	}
+}
+
+// TestBuildsAtOnceReuseArrays builds files in several engines at once, which take arrays that
+// the others gave away. Every other build ends half way, after its rows were put in order.
+func TestBuildsAtOnceReuseArrays(t *testing.T) {
+	for n := range 3 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			e := openSample(t, vfs.NewMem(), ".")
+			s := newSample()
+			s.rng = rand.New(rand.NewPCG(uint64(n), 2))
+			s.fill(t, e, 20_000, 1000)
+			v, err := sampleShard(e).view(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.release()
+			for _, part := range [][2]int{{0, 20}, {2, 20}, {0, 18}} {
+				refs := v.logs[part[0]:part[1]]
+				e.opts.IndexBytes = 1 << 20
+				want := builtBytes(t, e, v, refs, false)
+				e.opts.IndexBytes = 1 << 30
+				for range 3 {
+					endHalfWay(t, e, v, refs)
+					if !bytes.Equal(builtBytes(t, e, v, refs, true), want) {
+						t.Errorf("batches %v: the file that was built in used arrays differs", part)
+					}
+				}
+			}
+		})
+	}
+}
+
+// endHalfWay ends a build that cannot write its file.
+func endHalfWay(t *testing.T, e *Engine, v *view, refs []logRef) {
+	t.Helper()
+	w := &build{engine: e, view: v, refs: refs, others: v.files.files, job: e.jobs.start("test", v.shard.key, 0)}
+	defer w.release()
+	defer w.discard()
+	for _, step := range []func(context.Context) error{w.open, w.census} {
+		if err := step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.finder.hidden = []uint32{uint32(w.want.Count)} // a row that is not there
+	if err := w.write(context.Background()); !errors.Is(err, indexfile.ErrOrder) {
+		t.Fatalf("a file was written that says it hides a row that it has not: %v", err)
 	}
 }
 
