@@ -108,6 +108,11 @@ func newBehaviour(ctx *sql.Context, name string, args []sql.Expression) (sql.Exp
 		n = min(1, len(args))
 	}
 	b.params, b.conds = args[:n], args[n:]
+	for _, c := range b.conds {
+		if c.Resolved() && types.IsTime(c.Type(ctx)) {
+			return nil, wrongArguments(name, fmt.Sprintf("%s is a moment, which as a condition is true of all events; they come in the order of their time by themselves", c))
+		}
+	}
 	for _, p := range b.params {
 		if hasColumn(ctx, p) || hasSubquery(ctx, p) {
 			return nil, wrongArguments(name, fmt.Sprintf("%s must be a constant", p))

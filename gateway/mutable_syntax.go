@@ -5,10 +5,14 @@ import (
 )
 
 // checkRename refuses to rename a table of a database that is not the session's: the
-// library would take the session's for it.
+// library would take the session's for it. It refuses indexes of events, too, of which the
+// library would first say what is wrong with their columns.
 func (r *rewriter) checkRename(statement sqlparser.Statement) error {
 	if alter, ok := statement.(*sqlparser.AlterTable); ok {
 		for _, ddl := range alter.Statements {
+			if s := ddl.IndexSpec; s != nil && s.Type != sqlparser.PrimaryStr && isEventsTable(alter.Table.Name.String()) {
+				return refuseIndex()
+			}
 			if len(ddl.ToTables) == 0 {
 				continue
 			}
