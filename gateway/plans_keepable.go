@@ -22,7 +22,8 @@ var keptFunctions = nameSet(`
 	substring_index trim ltrim rtrim replace reverse repeat lpad rpad locate instr position strcmp ascii hex md5 sha1 sha2 crc32
 	date date_format date_add date_sub adddate subdate datediff year month monthname day dayname dayofmonth dayofweek dayofyear
 	weekday week weekofyear yearweek quarter hour minute second microsecond last_day to_days from_days from_unixtime
-	unix_timestamp timestampdiff str_to_date makedate bit_count ` + offsetOnFunction + ` ` + offsetBackFunction + `
+	unix_timestamp timestampdiff str_to_date makedate bit_count
+	window_funnel retention sequence_match sequence_count sessions session_seconds first_touch last_touch ` + offsetOnFunction + ` ` + offsetBackFunction + `
 	` + momentLiteralPrefix + `date ` + momentLiteralPrefix + `time ` + momentLiteralPrefix + `timestamp`)
 
 func nameSet(words string) map[string]bool {
@@ -67,7 +68,9 @@ func (k *keepableWalk) node(n any) bool {
 		if s, ok := n.Expr.(*sqlparser.Subquery); ok {
 			k.derived[s] = true
 		}
-		return n.AsOf == nil && !n.Lateral && len(n.Partitions) == 0 && n.Hints == nil
+		return (n.AsOf == nil || onlyMarks(n.AsOf)) && !n.Lateral && len(n.Partitions) == 0 && n.Hints == nil
+	case *sqlparser.AsOf:
+		return onlyMarks(n)
 	case *sqlparser.Subquery:
 		return k.derived[n] // elsewhere it is a value, which may be kept with the plan
 	case *sqlparser.Where, *sqlparser.Order, *sqlparser.Limit, *sqlparser.AliasedExpr, *sqlparser.StarExpr, *sqlparser.When:
@@ -105,9 +108,22 @@ func (k *keepableWalk) expr(e sqlparser.Expr) bool {
 		switch e.Expression.(type) {
 		case exactMark, checkedMark:
 			return true
+		case systemMark:
+			return len(e.Children) == 0
 		}
 	}
 	return false
+}
+
+// onlyMarks reports whether an AS OF names no moment, but is there because the statement
+// reads system columns.
+func onlyMarks(a *sqlparser.AsOf) bool {
+	e, ok := a.Time.(sqlparser.InjectedExpr)
+	if !ok || len(e.Children) > 0 {
+		return false
+	}
+	_, ok = e.Expression.(systemMark)
+	return ok
 }
 
 // keptNodes reports whether a plan consists of nodes that change nothing in

@@ -82,6 +82,7 @@ func TestPlansAreReused(t *testing.T) {
 	w := newSQLWorld(t)
 	w.must("CREATE DATABASE shop", "CREATE DATABASE other", "USE shop", "ALTER TABLE events ADD COLUMN n BIGINT",
 		"CREATE VIEW ev AS SELECT event, time, n FROM events",
+		"CREATE VIEW ordered AS SELECT event, time, distinct_id, n, _ingest_id FROM events",
 		"CREATE VIEW today AS SELECT event FROM events WHERE time > NOW() - INTERVAL 1 DAY",
 		"INSERT INTO events (event, time, n) VALUES ('a', '2026-01-10', 1), ('b', '2026-01-11', 2)")
 	address := w.listen()
@@ -108,6 +109,10 @@ func TestPlansAreReused(t *testing.T) {
 		{"SELECT COUNT(*) FROM (SELECT event, COUNT(*) FROM ev GROUP BY event) x", "3"},
 		{"SELECT DISTINCT DATE_FORMAT(time, '%m') FROM ev", "01"},
 		{"SELECT * FROM ev WHERE event = 'a'", "a 2026-01-10 00:00:00.000000 1"},
+		{"SELECT COUNT(*) FROM ordered", "3"},
+		{"SELECT LENGTH(MIN(_ingest_id)) FROM events", "32"},
+		{"SELECT level, COUNT(*) FROM (SELECT WINDOW_FUNNEL(864000, event = 'a', event = 'b') AS level FROM ordered GROUP BY distinct_id) f GROUP BY level", "2 1"},
+		{"SELECT RETENTION(event = 'a', n = 2), SESSIONS(1800), SESSION_SECONDS(864000), SEQUENCE_COUNT('(?1)(?2)', n = 1, n = 2), SEQUENCE_MATCH('(?1)(?2)', n = 2, n = 1), FIRST_TOUCH(event), LAST_TOUCH(n) FROM events", "3 3 172800 1 0 a 3"},
 	} {
 		c.want(q.statement, q.rows, false)
 		c.want(q.statement, q.rows, true)
@@ -162,6 +167,8 @@ func TestPlansAreReused(t *testing.T) {
 		"SELECT event, SUM(n) OVER () FROM ev WHERE n = 2",
 		"SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'nothing'",
 		"SELECT COUNT(*) FROM arbor.projects",
+		"SELECT COUNT(_ingest_id) FROM events AS OF '2036-01-01 00:00:00'",
+		"SELECT COUNT(*) FROM events AS OF '2036-01-01 00:00:00'",
 	} {
 		for range 3 {
 			if _, again, err := c.rows(q); err != nil || again {
