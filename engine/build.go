@@ -66,6 +66,7 @@ type build struct {
 	dots dot.Set
 	want event.Digest
 	sums *filesum.Sums // of the proven file
+	ids  *idFilter     // of the proven file
 
 	// last are the rows with the time and ingest id of the last one.
 	last     []sourceRow
@@ -106,6 +107,7 @@ func (b *build) run(ctx context.Context) (*file, error) {
 		return nil, err
 	}
 	f.sums = b.sums
+	b.engine.idFilters.keep(f, b.ids)
 	return f, nil
 }
 
@@ -348,6 +350,9 @@ func (b *build) crossUser(user string, rows []sourceRow) error {
 	b.having = b.having[:0]
 	for i := range b.matchers {
 		m := &b.matchers[i]
+		if !m.ids.mayAny(b.finder.hashes) {
+			continue
+		}
 		lo, hi, err := m.users.seek(user)
 		if err != nil {
 			return err
@@ -387,7 +392,7 @@ func (b *build) crossUser(user string, rows []sourceRow) error {
 func (b *build) probes(rows []sourceRow, from, to int) ([]probe, error) {
 	probes := make([]probe, 0, to-from)
 	for i := from; i < to; i++ {
-		if b.finder.isCopy(i) {
+		if b.finder.isCopy(i) || !b.mayCross(i) {
 			continue
 		}
 		l, err := b.rows.look(rows[i])
@@ -397,6 +402,13 @@ func (b *build) probes(rows []sourceRow, from, to int) ([]probe, error) {
 		probes = append(probes, probe{number: uint32(i), key: l.key, insertID: strings.Clone(l.insertID), time: l.member.time, payload: l.member.payload})
 	}
 	return probes, nil
+}
+
+// mayCross reports whether a row of the user's may have a copy in one of the files that
+// are looked through.
+func (b *build) mayCross(row int) bool {
+	hash := b.finder.hashes[row : row+1]
+	return slices.ContainsFunc(b.having, func(h userRows) bool { return h.matcher.ids.mayAny(hash) })
 }
 
 // publish gives the proven file its name: from then on opening finds it, and

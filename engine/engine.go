@@ -197,6 +197,7 @@ type Engine struct {
 	// questions is how many there were, and keptLooked how many when it was last looked
 	// for what is kept and not asked for any more; see keptroom.go.
 	questions, keptLooked atomic.Int64
+	idFilters             idFilters
 	// ordinals are the numbers from 0 on, as many as were asked for; not to be changed.
 	ordinals atomic.Pointer[[]int32]
 	// kept are decoded columns of indexed files.
@@ -238,6 +239,8 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		shards:  map[catalog.ProjectID]map[catalog.ShardKey]*shard{},
 		domains: exec.NewDomains(opts.DomainBytes),
 		kept:    indexfile.NewKept(opts.KeptBytes),
+
+		idFilters: idFilters{most: maxIDFilters},
 	}
 	e.columnBudget.open(opts.LogColumnBytes)
 	e.catalog.Store(opts.Catalog)

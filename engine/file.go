@@ -33,6 +33,10 @@ type file struct {
 	refs         atomic.Int64
 	// index finds a row's group; nil until worked out.
 	index atomic.Pointer[groupIndex]
+	// ids is the filter of insert ids, nil where there is none, and filters are all of
+	// the engine's; see idfilter.go.
+	ids     atomic.Pointer[idFilter]
+	filters *idFilters
 	// hidden are the lists of hidden rows that were had last; see hiddenlists.go.
 	hidden hiddenLists
 	// visible remembers how often values come; see tallied.go.

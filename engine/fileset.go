@@ -62,6 +62,7 @@ func (s *fileset) release() error {
 		if f.refs.Add(-1) == 0 {
 			f.pairs.drop()
 			f.groups.drop()
+			f.filters.drop(f)
 			errs = append(errs, f.reader.Close())
 		}
 	}

@@ -72,14 +72,15 @@ type hiddenLists struct {
 func (h *hiddenLists) same(hidden []uint32) []uint32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if _, ok := h.last.get(hidden); ok {
+		return hidden
+	}
 	for _, l := range h.last.lists {
 		if slices.Equal(l.hidden, hidden) {
-			hidden = l.hidden
-			break
+			h.last.get(l.hidden) // which puts it first
+			return l.hidden
 		}
 	}
-	if _, ok := h.last.get(hidden); !ok {
-		h.last.put(hidden, struct{}{})
-	}
+	h.last.put(hidden, struct{}{})
 	return hidden
 }

@@ -21,6 +21,7 @@ type probe struct {
 // together, so that they are passed over once for all probes of the user.
 type matcher struct {
 	file   *file
+	ids    *idFilter // of the file, or nil
 	users  userWalk
 	rows   *cursor
 	filter [filterBits / 64]uint64
@@ -32,10 +33,13 @@ type matcher struct {
 // first: most rows of a user are ruled out by one look at it.
 const filterBits = 1 << 14
 
-func newMatcher(f *file) matcher { return matcher{file: f, users: newUserWalk(f)} }
+func newMatcher(f *file) matcher { return matcher{file: f, ids: f.ids.Load(), users: newUserWalk(f)} }
 
 // matchUser calls found for a row, of the user's rows [first, end), that is a copy
-// of a probe, if there is one: the file's own group has the others.
+// of a probe, if there is one: the file's own group has the others. Probes that the
+// file's filter rules out are passed over, and copies are looked for at the probe's own
+// time first, since who sends an event again sends its time, too: only for what is not
+// there are all rows of the user looked through.
 func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe, ordinal uint32) error) error {
 	m.keys = m.keys[:0]
 	for i := range probes {
@@ -43,6 +47,15 @@ func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe,
 		p.found = false
 		if p.key.Form == indexfile.FormNone {
 			if err := m.matchContent(p, first, end, found); err != nil {
+				return err
+			}
+			continue
+		}
+		if m.ids != nil && !m.ids.may(keyHash(p.key)) {
+			continue
+		}
+		if done, err := m.matchTime(p, first, end, found); done || err != nil {
+			if err != nil {
 				return err
 			}
 			continue
@@ -102,18 +115,54 @@ func (m *matcher) matchKeys(probes []probe, first, end int, found func(p *probe,
 	return nil
 }
 
+// matchTime finds the row with a probe's insert id and time, if there is one, and reports
+// whether there is.
+func (m *matcher) matchTime(p *probe, first, end int, found func(p *probe, ordinal uint32) error) (bool, error) {
+	at, err := m.atTime(p.time, first, end)
+	for ; at < end && err == nil; at++ {
+		t, err := m.file.reader.Time(at)
+		if err != nil || t != p.time {
+			return false, err
+		}
+		k, err := m.cursor().rows.InsertKey(at)
+		if err != nil {
+			return false, err
+		}
+		if k != p.key {
+			continue
+		}
+		if !k.Exact() {
+			id, err := m.cursor().rows.InsertID(at)
+			if err != nil {
+				return false, err
+			}
+			if id != p.insertID {
+				continue
+			}
+		}
+		p.found = true
+		return true, found(p, uint32(at))
+	}
+	return false, err
+}
+
+// atTime is the first of the rows [first, end) of a user that is not before a time.
+func (m *matcher) atTime(time int64, first, end int) (row int, err error) {
+	row = first + sort.Search(end-first, func(i int) bool {
+		t, failed := m.file.reader.Time(first + i)
+		if failed != nil {
+			err = failed
+		}
+		return t >= time
+	})
+	return row, err
+}
+
 // matchContent finds the rows without an insert id that say what the probe says
 // at the same time. A user's rows are in the order of their times.
 func (m *matcher) matchContent(p *probe, first, end int, found func(p *probe, ordinal uint32) error) error {
 	r := m.file.reader
-	var failed error
-	at := first + sort.Search(end-first, func(i int) bool {
-		t, err := r.Time(first + i)
-		if err != nil {
-			failed = err
-		}
-		return t >= p.time
-	})
+	at, failed := m.atTime(p.time, first, end)
 	for ; at < end && failed == nil; at++ {
 		t, err := r.Time(at)
 		if err != nil || t != p.time {

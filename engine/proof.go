@@ -42,6 +42,9 @@ func (b *build) reread(ctx context.Context) error {
 		return err
 	}
 	p := prover{reader: r, cursor: r.Cursor(), skipDuplicates: b.engine.ignoreDuplicates}
+	if !p.skipDuplicates {
+		p.ids = newIDFilter(r.Rows())
+	}
 	if err := p.read(ctx, b.job); err != nil {
 		return err
 	}
@@ -68,6 +71,7 @@ func (b *build) reread(ctx context.Context) error {
 	if !slices.Equal(hidden, p.hidden) {
 		return fmt.Errorf("%w: the file lists %d duplicates, its rows hold %d or others", ErrUnproven, len(hidden), len(p.hidden))
 	}
+	b.ids = p.ids
 	return b.sum(ctx, r)
 }
 
@@ -107,6 +111,7 @@ type prover struct {
 	digest         event.Digest
 	hidden         []uint32
 	skipDuplicates bool
+	ids            *idFilter // that the rows' insert ids are added to, or nil
 
 	user string
 	// keys are the user's rows with an insert id: the upper half is of a hash of
@@ -151,6 +156,9 @@ func (p *prover) read(ctx context.Context, j *job) error {
 				return err
 			}
 			p.user = row.DistinctID
+		}
+		if p.ids != nil {
+			p.ids.add(k)
 		}
 		if k.Form != indexfile.FormNone {
 			p.keys = append(p.keys, (k.Lo^k.Hi)<<32|uint64(uint32(i)))

@@ -107,6 +107,9 @@ func (t *tail) matchFile(ctx context.Context, source int32, f *file, asking []as
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if !t.mayBeIn(m.ids, a.entries) {
+			continue
+		}
 		lo, hi, err := m.users.seek(a.name)
 		if err != nil {
 			return nil, err
@@ -125,10 +128,23 @@ func (t *tail) matchFile(ctx context.Context, source int32, f *file, asking []as
 	return matches, nil
 }
 
+// mayBeIn reports whether one of some entries may have a copy in the file of a filter.
+func (t *tail) mayBeIn(ids *idFilter, entries []uint32) bool {
+	return ids == nil || slices.ContainsFunc(entries, func(number uint32) bool {
+		key := t.entries.at(number).insertKey()
+		return key.Form == indexfile.FormNone && ids.some || ids.may(keyHash(key))
+	})
+}
+
+// insertKey is the key of the entry's insert id.
+func (n *entry) insertKey() indexfile.InsertKey {
+	return indexfile.InsertKey{Hi: n.insert.hi, Lo: n.insert.lo, Form: n.form}
+}
+
 // probe is an entry to be looked for in a file.
 func (t *tail) probe(number uint32) probe {
 	n := t.entries.at(number)
-	p := probe{number: number, key: indexfile.InsertKey{Hi: n.insert.hi, Lo: n.insert.lo, Form: n.form}, time: n.time, payload: n.payload}
+	p := probe{number: number, key: n.insertKey(), time: n.time, payload: n.payload}
 	if !p.key.Exact() {
 		p.insertID = t.insertText(n)
 	}

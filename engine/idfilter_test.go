@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"arbor/catalog"
+	"arbor/engine/event"
+	"arbor/engine/indexfile"
+	"arbor/engine/vfs"
+)
+
+// filterKeys are keys of ids of every form.
+func filterKeys(prefix, n int) []indexfile.InsertKey {
+	keys := make([]indexfile.InsertKey, 0, n)
+	for i := range n {
+		x := uint64(prefix)<<32 + uint64(i)
+		id := fmt.Sprint("order-", x)
+		switch i % 4 {
+		case 0:
+			id = fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(x), x)
+		case 1:
+			id = fmt.Sprintf("%032x", x)
+		case 2:
+			id = fmt.Sprintf("%032X", x*0x9e3779b97f4a7c15)
+		}
+		keys = append(keys, indexfile.InsertKeyOf(id))
+	}
+	return keys
+}
+
+// TestIDFilter holds what a filter says against what is in it: it never denies what is,
+// and seldom admits what is not.
+func TestIDFilter(t *testing.T) {
+	for _, rows := range []int{0, 1, 31, 32, 33, 100_000} {
+		f := newIDFilter(rows)
+		keys := filterKeys(1, rows)
+		for _, k := range keys {
+			f.add(k)
+		}
+		for _, k := range keys {
+			if !f.may(keyHash(k)) || !f.mayAny([]uint64{0, keyHash(k)}) {
+				t.Fatalf("with %d rows %v is denied, which was added", rows, k)
+			}
+		}
+		wrong, others := 0, filterKeys(2, 100_000)
+		for _, k := range others {
+			if f.may(keyHash(k)) {
+				wrong++
+			}
+		}
+		if wrong > len(others)/200 {
+			t.Errorf("with %d rows %d of %d others are admitted", rows, wrong, len(others))
+		}
+		if f.add(indexfile.InsertKey{}); !f.mayAny([]uint64{0}) {
+			t.Error("a row without an insert id may be a copy of any")
+		}
+	}
+	const rows = 1000
+	takes := newIDFilter(rows).bytes()
+	if newIDFilterWithin(rows, takes) == nil || newIDFilterWithin(rows, takes-1) != nil {
+		t.Errorf("a filter of %d bytes is made within %d or not within %d", takes, takes-1, takes)
+	}
+	if !(*idFilter)(nil).mayAny([]uint64{0}) {
+		t.Error("without a filter something is denied")
+	}
+}
+
+// TestIDFiltersHaveALimit keeps filters of files up to the limit, and one more.
+func TestIDFiltersHaveALimit(t *testing.T) {
+	one := newIDFilter(1000)
+	all := idFilters{most: 3 * one.bytes()}
+	files := make([]*file, 5)
+	for i := range files {
+		files[i] = &file{}
+	}
+	having := func() (n string) {
+		for i, f := range files {
+			if f.ids.Load() != nil {
+				n += fmt.Sprint(i)
+			}
+		}
+		return n
+	}
+	for i, want := range []string{"0", "01", "012", "123"} {
+		all.keep(files[i], newIDFilter(1000))
+		if got := having(); got != want {
+			t.Errorf("after file %d those have filters: %s, want %s", i, got, want)
+		}
+	}
+	all.keep(files[4], nil)
+	files[2].filters.drop(files[2])
+	files[4].filters.drop(files[4]) // which has none
+	all.drop(files[0])              // which has none any more
+	if got := having(); got != "13" || all.bytes != 2*one.bytes() {
+		t.Errorf("those have filters: %s, of %d bytes, want 1 and 3 of %d", got, all.bytes, 2*one.bytes())
+	}
+	all.keep(files[4], newIDFilter(4000))
+	if got := having(); got != "" || all.bytes != 0 {
+		t.Errorf("those have filters: %s, of %d bytes; none has room", got, all.bytes)
+	}
+}
+
+// TestCopiesAcrossFilesWithFilters indexes the same events with filters and without: copies
+// at the same time and at others, with insert ids of every form, ids that are in several
+// files, and none.
+func TestCopiesAcrossFilesWithFilters(t *testing.T) {
+	with, without := openSample(t, vfs.NewMem(), "data"), openSample(t, vfs.NewMem(), "data")
+	without.idFilters.most = 0
+	s := newSample()
+	var sent []event.Event
+	for round := range 6 {
+		for range 2 {
+			b := s.batch(1500)
+			for i := range b.Events {
+				e := &b.Events[i]
+				switch s.rng.IntN(10) {
+				case 0:
+					e.InsertID = ""
+				case 1:
+					e.InsertID = fmt.Sprint("order-", s.rng.IntN(2000))
+				}
+				if len(sent) > 0 && s.rng.IntN(5) == 0 {
+					id := e.ID
+					*e = sent[s.rng.IntN(len(sent))]
+					e.ID = id
+					if s.rng.IntN(3) == 0 {
+						e.Time = s.day.Start() + s.rng.Int64N(catalog.DayMicros)
+					}
+				}
+			}
+			sent = append(sent, b.Events...)
+			record, err := event.AppendBatch(nil, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range []*Engine{with, without} {
+				if err := e.Append(context.Background(), [][]byte{record}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, e := range []*Engine{with, without} {
+			if err := e.Index(context.Background(), 0, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := crossOf(t, with), crossOf(t, without)
+		if !slices.Equal(a, b) {
+			t.Fatalf("in round %d, with filters %d rows have copies in other files, without %d, or others", round, len(a), len(b))
+		}
+		if round > 0 && len(a) == 0 {
+			t.Error("no row has a copy in another file")
+		}
+	}
+	for i, e := range []*Engine{with, without} {
+		for _, f := range sampleShard(e).files() {
+			if f.ids.Load() != nil != (i == 0) {
+				t.Errorf("engine %d: file %s has a filter or none", i, f.name)
+			}
+		}
+	}
+}
+
+// crossOf lists which rows of a shard's files have copies in which others.
+func crossOf(t *testing.T, e *Engine) (all []string) {
+	t.Helper()
+	files := sampleShard(e).files()
+	number := map[string]int{}
+	for i, f := range files {
+		number[f.name.String()] = i
+	}
+	for i, f := range files {
+		cross, err := f.reader.Cross()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range cross {
+			key, err := f.reader.Cursor().InsertKey(int(c.Ordinal))
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, err := files[number[c.File]].reader.Cursor().InsertKey(int(c.Other))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if key != other {
+				t.Errorf("a row of file %d and its copy in %d have the insert ids %v and %v", i, number[c.File], key, other)
+			}
+			all = append(all, fmt.Sprint(i, c.Ordinal, number[c.File], key, c.Same))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
