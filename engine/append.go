@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"arbor/catalog"
@@ -28,8 +29,7 @@ func (e *Engine) Append(ctx context.Context, records [][]byte) error {
 		e.metrics.AppendErrors.Add(1)
 		return fmt.Errorf("append: %w", err)
 	}
-	landed := e.flights.depart()
-	defer landed()
+	defer e.flights.land(e.flights.depart())
 	// The catalog is looked at once the append is under way: whoever erases changes it
 	// and then waits for those that are.
 	if records, err = event.Suppress(e.catalog.Load(), records); err != nil {
@@ -105,25 +105,37 @@ func (e *Engine) shard(k catalog.ShardKey) *shard {
 // published yet. Whoever needs to know all batches before a place in the log
 // waits for those that are under way; later ones land behind.
 type flights struct {
-	mu     sync.Mutex // guards flying
-	flying map[chan struct{}]struct{}
+	mu sync.Mutex // guards what follows
+	// newest are those that began since somebody last waited; earlier are those of
+	// before, where some are under way.
+	newest  *flight
+	earlier []*flight
 }
 
-// depart says that an append begins; the func that it returns, that its batches
-// are published or will never be.
-func (f *flights) depart() (landed func()) {
-	done := make(chan struct{})
+// flight are appends that are waited for together. flights.mu guards it.
+type flight struct {
+	appends int
+	landed  chan struct{} // closed when none is under way; made when somebody waits
+}
+
+// depart says that an append begins, and land that its batches are published or will
+// never be.
+func (f *flights) depart() *flight {
 	f.mu.Lock()
-	if f.flying == nil {
-		f.flying = map[chan struct{}]struct{}{}
+	defer f.mu.Unlock()
+	if f.newest == nil {
+		f.newest = new(flight)
 	}
-	f.flying[done] = struct{}{}
-	f.mu.Unlock()
-	return func() {
-		f.mu.Lock()
-		delete(f.flying, done)
-		f.mu.Unlock()
-		close(done)
+	f.newest.appends++
+	return f.newest
+}
+
+func (f *flights) land(a *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if a.appends--; a.appends == 0 && a.landed != nil {
+		close(a.landed)
+		f.earlier = slices.DeleteFunc(f.earlier, func(e *flight) bool { return e == a })
 	}
 }
 
@@ -131,20 +143,21 @@ func (f *flights) depart() (landed func()) {
 func (f *flights) some() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.flying) > 0
+	return len(f.earlier) > 0 || f.newest != nil && f.newest.appends > 0
 }
 
 // wait returns when all appends that are under way now have landed.
 func (f *flights) wait(ctx context.Context) error {
 	f.mu.Lock()
-	flying := make([]chan struct{}, 0, len(f.flying))
-	for done := range f.flying {
-		flying = append(flying, done)
+	if f.newest != nil && f.newest.appends > 0 {
+		f.newest.landed = make(chan struct{})
+		f.earlier, f.newest = append(f.earlier, f.newest), nil
 	}
+	under := slices.Clone(f.earlier)
 	f.mu.Unlock()
-	for _, done := range flying {
+	for _, a := range under {
 		select {
-		case <-done:
+		case <-a.landed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -41,8 +41,7 @@ func (e *Engine) AppendNamed(ctx context.Context, named []dot.Named) ([]dot.Outc
 		return nil, fmt.Errorf("append: %w", err)
 	}
 	// As in Append: whoever erases waits for those who looked at the catalog before.
-	landed := e.flights.depart()
-	defer landed()
+	defer e.flights.land(e.flights.depart())
 	if named, err = stripNamed(e.catalog.Load(), named); err != nil {
 		return nil, fmt.Errorf("append: %w", err)
 	}
@@ -163,8 +162,7 @@ func (a *namedAppend) store(mine []int) error {
 		names = dot.AppendName(names, a.named[i].Dot)
 		heads[k], records[k], headers[k] = names[k*dot.NameBytes:], a.named[i].Record, a.headers[i]
 	}
-	landed := e.flights.depart()
-	defer landed()
+	defer e.flights.land(e.flights.depart())
 	positions, err := e.log.AppendHeaded(context.Background(), heads, records)
 	if err != nil {
 		e.metrics.AppendErrors.Add(1)
