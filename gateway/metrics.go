@@ -31,16 +31,30 @@ type metrics struct {
 
 	accepted, rejected, unidentified *prometheus.CounterVec
 
-	// mu guards projects: the counters of those that have their own.
+	// mu guards projects, the counters of those that have their own, and answers, the
+	// metrics of each path and status that came.
 	mu       sync.RWMutex
 	projects map[catalog.ProjectID]*projectMetrics
+	answers  map[answerKind]answerMetrics
+}
+
+// answerKind is what answers to requests are counted by.
+type answerKind struct {
+	path   string
+	status int
+}
+
+// answerMetrics are those of the answers of one kind.
+type answerMetrics struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // projectMetrics are the counters of one project.
 type projectMetrics struct{ accepted, rejected, unidentified prometheus.Counter }
 
 func newMetrics(g *Gateway) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), projects: make(map[catalog.ProjectID]*projectMetrics)}
+	m := &metrics{registry: prometheus.NewRegistry(), projects: make(map[catalog.ProjectID]*projectMetrics), answers: make(map[answerKind]answerMetrics)}
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "arbor_http_requests_total", Help: "HTTP requests answered, by path and status.",
 	}, []string{"path", "status"})
@@ -68,8 +82,18 @@ func (m *metrics) request(path string, status int, took time.Duration) {
 	if path == "" {
 		path = "/"
 	}
-	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()
-	m.seconds.WithLabelValues(path).Observe(took.Seconds())
+	kind := answerKind{path, status}
+	m.mu.RLock()
+	a, ok := m.answers[kind]
+	m.mu.RUnlock()
+	if !ok { // of which there are as many as paths and statuses
+		a = answerMetrics{m.requests.WithLabelValues(path, strconv.Itoa(status)), m.seconds.WithLabelValues(path)}
+		m.mu.Lock()
+		m.answers[kind] = a
+		m.mu.Unlock()
+	}
+	a.requests.Inc()
+	a.seconds.Observe(took.Seconds())
 }
 
 // ingested counts what became of a project's events.

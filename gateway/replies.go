@@ -105,7 +105,7 @@ func writeTrack(w http.ResponseWriter, parameters url.Values, status int, reply 
 // replyImport answers a request of /import that was read.
 func replyImport(w http.ResponseWriter, strict bool, done Ingested) {
 	if len(done.Rejected) == 0 {
-		w.Header().Set("Content-Type", "application/json")
+		w.Header()["Content-Type"] = jsonType
 		w.WriteHeader(http.StatusOK)
 		_, _ = w.Write(importedAll(done.Stored))
 		return
