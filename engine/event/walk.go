@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -22,6 +23,9 @@ type Walker struct {
 	read   int // events
 	unread int // properties of all events
 	number int // of the event's shape
+	// distinctAt and insertAt are where the event's ids are in the record, its length if that
+	// is not known.
+	distinctAt, insertAt int
 
 	walked    []walkedShape // by the shapes' numbers
 	names     []byte        // of the properties of shapes, as canonical bytes
@@ -48,7 +52,7 @@ func (w *Walker) Begin(rec []byte) error {
 	clear(d.sorted)
 	*d = decoder{names: d.names[:0], shapes: d.shapes[:0], sorted: d.sorted[:0], reader: reader{rec: rec, at: at}}
 	w.header, w.read, w.unread, w.walked, w.names = h, 0, h.Properties, w.walked[:0], w.names[:0]
-	w.event.ID, w.event.DistinctID = h.FirstID, ""
+	w.event.ID, w.event.DistinctID, w.distinctAt = h.FirstID, "", len(rec)
 	w.event.ID.Index--
 	return nil
 }
@@ -63,9 +67,13 @@ func (w *Walker) Next() *Event {
 		return nil
 	}
 	e := &w.event
-	w.decoder.event(&w.header, e, e)
-	w.number = w.decoder.shape()
-	if w.err != nil {
+	if !w.head(e) {
+		w.distinctAt, w.insertAt = len(w.rec), len(w.rec)
+		w.decoder.event(&w.header, e, e)
+	}
+	if at := w.at; w.err == nil && at < len(w.rec) && int(w.rec[at]) < min(len(w.shapes), 0x80) {
+		w.number, w.at = int(w.rec[at]), at+1
+	} else if w.number = w.decoder.shape(); w.err != nil {
 		return nil
 	}
 	s := &w.shapes[w.number]
@@ -136,15 +144,148 @@ func (w *Walker) walk(s *shape) *walkedShape {
 	return of
 }
 
+// canonicalHead begins the event's canonical bytes, as AppendCanonicalHead does.
+func (w *Walker) canonicalHead(e *Event) []byte {
+	n := canonicalHead + payloadHead + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
+	out := slices.Grow(w.canonical[:0], n+2*wideCopy)
+	b := out[:n+2*wideCopy]
+	b[0] = canonicalEvent
+	binary.BigEndian.PutUint64(b[1:], e.ID.Time)
+	binary.BigEndian.PutUint32(b[9:], e.ID.Edge)
+	binary.BigEndian.PutUint32(b[13:], e.ID.Index)
+	binary.LittleEndian.PutUint64(b[17:], uint64(e.Time))
+	b[25] = 0
+	binary.LittleEndian.PutUint64(b[26:], uint64(e.Time))
+	if e.ServerTime {
+		b[25] = 1
+		binary.LittleEndian.PutUint64(b[26:], 0)
+	}
+	b = putText(b[34:], e.Name)
+	b = w.putWide(b, e.DistinctID, w.distinctAt)
+	b = w.putWide(b, e.InsertID, w.insertAt)
+	binary.LittleEndian.PutUint32(b, uint32(len(e.Properties)))
+	return out[:n]
+}
+
+// putWide is putText of a text that is in the record at a place: what follows it there is
+// copied, too, if both have room for it, and is overwritten later.
+func (w *Walker) putWide(b []byte, s string, at int) []byte {
+	const most = 2 * wideCopy
+	if len(s) > most || len(w.rec)-at < most || len(b) < 4+most {
+		return putText(b, s)
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(s)))
+	to, from := b[4:4+most], w.rec[at:]
+	copyWide(to, from)
+	copyWide(to[wideCopy:], from[wideCopy:])
+	return b[4+len(s):]
+}
+
+// headRoom is how many bytes the flags, an id, the time and the length of a text take at most.
+const headRoom = 1 + catalog.IngestIDSize + 8 + 1
+
+// head reads what stands before the shape, into the event before. It changes nothing, and
+// says so, if anything is wrong or the record ends soon.
+func (w *Walker) head(e *Event) bool {
+	rec, at, h := w.rec, w.at, &w.header
+	if len(rec)-at < headRoom || w.err != nil {
+		return false
+	}
+	flags := rec[at]
+	at++
+	if flags&^flagsKnown != 0 {
+		return false
+	}
+	id := e.ID
+	if flags&flagIDFollows != 0 {
+		n, size := shortNumber(rec[at:])
+		if size == 0 || n > 1<<32-1 {
+			return false
+		}
+		id.Index, at = id.Index+uint32(n)+1, at+size
+	} else {
+		id, at = catalog.IngestIDFromBytes(rec[at:]), at+catalog.IngestIDSize
+	}
+	time, size := shortNumber(rec[at:])
+	at += size
+	if flags&flagMilliseconds != 0 {
+		time *= 1000
+	}
+	if size == 0 || time > uint64(h.MaxTime-h.MinTime) || h.excludes(id) {
+		return false
+	}
+	distinct := e.DistinctID
+	if flags&flagSameUser == 0 {
+		n := int(rec[at])
+		if at++; n >= len(rec)-at {
+			return false
+		}
+		distinct, w.distinctAt, at = textAt(rec, at, n), at, at+n
+	}
+	n := int(rec[at])
+	if at++; n > len(rec)-at {
+		return false
+	}
+	e.ServerTime, e.ID, e.Time = flags&flagServerTime != 0, id, h.MinTime+int64(time)
+	e.DistinctID, e.InsertID = distinct, textAt(rec, at, n)
+	w.insertAt, w.at = at, at+n
+	return true
+}
+
+// excludes reports whether an id is out of the bounds that the header gives.
+func (h *Header) excludes(id catalog.IngestID) bool {
+	first, last := &h.FirstID, &h.LastID
+	if id.Time == first.Time && id.Time == last.Time && id.Edge == first.Edge && id.Edge == last.Edge {
+		return id.Index < first.Index || id.Index > last.Index
+	}
+	return id.Compare(*first) < 0 || id.Compare(*last) > 0
+}
+
+// textAt is a text of n bytes in a record.
+func textAt(rec []byte, at, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return unsafe.String(&rec[at], n)
+}
+
+// shortNumber reads an unsigned varint of at most five of the eight bytes or more that b
+// has, without asking byte by byte whether another follows; the size is 0 if it is longer.
+func shortNumber(b []byte) (n uint64, size int) {
+	x := binary.LittleEndian.Uint64(b)
+	if x&0x80 == 0 {
+		return x & 0x7f, 1
+	}
+	const more = 0x8080808080
+	end := bits.TrailingZeros64(^x & more)
+	if end == 64 {
+		return 0, 0
+	}
+	x &= 1<<end - 1
+	return x&0x7f | x>>1&(0x7f<<7) | x>>2&(0x7f<<14) | x>>3&(0x7f<<21) | x>>4&(0x7f<<28), end/8 + 1
+}
+
 // wideCopy is how many bytes are copied at once, whether there are as many or not: that
 // is more than most names and values have.
 const wideCopy = 32
+
+// copyWide copies that many bytes, which do not overlap: as numbers, since an array is
+// copied by a call that first looks whether they do.
+func copyWide(to, from []byte) {
+	_, _ = to[wideCopy-1], from[wideCopy-1]
+	a, b := binary.LittleEndian.Uint64(from), binary.LittleEndian.Uint64(from[8:])
+	c, d := binary.LittleEndian.Uint64(from[16:]), binary.LittleEndian.Uint64(from[24:])
+	binary.LittleEndian.PutUint64(to, a)
+	binary.LittleEndian.PutUint64(to[8:], b)
+	binary.LittleEndian.PutUint64(to[16:], c)
+	binary.LittleEndian.PutUint64(to[24:], d)
+}
 
 // content reads the values of an event whose shape has come before, and makes its
 // canonical bytes. It does neither, and says so, if anything is wrong.
 func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 	rec, at := w.rec, w.at
-	out := AppendCanonicalHead(w.canonical[:0], e, len(e.Properties))
+	out := w.canonicalHead(e)
 	to, room := len(out), of.size+4*wideCopy
 	out = slices.Grow(out, room)
 	out = out[:cap(out)]
@@ -153,7 +294,7 @@ func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 	for i, name := range s.properties {
 		end := of.ends[i+1]
 		if end-from <= wideCopy {
-			*(*[wideCopy]byte)(out[to:]) = *(*[wideCopy]byte)(names[from:])
+			copyWide(out[to:], names[from:])
 		} else {
 			copy(out[to:], names[from:end])
 		}
@@ -191,9 +332,10 @@ func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 			}
 			switch {
 			case n <= wideCopy && len(rec)-at >= wideCopy:
-				*(*[wideCopy]byte)(out[to:]) = *(*[wideCopy]byte)(rec[at:])
+				copyWide(out[to:], rec[at:])
 			case n <= 2*wideCopy && len(rec)-at >= 2*wideCopy:
-				*(*[2 * wideCopy]byte)(out[to:]) = *(*[2 * wideCopy]byte)(rec[at:])
+				copyWide(out[to:], rec[at:])
+				copyWide(out[to+wideCopy:], rec[at+wideCopy:])
 			case n <= 4*wideCopy && len(rec)-at >= 4*wideCopy:
 				*(*[4 * wideCopy]byte)(out[to:]) = *(*[4 * wideCopy]byte)(rec[at:])
 			default:
