@@ -133,6 +133,7 @@ func (s *logSource) collect(w *event.Walker, want *event.Digest, faults *Faults)
 			return err
 		}
 	}
+	s.writer.Settle()
 	s.ids, s.times = s.writer.Collected()
 	s.endBatch(len(s.hashes) - first)
 	return nil

@@ -43,6 +43,15 @@ func (b *build) loggedSize() (events int, bytes int64) {
 	return events, bytes
 }
 
+// longest is how much room the longest batch takes where the log reads it, which needs eight
+// bytes before it.
+func (b *build) longest() (n int) {
+	for _, r := range b.refs {
+		n = max(n, int(r.length)+8)
+	}
+	return n
+}
+
 func (b *build) readBatches(ctx context.Context, collect bool) error {
 	events, _ := b.loggedSize()
 	b.logged = newLogSource(events)
@@ -51,7 +60,7 @@ func (b *build) readBatches(ctx context.Context, collect bool) error {
 		b.logged.writer = b.writer
 	}
 	var batch event.Batch
-	var buffer []byte
+	buffer := make([]byte, 0, b.longest()) // most batches are about as long
 	var walker event.Walker
 	for _, r := range b.refs {
 		if err := ctx.Err(); err != nil {

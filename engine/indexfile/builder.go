@@ -51,6 +51,7 @@ type Builder struct {
 	otherText []byte
 	// first is the column that the row before had first: the first guess.
 	first *valueBuilder
+	gathering
 }
 
 // NewBuilder returns an empty Builder.

@@ -13,13 +13,14 @@ import (
 // and be put in order when all came: then codes of four bytes move instead of rows
 // whose parts lie all over the memory. The file is the same.
 //
-//	Collect, Collect, … Arrange, Write
+//	Collect, CollectShaped, … Arrange, Write
 
 // Collect takes a row, in no order, with the key of its insert id. Its distinct id does not count: Arrange is told
 // whose rows there are. The row's bytes are copied. What is collected is not put
 // aside, whatever the limit. ErrColumns means that the rows must be added in order,
 // to a new Builder.
 func (b *Builder) Collect(r *Row, key InsertKey) error {
+	b.Settle()
 	if err := b.checkSize(r); err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
 	}
@@ -58,7 +59,8 @@ func (b *Builder) Shape(r *Row, into *Shape) error {
 	return nil
 }
 
-// CollectShaped is Collect for a row of a shape.
+// CollectShaped is Collect for a row of a shape. The texts of its properties must stay as
+// they are until Settle or Arrange.
 func (b *Builder) CollectShaped(s *Shape, r *Row, key InsertKey) error {
 	if err := b.checkSize(r); err != nil {
 		return fmt.Errorf("row %s: %w", r.ID, err)
@@ -76,9 +78,7 @@ func (b *Builder) CollectShaped(s *Shape, r *Row, key InsertKey) error {
 	if r.ServerTime {
 		b.serverTimes.add(row, catalog.Bool(true))
 	}
-	for i, c := range s.columns {
-		c.add(row, r.Properties[i].Value)
-	}
+	b.gather(row, s.columns, r.Properties)
 	return nil
 }
 
@@ -107,6 +107,7 @@ func (b *Builder) EventOf(collected uint32) string {
 // was collected as number order[i]. A row may be left out if one with the same values
 // is not. users are the distinct ids, ascending, and how many rows each has.
 func (b *Builder) Arrange(order []uint32, users iter.Seq2[string, int]) error {
+	b.Settle()
 	n := b.Rows()
 	if len(order) > MaxRows {
 		return fmt.Errorf("%d rows in one file: %w", MaxRows, ErrLimit)

@@ -42,11 +42,23 @@ func collected(t *testing.T, r *rand.Rand, rows []Row, m Meta, form fileForm) []
 		come = append(come, r.IntN(len(rows)))
 	}
 	order := make([]uint32, len(rows))
+	shapes := map[string]*Shape{}
+	shaped := r.IntN(4) // of four rows
+	var texts []byte    // of the rows that are not settled yet
 	for number, i := range come {
 		row := rows[i]
 		row.DistinctID = ""
-		if err := b.Collect(&row, InsertKeyOf(row.InsertID)); err != nil {
+		if r.IntN(4) < shaped {
+			collectShaped(t, b, shapes, &row, &texts)
+		} else if err := b.Collect(&row, InsertKeyOf(row.InsertID)); err != nil {
 			t.Fatal(err)
+		}
+		if r.IntN(300) == 0 {
+			b.Settle()
+			for i := range texts {
+				texts[i] = '!'
+			}
+			texts = nil
 		}
 		order[i] = uint32(number)
 		if name := b.EventOf(uint32(number)); name != row.Name {
@@ -73,6 +85,30 @@ func collected(t *testing.T, r *rand.Rand, rows []Row, m Meta, form fileForm) []
 		t.Fatal(err)
 	}
 	return got
+}
+
+// collectShaped gives a row to a Builder as one of a shape, with texts in memory that will
+// be used for something else.
+func collectShaped(t *testing.T, b *Builder, shapes map[string]*Shape, row *Row, texts *[]byte) {
+	t.Helper()
+	name := row.Name
+	row.Properties = slices.Clone(row.Properties)
+	for i := range row.Properties {
+		p := &row.Properties[i]
+		name += "\x00" + p.Name
+		from := len(*texts)
+		*texts = append(*texts, p.Value.Text...)
+		p.Value.Text = text((*texts)[from:])
+	}
+	if shapes[name] == nil {
+		shapes[name] = new(Shape)
+		if err := b.Shape(row, shapes[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.CollectShaped(shapes[name], row, InsertKeyOf(row.InsertID)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestCollectedBytes holds files of all shapes, the rows of which came in whatever

@@ -61,9 +61,11 @@ func (d *dictionary) value(code uint32) catalog.Value {
 
 // appendDictionary encodes n values, which at gives in order.
 func appendDictionary(dst []byte, n int, at func(i int) catalog.Value) []byte {
-	kind, flags := uint8(mixedKinds), uint8(0)
+	kind, flags, texts := uint8(mixedKinds), uint8(0), 0
 	for i := range n {
-		k := at(i).Kind
+		v := at(i)
+		k := v.Kind
+		texts += len(v.Text)
 		switch {
 		case i == 0:
 			kind = uint8(k)
@@ -77,6 +79,7 @@ func appendDictionary(dst []byte, n int, at func(i int) catalog.Value) []byte {
 			flags |= hasTexts
 		}
 	}
+	dst = slices.Grow(dst, dictionaryHeader+n*(1+8+4)+8+4+texts) // enough
 	start := len(dst)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(n))
 	dst = append(dst, kind, flags, 0, 0)

@@ -35,6 +35,7 @@ type valueBuilder struct {
 	// textBytes is the length of all values' texts, repeated ones repeatedly.
 	textBytes int64
 	aside     asideValues
+	gathered  []gathered // values that are not added yet
 
 	// next is the column that followed this one in the row before: the guess
 	// that saves looking up a name.
@@ -155,10 +156,20 @@ func (b *valueBuilder) intern(v catalog.Value, h valueHash) uint32 {
 			return b.slots[at].code - 1
 		}
 	}
+	b.entries, b.texts = doubled(b.entries, 1), doubled(b.texts, len(v.Text))
 	b.entries = append(b.entries, valueEntry{kind: v.Kind, bits: v.Bits, size: uint32(len(v.Text)), text: uint64(len(b.texts))})
 	b.texts = append(b.texts, v.Text...)
 	b.slots[at] = valueSlot{h, uint32(len(b.entries))}
 	return uint32(len(b.entries)) - 1
+}
+
+// doubled makes room for some elements more: for as many again as there are, where append
+// makes long arrays longer by a quarter, again and again.
+func doubled[T element](a []T, more int) []T {
+	if len(a)+more <= cap(a) {
+		return a
+	}
+	return append(make([]T, 0, max(2*len(a), len(a)+more, 8)), a...)
 }
 
 // slotTenths is the greatest share of slots in use, in tenths.
@@ -188,12 +199,23 @@ func (b *valueBuilder) hashOf(v catalog.Value) valueHash {
 	if b.slots == nil {
 		b.grow() // which draws the seed
 	}
-	if len(v.Text) <= 8 { // each step can be undone, so that no two have the same
-		h := (v.Bits ^ shortText(v.Text) ^ b.seed) * 0x9e3779b97f4a7c15
-		return valueHash{h ^ h>>32, uint32(v.Kind) | uint32(len(v.Text))<<8}
+	if len(v.Text) <= 8 {
+		return b.hashOfShort(v.Kind, v.Bits^shortText(v.Text), len(v.Text))
 	}
-	h := xxh3.HashString128Seed(v.Text, b.seed)
-	return valueHash{h.Lo, uint32(h.Hi) ^ uint32(v.Kind)}
+	return b.hashOfLong(v.Kind, v.Text)
+}
+
+// hashOfLong is the hash of a text of more than eight bytes.
+func (b *valueBuilder) hashOfLong(kind catalog.Kind, text string) valueHash {
+	h := xxh3.HashString128Seed(text, b.seed)
+	return valueHash{h.Lo, uint32(h.Hi) ^ uint32(kind)}
+}
+
+// hashOfShort is the hash of a value that a number stands for, among those of its kind and
+// of texts of its length: each step can be undone, so that no two have the same.
+func (b *valueBuilder) hashOfShort(kind catalog.Kind, number uint64, length int) valueHash {
+	h := (number ^ b.seed) * 0x9e3779b97f4a7c15
+	return valueHash{h ^ h>>32, uint32(kind) | uint32(length)<<8}
 }
 
 // shortText is a number for a text of at most 8 bytes; texts of one length have
