@@ -117,6 +117,7 @@ type prover struct {
 	// keys are the user's rows with an insert id: the upper half is of a hash of
 	// it, the lower the row.
 	keys        []uint64
+	few         [16]uint64  // scratch, zero
 	once, twice exec.Bitmap // scratch
 	pairs       [][2]uint32 // scratch: rows of the user with one hash
 
@@ -195,7 +196,13 @@ func (p *prover) endUser() error {
 	if len(keys) < 2 {
 		return nil
 	}
-	keys = p.candidates(keys)
+	if len(keys) < manyKeys {
+		if !p.perhapsTwice(keys) {
+			return nil
+		}
+	} else {
+		keys = p.candidates(keys)
+	}
 	slices.Sort(keys)
 	for lo := 0; lo < len(keys); {
 		hi := lo + 1
@@ -212,13 +219,28 @@ func (p *prover) endUser() error {
 	return p.hidePairs()
 }
 
-// candidates leaves of many keys those whose hash may be there twice: the second
+// manyKeys is from how many on keys get a bitmap of their own.
+const manyKeys = 32
+
+// perhapsTwice reports whether a hash may be there twice among fewer than manyKeys: whether a
+// bit is met a second time.
+func (p *prover) perhapsTwice(keys []uint64) (twice bool) {
+	const words = uint64(len(p.few))
+	for _, k := range keys {
+		word, bit := &p.few[k>>(32+6)%words], uint64(1)<<(k>>32%64)
+		twice = twice || *word&bit != 0
+		*word |= bit
+	}
+	for _, k := range keys {
+		p.few[k>>(32+6)%words] = 0
+	}
+	return twice
+}
+
+// candidates leaves of manyKeys those whose hash may be there twice: the second
 // time that a bit is met it is noted, and only keys with a noted bit are sorted.
 func (p *prover) candidates(keys []uint64) []uint64 {
-	const many, bitsPerKey = 32, 16
-	if len(keys) < many {
-		return keys
-	}
+	const bitsPerKey = 16
 	words := 1 << bits.Len(uint(len(keys)*bitsPerKey/64))
 	mask := uint64(words*64 - 1)
 	p.once, p.twice = p.once.Reset(words*64), p.twice.Reset(words*64)

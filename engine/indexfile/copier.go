@@ -48,7 +48,7 @@ func (c *Copier) Head(i int) (time int64, id catalog.IngestID, key InsertKey, er
 		}
 		c.text, c.key = v.Text, InsertKeyOf(v.Text)
 	} else {
-		c.text, c.key = "", insert.key(i)
+		c.text, c.key = "", c.heads.keys[i%encoderRows]
 	}
 	at := i % encoderRows
 	return c.heads.times[at], c.heads.ids[at], c.key, nil

@@ -1,6 +1,7 @@
 package indexfile
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"arbor/catalog"
@@ -17,15 +18,27 @@ type Encoder struct {
 	bytes []byte   // what all forms are in
 	room  int      // how long that may get
 
-	block int       // that codes and heads are of, -1 for none
-	codes [][]int64 // of a block, of the cursor's dense columns that have forms or numbers
+	block int // that dense and heads are of, -1 for none
+	dense []encoded
 	heads heads
 	props []catalog.Property
 	one   catalog.Property
+	// touched is of no use, but without it no bytes would be fetched.
+	touched byte
 }
 
 // form is where an entry's form lies in bytes.
 type form struct{ from, to uint32 }
+
+// encoded is one of the cursor's dense columns.
+type encoded struct {
+	column   *column
+	presence []byte
+	at       []form  // the forms of a block's rows; nil without forms
+	steps    int     // of formStep bytes, which the longest form takes
+	far      bool    // the forms are too many for a near cache
+	numbers  []int64 // of a block's rows, if they stand for the values; with forms, scratch
+}
 
 // wideForm is how many bytes of a form are copied at once, whether it has as many or
 // not: that is what most of them have.
@@ -62,26 +75,28 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 	}
 	n := 0
 	var err error
-	for k, column := range c.dense {
-		if column.presence != nil && !bitGet(column.presence, i) {
+	for k := range e.dense {
+		d := &e.dense[k]
+		if d.presence != nil && !bitGet(d.presence, i) {
 			continue
 		}
-		for len(rest) > 0 && int(rest[0].column) < column.number {
+		for len(rest) > 0 && int(rest[0].column) < d.column.number {
 			if dst, err = e.appendOne(dst, c.columns[rest[0].column], int(rest[0].slot)); err != nil {
 				return dst, n, err
 			}
 			n++
 			rest = rest[1:]
 		}
-		if codes := e.codes[k]; codes != nil {
-			if forms := e.forms[column.number]; forms != nil {
-				dst = e.appendForm(dst, forms[codes[i%encoderRows]])
-			} else {
-				e.one = catalog.Property{Name: column.info.name, Value: column.numbered(codes[i%encoderRows])}
-				dst = e.encode(dst, &e.one)
+		switch {
+		case d.at != nil:
+			dst = e.appendForm(dst, d.at[i%encoderRows], d.steps)
+		case d.numbers != nil:
+			e.one = catalog.Property{Name: d.column.info.name, Value: d.column.numbered(d.numbers[i%encoderRows])}
+			dst = e.encode(dst, &e.one)
+		default:
+			if dst, err = e.appendOne(dst, d.column, i); err != nil {
+				return dst, n, err
 			}
-		} else if dst, err = e.appendOne(dst, column, i); err != nil {
-			return dst, n, err
 		}
 		n++
 	}
@@ -94,29 +109,42 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 	return dst, n, nil
 }
 
-// appendForm appends a form of a dictionary's entry.
-func (e *Encoder) appendForm(dst []byte, f form) []byte {
+// appendForm appends a form of a dictionary's entry, of which the longest takes so many
+// steps: as many are copied, whether this one has as many bytes or not.
+func (e *Encoder) appendForm(dst []byte, f form, steps int) []byte {
 	at, n := len(dst), int(f.to-f.from)
-	if n > wideForm || cap(dst)-at < wideForm {
+	if room := steps * formStep; room > wideForm || cap(dst)-at < room {
 		return append(dst, e.bytes[f.from:f.to]...)
 	}
-	to, from := (*[wideForm]byte)(dst[at:at+wideForm]), (*[wideForm]byte)(e.bytes[f.from:])
-	const step = wideForm / 4
-	*(*[step]byte)(to[:]) = *(*[step]byte)(from[:])
-	if n > step {
-		*(*[step]byte)(to[step:]) = *(*[step]byte)(from[step:])
-	}
-	if n > 2*step {
-		*(*[2 * step]byte)(to[2*step:]) = *(*[2 * step]byte)(from[2*step:])
+	to, from := dst[at:cap(dst)], e.bytes[f.from:]
+	for ; steps > 0; steps-- {
+		copyStep(to, from)
+		to, from = to[formStep:], from[formStep:]
 	}
 	return dst[:at+n]
+}
+
+// formStep is how many bytes of a form copyStep copies.
+const formStep = 32
+
+// copyStep copies bytes that do not overlap: as numbers, since an array is copied by a call
+// that first looks whether they do.
+func copyStep(to, from []byte) {
+	_, _ = to[formStep-1], from[formStep-1]
+	a, b := binary.LittleEndian.Uint64(from), binary.LittleEndian.Uint64(from[8:])
+	c, d := binary.LittleEndian.Uint64(from[16:]), binary.LittleEndian.Uint64(from[24:])
+	binary.LittleEndian.PutUint64(to, a)
+	binary.LittleEndian.PutUint64(to[8:], b)
+	binary.LittleEndian.PutUint64(to[16:], c)
+	binary.LittleEndian.PutUint64(to[24:], d)
 }
 
 // appendOne appends the form of a slot's value.
 func (e *Encoder) appendOne(dst []byte, c *column, slot int) ([]byte, error) {
 	last := &e.cursor.last[c.number]
 	if forms := e.forms[c.number]; forms != nil {
-		return e.appendForm(dst, forms[c.code(slot, last)]), nil
+		f := forms[c.code(slot, last)]
+		return append(dst, e.bytes[f.from:f.to]...), nil
 	}
 	v, err := c.value(slot, last)
 	if err != nil {
@@ -141,7 +169,6 @@ func (e *Encoder) appendAll(dst []byte, i int) (_ []byte, n int, err error) {
 func (e *Encoder) load() {
 	c := e.cursor
 	e.forms = make([][]form, len(c.columns))
-	e.codes = make([][]int64, len(c.dense))
 	columns := slices.Concat(c.dense, c.sparse)
 	columns = slices.DeleteFunc(columns, func(c *column) bool { return c.dictionary == nil })
 	slices.SortStableFunc(columns, func(a, b *column) int { return a.info.distinct - b.info.distinct })
@@ -149,18 +176,40 @@ func (e *Encoder) load() {
 		e.loadColumn(column)
 	}
 	e.bytes = append(e.bytes, make([]byte, wideForm)...)
-	for k, column := range c.dense {
-		if e.forms[column.number] != nil || column.isNumbered() {
-			e.codes[k] = make([]int64, min(encoderRows, c.reader.Rows()))
+	rows := min(encoderRows, c.reader.Rows())
+	codes := make([]int64, rows)
+	for _, column := range c.dense {
+		d := encoded{column: column, presence: column.presence}
+		if forms := e.forms[column.number]; forms != nil {
+			d.at, d.numbers = make([]form, rows), codes
+			d.steps, d.far = spanOf(forms)
+		} else if column.isNumbered() {
+			d.numbers = make([]int64, rows)
 		}
+		e.dense = append(e.dense, d)
 	}
 }
+
+// spanOf says how many steps the longest form takes, and whether all are many bytes.
+func spanOf(forms []form) (steps int, far bool) {
+	most, all := uint32(0), uint32(0)
+	for _, f := range forms {
+		most, all = max(most, f.to-f.from), all+f.to-f.from
+	}
+	return (int(most) + formStep - 1) / formStep, all > nearForms
+}
+
+// formHead is about how much longer than its name and text a property's form is.
+const formHead = 4 + 1 + 8
 
 // loadColumn puts the entries of a column's dictionary into the form if there is room.
 func (e *Encoder) loadColumn(c *column) {
 	start := len(e.bytes)
 	forms := make([]form, c.dictionary.entries)
 	e.one = catalog.Property{Name: c.info.name}
+	if size := len(forms)*(len(c.info.name)+formHead) + len(c.dictionary.texts); size <= e.room-start {
+		e.bytes = slices.Grow(e.bytes, size+wideForm)
+	}
 	for code := range forms {
 		from := len(e.bytes)
 		e.one.Value = c.dictionary.value(uint32(code))
@@ -176,6 +225,13 @@ func (e *Encoder) loadColumn(c *column) {
 
 // enter makes the encoder ready for row i.
 func (e *Encoder) enter(i int) error {
+	if i/encoderRows == e.block && (len(e.cursor.sparse) == 0 || i/BlockRows == e.cursor.block) {
+		return nil
+	}
+	return e.enterAnew(i)
+}
+
+func (e *Encoder) enterAnew(i int) error {
 	if err := e.cursor.enter(i); err != nil {
 		return err
 	}
@@ -192,11 +248,40 @@ func (e *Encoder) enter(i int) error {
 // enterBlock decodes a block.
 func (e *Encoder) enterBlock(block int) {
 	lo, hi := block*encoderRows, min((block+1)*encoderRows, e.cursor.reader.Rows())
-	for k, column := range e.cursor.dense {
-		if e.codes[k] != nil {
-			column.numbersIn(e.codes[k], lo, hi)
+	for k := range e.dense {
+		d := &e.dense[k]
+		if d.numbers == nil {
+			continue
+		}
+		d.column.numbersIn(d.numbers, lo, hi)
+		if d.at != nil {
+			e.find(d, e.forms[d.column.number], hi-lo)
 		}
 	}
 	e.heads.enter(e.cursor, lo, hi)
 	e.block = block
+}
+
+// nearForms is how many bytes forms have that stay in a near cache by themselves.
+const nearForms = 16 << 10
+
+// find finds the forms of so many rows. It looks at the bytes of those that are far, so that
+// the processor fetches them from memory at the same time.
+func (e *Encoder) find(d *encoded, forms []form, rows int) {
+	at := d.at[:rows]
+	for i, code := range d.numbers[:rows] {
+		var f form
+		if uint64(code) < uint64(len(forms)) { // a row without a value has some number
+			f = forms[code]
+		}
+		at[i] = f
+	}
+	if !d.far {
+		return
+	}
+	touched := byte(0)
+	for _, f := range at {
+		touched += e.bytes[f.from] + e.bytes[f.to]
+	}
+	e.touched += touched
 }

@@ -13,7 +13,8 @@ type heads struct {
 	ids    []catalog.IngestID
 	events []int64 // codes; empty where the column has no dictionary
 	names  []string
-	units  []int64 // scratch
+	units  []int64     // scratch
+	keys   []InsertKey // of the rows' packed insert ids
 }
 
 // load readies them. The cursor has loaded the columns.
@@ -40,6 +41,27 @@ func (h *heads) enter(c *Cursor, lo, hi int) {
 	if len(h.names) > 0 {
 		c.columns[columnEvent].numbersIn(h.events, lo, hi)
 	}
+	if c.insert.form != FormNone {
+		h.keys = c.insert.fill(h.keys[:0], lo, hi)
+	}
+}
+
+// fill appends the keys of the rows [lo, hi) that are packed, and some for others.
+func (s *insertIDs) fill(dst []InsertKey, lo, hi int) []InsertKey {
+	slot := lo // of the next row that has its own id
+	if s.of.len() > 0 {
+		slot -= s.of.ranks.before(lo)
+	}
+	for i := lo; i < hi; i++ {
+		at := slot
+		if s.of.len() > 0 && bitGet(s.of.ranks.bitmap, i) {
+			at = s.of.slot(i)
+		} else {
+			slot++
+		}
+		dst = append(dst, s.keyAt(at))
+	}
+	return dst
 }
 
 // Head is Cursor.Head, and gives the key of the insert id.
@@ -68,7 +90,7 @@ func (e *Encoder) Head(i int, into *Row) (key InsertKey, err error) {
 		into.InsertID = v.Text
 		return InsertKeyOf(v.Text), err
 	}
-	key = c.insert.key(i)
+	key = e.heads.keys[at]
 	c.id = key.AppendID(c.id[:0])
 	into.InsertID = text(c.id)
 	return key, nil

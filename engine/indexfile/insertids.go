@@ -175,12 +175,15 @@ type insertIDs struct {
 }
 
 // key is the key of a packed row.
-func (s *insertIDs) key(i int) InsertKey {
+func (s *insertIDs) key(i int) InsertKey { return s.keyAt(s.of.slot(i)) }
+
+// keyAt is the key of a packed id.
+func (s *insertIDs) keyAt(slot int) InsertKey {
 	if s.shared != 0 {
-		hi, lo := shortID(s.packed, s.of.slot(i), s.shared)
+		hi, lo := shortID(s.packed, slot, s.shared)
 		return InsertKey{Hi: hi, Lo: lo, Form: s.form}
 	}
-	b := s.packed[16*s.of.slot(i):]
+	b := s.packed[16*slot:]
 	return InsertKey{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:]), Form: s.form}
 }
 

@@ -2,6 +2,7 @@ package indexfile
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -80,14 +81,13 @@ func (b *insertBuilder) repeats(groups []Group, packed *packedRows) repeats {
 	}
 	ids := b.packed.reader()
 	n := 0
-	for row := range b.rows() {
-		if !bitGet(r.ranks.bitmap, row) {
-			continue
+	for at, some := range r.ranks.bitmap {
+		for ; some != 0; some &= some - 1 {
+			if packed.id(int(r.firsts[n])) != ids.at(8*at+bits.TrailingZeros8(some)) {
+				return repeats{}
+			}
+			n++
 		}
-		if packed.id(int(r.firsts[n])) != ids.at(row) {
-			return repeats{}
-		}
-		n++
 	}
 	return r
 }

@@ -188,13 +188,28 @@ func (r *Reader) verifyMeta() error {
 	if err != nil {
 		return err
 	}
+	users, err := r.userColumn()
+	if err != nil {
+		return err
+	}
 	cursor := r.Cursor()
 	for n, g := range groups {
 		first := int(g.Members[0].Ordinal)
+		user, err := r.UserOf(first)
+		if err != nil {
+			return err
+		}
+		lo, hi := 0, int(users.ends[user])
+		if user > 0 {
+			lo = int(users.ends[user-1])
+		}
 		for _, m := range g.Members[1:] {
-			same, err := cursor.sameKey(first, int(m.Ordinal))
-			if err != nil {
-				return err
+			at := int(m.Ordinal)
+			same := lo <= at && at < hi
+			if same {
+				if same, err = cursor.SameInsertID(first, at); err != nil {
+					return err
+				}
 			}
 			if !same {
 				return r.corrupt(partGroups.String(), fmt.Sprintf("group %d: rows %d and %d differ", n, first, m.Ordinal))
@@ -202,17 +217,4 @@ func (r *Reader) verifyMeta() error {
 		}
 	}
 	return nil
-}
-
-// sameKey reports whether two rows share user and insert id.
-func (c *Cursor) sameKey(i, j int) (bool, error) {
-	a, err := c.reader.UserOf(i)
-	if err != nil {
-		return false, err
-	}
-	b, err := c.reader.UserOf(j)
-	if err != nil || a != b {
-		return false, err
-	}
-	return c.SameInsertID(i, j)
 }
