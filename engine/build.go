@@ -68,10 +68,9 @@ type build struct {
 	sums *filesum.Sums // of the proven file
 	ids  *idFilter     // of the proven file
 
-	// last are the rows with the time and ingest id of the last one.
+	// last are the user's rows with the time and ingest id of the last one.
 	last     []sourceRow
 	lastTime int64
-	lastID   catalog.IngestID
 }
 
 // run builds, proves and opens the file. When it fails the sources are as they
@@ -273,18 +272,22 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 	erased := b.erasedUpTo(user)
 	added := rows[:0] // those that are no repeats
 	for _, r := range rows {
-		time, id, err := b.rows.enter(r)
+		time, err := b.rows.enter(r)
 		if err != nil {
 			return err
 		}
-		if id.Compare(erased) <= 0 && !erased.IsZero() {
-			continue
+		if !erased.IsZero() {
+			if _, id, err := b.rows.place(r); err != nil {
+				return err
+			} else if id.Compare(erased) <= 0 {
+				continue
+			}
 		}
-		repeat, err := b.isRepeat(time, id, r)
-		if err != nil {
+		if len(b.last) == 0 || time != b.lastTime {
+			b.last, b.lastTime = append(b.last[:0], r), time
+		} else if repeat, err := b.isRepeat(r); err != nil {
 			return err
-		}
-		if repeat {
+		} else if repeat {
 			continue
 		}
 		added = append(added, r)
@@ -310,11 +313,20 @@ func (b *build) addUser(user string, rows []sourceRow) error {
 	return b.crossUser(user, added)
 }
 
-// isRepeat reports whether a row is one that was just added. Physical repeats
-// have one place in the order; so may damaged rows, which are all kept.
-func (b *build) isRepeat(time int64, id catalog.IngestID, from sourceRow) (bool, error) {
-	if time != b.lastTime || id != b.lastID {
-		b.last, b.lastTime, b.lastID = b.last[:0], time, id
+// isRepeat reports whether a row is one that was just added, given that it has the time of
+// the last one. Physical repeats have one place in the order; so may damaged rows, which are
+// all kept.
+func (b *build) isRepeat(from sourceRow) (bool, error) {
+	_, id, err := b.rows.place(from)
+	if err != nil {
+		return false, err
+	}
+	_, lastID, err := b.rows.place(b.last[0])
+	if err != nil {
+		return false, err
+	}
+	if id != lastID {
+		b.last = b.last[:0]
 	}
 	if len(b.last) > 0 {
 		mine, err := b.rows.look(from)

@@ -39,10 +39,13 @@ func (f *finder) begin(first uint32) {
 func (f *finder) add(hash uint64) { f.hashes = append(f.hashes, hash) }
 
 // keyHash is equal for copies with an insert id, contentHash for those without.
-func keyHash(k indexfile.InsertKey) uint64 { return k.Lo ^ k.Hi*0x9e3779b97f4a7c15 }
+func keyHash(k indexfile.InsertKey) uint64 { return k.Lo ^ k.Hi*hashFactor }
+
+// hashFactor spreads a number over the upper bits of its product.
+const hashFactor = 0x9e3779b97f4a7c15
 
 func contentHash(p fingerprint, time int64) uint64 {
-	return p.hi ^ p.lo ^ uint64(time)*0x9e3779b97f4a7c15
+	return p.hi ^ p.lo ^ uint64(time)*hashFactor
 }
 
 // copyKey is what copies share beside their user.

@@ -20,7 +20,7 @@ type logSource struct {
 	ids      []catalog.IngestID // the writer's, if it collects; times, too
 	times    []int64
 	payloads []fingerprint
-	hashes   []uint64   // of what makes each a copy
+	hashes   []uint32   // of what makes each a copy
 	texts    textIDs    // insert ids that no key stands for
 	bounds   []idBounds // of the batches
 	users    []uint32   // the events' users, numbered in table, then in order
@@ -35,6 +35,7 @@ type logSource struct {
 	shapes    []indexfile.Shape // of the record at hand, by their numbers
 
 	ranks []string      // the distinct ids in order
+	names []byte        // their texts, in that order, in which they are asked for
 	order []placedEvent // the events, user by user
 	ends  []uint32      // where each user's end in it
 	user  int           // at hand
@@ -87,7 +88,7 @@ func (s *logSource) release() {
 	}
 	logSources.Put(&logSource{
 		payloads: s.payloads[:0], hashes: s.hashes[:0], users: s.users[:0], bounds: s.bounds[:0], order: s.order[:0], ends: s.ends[:0],
-		ranks: s.ranks[:0], rows: s.rows[:0], placed: s.placed[:0], runs: s.runs[:0], canonical: s.canonical[:0], distinct: s.distinct[:0],
+		ranks: s.ranks[:0], names: s.names[:0], rows: s.rows[:0], placed: s.placed[:0], runs: s.runs[:0], canonical: s.canonical[:0], distinct: s.distinct[:0],
 		table: userTable{slots: s.table.slots, names: s.table.names[:0]},
 	})
 }
@@ -150,7 +151,7 @@ func (s *logSource) note(e *event.Event, payload fingerprint) indexfile.InsertKe
 		hash = contentHash(payload, e.Time)
 	}
 	s.payloads = append(s.payloads, payload)
-	s.hashes = append(s.hashes, hash)
+	s.hashes = append(s.hashes, uint32(hash*hashFactor>>32))
 	s.distinct = append(s.distinct, e.DistinctID)
 	return key
 }
@@ -254,8 +255,16 @@ func (s *logSource) between(least, greatest catalog.IngestID) []catalog.IngestID
 func (s *logSource) sort() {
 	rankOf := indexfile.RankTexts(s.table.names)
 	s.ranks = slices.Grow(s.ranks, len(rankOf))[:len(rankOf)]
+	size := 0
 	for code, rank := range rankOf {
 		s.ranks[rank] = s.table.names[code]
+		size += len(s.table.names[code])
+	}
+	s.names = slices.Grow(s.names, size)
+	for i, name := range s.ranks {
+		from := len(s.names)
+		s.names = append(s.names, name...)
+		s.ranks[i] = unsafe.String(unsafe.SliceData(s.names[from:]), len(name)) // names was grown for all
 	}
 	s.ends = append(s.ends, make([]uint32, len(s.ranks)+1)...)
 	for i, code := range s.users {
@@ -267,7 +276,7 @@ func (s *logSource) sort() {
 	}
 	s.order = slices.Grow(s.order, len(s.users))[:len(s.users)]
 	for i, u := range s.users { // ends are starts until then
-		s.order[s.ends[u]] = placedEvent{time: s.times[i], id: s.ids[i], copyHash: s.hashes[i], ordinal: uint32(i)}
+		s.order[s.ends[u]] = placedEvent{time: s.times[i], copyHash: s.hashes[i], ordinal: uint32(i)}
 		s.ends[u]++
 	}
 	if s.writer != nil {
@@ -277,8 +286,8 @@ func (s *logSource) sort() {
 	start := uint32(0)
 	for u := range s.ranks {
 		of := s.order[start:s.ends[u]]
-		if start = s.ends[u]; !slices.IsSortedFunc(of, placedEvent.compare) {
-			slices.SortFunc(of, placedEvent.compare)
+		if start = s.ends[u]; !s.inOrder(of) {
+			slices.SortFunc(of, s.compare)
 		}
 	}
 }
@@ -287,16 +296,27 @@ func (s *logSource) sort() {
 // in that order.
 type placedEvent struct {
 	time     int64
-	id       catalog.IngestID
-	copyHash uint64
+	copyHash uint32
 	ordinal  uint32
 }
 
-func (a placedEvent) compare(b placedEvent) int {
+// compare orders the events of a user. Ids lie elsewhere, and are looked at where times are
+// equal.
+func (s *logSource) compare(a, b placedEvent) int {
 	if c := cmp.Compare(a.time, b.time); c != 0 {
 		return c
 	}
-	return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.ordinal, b.ordinal))
+	return cmp.Or(s.ids[a.ordinal].Compare(s.ids[b.ordinal]), cmp.Compare(a.ordinal, b.ordinal))
+}
+
+// inOrder reports whether the events of a user are in order.
+func (s *logSource) inOrder(of []placedEvent) bool {
+	for i := 1; i < len(of); i++ {
+		if of[i-1].time >= of[i].time && s.compare(of[i-1], of[i]) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *logSource) nextUser() (string, []sourceRow, error) {
@@ -315,12 +335,11 @@ func (s *logSource) nextUser() (string, []sourceRow, error) {
 	return s.ranks[u], s.rows, nil
 }
 
-func (s *logSource) enter(r sourceRow) (time int64, id catalog.IngestID, err error) {
-	e := &s.order[r.source]
-	return e.time, e.id, nil
-}
+func (s *logSource) enter(r sourceRow) (time int64, err error) { return s.order[r.source].time, nil }
 
-func (s *logSource) copyHash(r sourceRow) (uint64, error) { return s.order[r.source].copyHash, nil }
+func (s *logSource) copyHash(r sourceRow) (uint64, error) {
+	return uint64(s.order[r.source].copyHash) << 32, nil // a table looks at the upper half
+}
 
 func (s *logSource) look(r sourceRow) (looked, error) {
 	n := r.ordinal
@@ -345,7 +364,8 @@ func (s *logSource) hasInsertID(event uint32) bool {
 }
 
 func (s *logSource) place(r sourceRow) (time int64, id catalog.IngestID, err error) {
-	return s.enter(r)
+	e := &s.order[r.source]
+	return e.time, s.ids[e.ordinal], nil
 }
 
 func (s *logSource) write(r sourceRow, w *indexfile.Builder, faults *Faults) (rows int, err error) {

@@ -15,7 +15,7 @@ type rowSource interface {
 	// rows end the source. The rows are valid until the next call of nextUser.
 	nextUser() (distinctID string, rows []sourceRow, err error)
 	// enter goes to a row of the user at hand.
-	enter(r sourceRow) (time int64, id catalog.IngestID, err error)
+	enter(r sourceRow) (time int64, err error)
 	// copyHash is a hash that copies of the row that was entered last share: of its
 	// insert id, or of its content.
 	copyHash(r sourceRow) (uint64, error)
@@ -181,9 +181,9 @@ func (s *fileSource) mergeRows(having []*mergeInput) error {
 	return nil
 }
 
-func (s *fileSource) enter(r sourceRow) (time int64, id catalog.IngestID, err error) {
-	s.time, id, s.key, err = s.inputs[r.source].copier.Head(int(r.ordinal))
-	return s.time, id, err
+func (s *fileSource) enter(r sourceRow) (time int64, err error) {
+	s.time, _, s.key, err = s.inputs[r.source].copier.Head(int(r.ordinal))
+	return s.time, err
 }
 
 // copyHash takes the file's key of the insert id, which costs no text.
