@@ -105,6 +105,8 @@ func catalogType(t sql.Type) (kind catalog.Type, precision, scale uint8, ok bool
 // one that may be: tables of events change in few ways, mutable tables in more.
 func refusedNode(n sql.Node) error {
 	switch n := n.(type) {
+	case *plan.JoinNode:
+		return refusedExistence(n)
 	case *plan.DropColumn:
 		if changesEvents(n.Table) {
 			return refuseDrop(n.Column)

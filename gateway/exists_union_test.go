@@ -1,6 +1,9 @@
 package gateway
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // EXISTS of a union over views and derived tables that look at the row outside.
 func TestExistsOfUnion(t *testing.T) {
@@ -20,8 +23,26 @@ func TestExistsOfUnion(t *testing.T) {
 		{"SELECT COUNT(*) FROM events x WHERE x.event = 'b' AND (EXISTS ((SELECT 1 FROM v y WHERE x.distinct_id = y.distinct_id AND y.event = 'a') UNION (SELECT 1 FROM people WHERE id = 'none')) OR x.distinct_id = 'none')", "1"},
 		{"SELECT COUNT(*) FROM people WHERE EXISTS (SELECT 1 FROM people WHERE id = 'none' UNION SELECT id FROM people WHERE id = 'dan')", "2"},
 		{"SELECT COUNT(*) FROM people WHERE EXISTS (SELECT 1 FROM people UNION SELECT 1 FROM events LIMIT 0)", "0"},
+		{"SELECT COUNT(*) FROM events x WHERE EXISTS (SELECT 1 FROM v y WHERE x.distinct_id = y.distinct_id AND y.event = 'a' UNION SELECT 1 FROM events WHERE event = 'none' LIMIT 1)", "2"},
+		{"SELECT COUNT(*) FROM events x WHERE NOT EXISTS (SELECT 1 FROM v y WHERE x.distinct_id = y.distinct_id AND y.event = 'a' UNION ALL SELECT 1 FROM v z WHERE z.distinct_id = x.distinct_id AND z.event = 'c' LIMIT 3)", "1"},
+		{"SELECT COUNT(*) FROM people WHERE EXISTS (SELECT id FROM people INTERSECT SELECT distinct_id FROM v)", "2"},
+		{"SELECT COUNT(*) FROM people WHERE EXISTS (SELECT distinct_id FROM v WHERE event = 'a' EXCEPT SELECT id FROM people)", "0"},
+		{"SELECT COUNT(*) FROM events x WHERE EXISTS (SELECT y.distinct_id FROM events y WHERE y.distinct_id = x.distinct_id INTERSECT SELECT id FROM people)", "2"},
 		{"SELECT EXISTS (SELECT 1 FROM v WHERE event = 'none' UNION SELECT 1 FROM v WHERE event = 'a')", "1"},
 	} {
 		w.want(c.query, c.want)
+	}
+	for _, query := range []string{
+		"(SELECT y.event FROM v y WHERE y.distinct_id = x.distinct_id INTERSECT SELECT z.event FROM v z WHERE z.distinct_id = 'bob')",
+		"(SELECT y.event FROM events y INTERSECT SELECT z.event FROM (SELECT DISTINCT event, distinct_id FROM events) z WHERE z.distinct_id = x.distinct_id)",
+		"(SELECT y.event FROM v y WHERE y.distinct_id = x.distinct_id EXCEPT SELECT 'a')",
+		"(SELECT y.event FROM v y WHERE y.distinct_id = x.distinct_id UNION SELECT 'a' LIMIT 1 OFFSET 1)",
+	} {
+		for _, not := range []string{"", "NOT "} {
+			q := "SELECT COUNT(*) FROM events x WHERE " + not + "EXISTS " + query
+			if rows, err := w.answer(q); err == nil || !strings.Contains(err.Error(), "write EXISTS of the first query") {
+				t.Errorf("%s\ngives %v, %v", q, rows, err)
+			}
+		}
 	}
 }

@@ -47,7 +47,7 @@ var ownFunctions = sync.OnceValue(func() map[string]sql.Function {
 	all["json_extract"] = newJSONExtract(stock["json_extract"])
 	all["greatest"], all["least"] = newExtreme("greatest", 1), newExtreme("least", -1)
 	for _, kinds := range [][]*plainKind{roundings(), dateFunctions(), clientFunctions(), clockFunctions(), offsetFunctions(), unixMoments(), textValues(), {chosenKind},
-		numberKinds(), textKinds(), momentFormats(), bitFunctions(), momentNumbers(), {moduloKind, divideKind, quotientKind, doubleKind, memberKind}, {momentOrNullKind}, convKinds(stock)} {
+		numberKinds(), textKinds(), momentFormats(), bitFunctions(), momentNumbers(), {moduloKind, divideKind, quotientKind, averageKind, doubleKind, memberKind}, {momentOrNullKind}, convKinds(stock)} {
 		for _, k := range kinds {
 			all[k.name] = k.function()
 		}

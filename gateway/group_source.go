@@ -97,6 +97,9 @@ func (s *groupSource) rows(n sql.Node) ([]slot, bool) {
 		}
 		return s.otherRows(n)
 	case *plan.Project:
+		if asksValues(s.ctx, n.Projections) {
+			return s.takeUserJoin(n)
+		}
 		below, ok := s.rows(n.Child)
 		if !ok {
 			return nil, false

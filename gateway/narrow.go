@@ -32,6 +32,11 @@ type narrower struct {
 // narrow gives the node scans that read no more than it needs. It gives the same
 // node back where there is nothing to leave out.
 func narrow(ctx *sql.Context, n sql.Node) (sql.Node, error) {
+	if p, ok := n.(*plan.Project); ok {
+		if known := withKnownValues(ctx, p); known != nil {
+			n = known
+		}
+	}
 	children := n.Children()
 	if len(children) != 1 {
 		return n, nil

@@ -31,6 +31,8 @@ type userJoin struct {
 	rest *groupPlan
 	// narrow says that users are equal to constants.
 	narrow bool
+	// valued says that the right side has a value of a subquery for each row of the left one.
+	valued bool
 }
 
 // joinSide is a side of a join.
@@ -63,9 +65,11 @@ func joinsEvents(ctx *sql.Context, n sql.Node) bool {
 	case *plan.Filter:
 		return joinsEvents(ctx, n.Child) || leadsToGroups(n.Child) && slices.ContainsFunc(expression.SplitConjunction(ctx, n.Expression), func(e sql.Expression) bool {
 			_, ok := existence(e)
-			return ok
+			return ok || len(valueQueries(ctx, e)) > 0
 		})
-	case *plan.SubqueryAlias, *plan.TableAlias, *plan.Project:
+	case *plan.Project:
+		return joinsEvents(ctx, n.Child) || leadsToGroups(n.Child) && asksValues(ctx, n.Projections)
+	case *plan.SubqueryAlias, *plan.TableAlias:
 		return joinsEvents(ctx, n.Children()[0])
 	}
 	return false

@@ -235,14 +235,16 @@ func (s *groupSource) takeUserJoin(n sql.Node) (rows []slot, taken bool) {
 	case *plan.Filter:
 		if j, ok := unwrapped(n.Child).(*plan.JoinNode); ok {
 			out, rows = s.userJoinOf(j, expression.SplitConjunction(s.ctx, n.Expression))
-		} else {
-			out, rows = s.existing(n)
+		} else if out, rows = s.existing(n); out == nil && s.err == nil {
+			out, rows = s.valued(n)
 		}
+	case *plan.Project:
+		out, rows = s.valued(n)
 	}
 	if s.err != nil || out == nil {
 		return nil, false
 	}
-	if !out.join.narrow && out.join.lookedUp(out.conditions) {
+	if !out.join.narrow && !out.join.valued && out.join.lookedUp(out.conditions) {
 		if found, ok := s.otherRows(n); ok || s.err != nil {
 			return found, ok
 		}

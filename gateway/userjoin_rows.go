@@ -60,7 +60,7 @@ func newPushedJoin(ctx *sql.Context, n sql.Node, run *runner) (*pushedJoin, erro
 	j.outputs = make([]orderOutput, len(rows))
 	refs := make([]int, len(rows))
 	for i := range rows {
-		if rows[i].kind == slotComputed {
+		if rows[i].kind == slotComputed && !source.join.valued {
 			return nil, nil // the node below may do
 		}
 		var ok bool

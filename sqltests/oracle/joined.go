@@ -69,6 +69,9 @@ func (s Statements) Joined() string {
 			*to = append(*to, condition())
 		}
 	}
+	if s.Rand.IntN(4) == 0 {
+		return s.valued()
+	}
 	exists := s.Rand.IntN(3) == 0
 	add(&conditions, 2, func() string { return s.own("a") })
 	if exists {
@@ -162,4 +165,58 @@ func (s Statements) windowedJoin(column func(string) string, rows string) string
 		return fmt.Sprintf("SELECT x, w FROM (%s) o WHERE z IS NOT NULL", q)
 	}
 	return q
+}
+
+// value is a subquery that makes one value of what a user, or a part of one's events, has.
+func (s Statements) value(of string) string {
+	conditions := []string{s.key("b", "a")}
+	if s.Rand.IntN(3) == 0 {
+		conditions = append(conditions, s.own("b"))
+	}
+	switch s.Rand.IntN(8) {
+	case 0:
+		conditions = append(conditions, s.pick("b.event = a.event", "a.s = b.s", "b.n = a.n", "a.time = b.time"))
+	case 1:
+		conditions = append(conditions, s.pair("a", "b"))
+	}
+	s.Rand.Shuffle(len(conditions), func(i, k int) { conditions[i], conditions[k] = conditions[k], conditions[i] })
+	return fmt.Sprintf("(SELECT %s FROM %s b WHERE %s)", of, s.pick("events", "events", "v", "(SELECT * FROM events WHERE n IS NOT NULL)"), strings.Join(conditions, " AND "))
+}
+
+// number is an aggregate that is a number.
+func (s Statements) number() string {
+	return s.pick("COUNT(*)", "COUNT(*)", "COUNT(b.n)", "SUM(b.n)", "SUM(b.m)", "AVG(b.n)", "AVG(b.m)", "MAX(b.n)", "MIN(b.m)", "COUNT(DISTINCT b.event)", "MAX(b.n) - MIN(b.n)", "COUNT(*) + 1")
+}
+
+// valued asks for values of subqueries that look at the row outside.
+func (s Statements) valued() string {
+	var conditions []string
+	if s.Rand.IntN(2) == 0 {
+		conditions = append(conditions, s.own("a"))
+	}
+	if s.Rand.IntN(3) > 0 {
+		conditions = append(conditions, s.pick(
+			"a.time "+s.pick("=", "<", "<>", ">=")+" "+s.value(s.pick("MAX", "MIN")+"(b.time)"),
+			"a.n "+s.pick("=", "<", ">")+" "+s.value(s.number()),
+			s.value(s.number())+" > "+s.pick("1", "2", "3.5"),
+			s.value("MAX(b.s)")+" IS "+s.pick("NULL", "NOT NULL"),
+			"a.time BETWEEN "+s.value("MIN(b.time)")+" AND "+s.value("MAX(b.time)")))
+	}
+	where := ""
+	if len(conditions) > 0 {
+		where = " WHERE " + strings.Join(conditions, " AND ")
+	}
+	from := s.joinable() + " a" + where
+	v := s.value(s.pick(s.number(), s.number(), s.pick("MAX", "MIN")+"(b."+s.pick("time", "s", "event")+")"))
+	switch s.Rand.IntN(5) {
+	case 0:
+		return fmt.Sprintf("SELECT COUNT(*), MAX(a.time), SUM(a.n) FROM %s", from)
+	case 1:
+		return fmt.Sprintf("SELECT a.event AS x, %s AS y, a.n AS z FROM %s ORDER BY y, x, z%s", v, from, s.pick("", " LIMIT 6"))
+	case 2:
+		return fmt.Sprintf("SELECT y, COUNT(*) FROM (SELECT a.event AS x, %s AS y FROM %s) o GROUP BY y", v, from)
+	case 3:
+		return fmt.Sprintf("SELECT a.event AS x, a.time AS y FROM %s", from)
+	}
+	return fmt.Sprintf("SELECT a.event AS x, %s AS y, %s AS z FROM %s", v, s.value(s.number()), from)
 }
