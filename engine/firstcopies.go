@@ -55,10 +55,18 @@ func (c *firstCopies) add(key xxh3.Uint128, id catalog.IngestID) {
 	s := c.find(key)
 	if s.id.IsZero() {
 		c.used++
-	} else if order := id.Compare(s.id); order == 0 || order < 0 == (c.policy.Survivor == catalog.SurvivorLast) {
+	} else if !c.survives(id, s.id) {
 		return
 	}
 	s.key, s.id = key, id
+}
+
+// survives reports whether a copy survives another one.
+func (c *firstCopies) survives(id, other catalog.IngestID) bool {
+	if c.policy.Survivor == catalog.SurvivorLast {
+		id, other = other, id
+	}
+	return id.Compare(other) < 0
 }
 
 // find is the slot of a key, or an empty one for it.
@@ -131,10 +139,11 @@ func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first c
 	}
 	left := k.rows[:0] // those that nothing in the log hides
 	for _, row := range k.rows {
-		if id := known.find(row.key).id; id.IsZero() || id == row.id {
-			left = append(left, row)
-		} else {
+		// A row that is in a file by now may be the survivor, and not be known here.
+		if id := known.find(row.key).id; !id.IsZero() && known.survives(id, row.id) {
 			hidden++
+		} else {
+			left = append(left, row)
 		}
 	}
 	if hidden > 0 && k.hasGone() {

@@ -203,3 +203,53 @@ func TestDuplicatesAreNotReadAgain(t *testing.T) {
 	}
 	compareColumns(t, v, &fresh)
 }
+
+// TestDuplicatesOfAnIndexedBatch: a batch that was indexed before its duplicates are
+// counted is not hidden by a copy that came into the log since, where the first survives;
+// where the last does, it is.
+func TestDuplicatesOfAnIndexedBatch(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	shard := catalog.ShardKey{Project: sampleProject, Day: 20_000}
+	var records [2][]byte
+	for i := range records {
+		b := &event.Batch{Shard: shard, Events: []event.Event{{
+			ID: catalog.IngestID{Time: 1_728_000_000_000_000_000 + uint64(i), Edge: 1}, Name: "e", Time: shard.Day.Start(), DistinctID: "u", InsertID: "i",
+		}}}
+		var err error
+		if records[i], err = event.AppendBatch(nil, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(testContext, records[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := e.Index(testContext, 0, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, want := range []int64{0, 1} {
+		if n, err := e.Duplicates(testContext, records[i:i+1]); n != want || err != nil {
+			t.Errorf("batch %d: %d, %v; want %d", i, n, err, want)
+		}
+	}
+	v, err := sampleShard(e).view(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	r := rules{asOf: catalog.MaxIngestID, policy: catalog.Policy{Survivor: catalog.SurvivorLast}}
+	for i, record := range records {
+		h, err := event.DecodeHeader(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := v.hiddenByState(testContext, r, []catalog.IngestID{h.FirstID})
+		if err != nil || want != int64(1-i) {
+			t.Fatalf("batch %d: %d by the state, %v", i, want, err)
+		}
+		if n, counted, err := v.hiddenByKeys(testContext, r, record, h.FirstID); err != nil || counted && n != want {
+			t.Errorf("batch %d, where the last survives: %d, %v; want %d", i, n, err, want)
+		}
+	}
+}
