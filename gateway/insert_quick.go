@@ -56,7 +56,7 @@ const (
 type quickRows struct {
 	columns    []quickColumn
 	properties []catalog.Property // of the row at hand
-	day        [dateLength]byte   // of the last time, as it was written
+	day        [dateLength]byte   // of the last time, as it was written; begins with 0 for none
 	dayMicros  int64              // its first moment, since 1970
 	// hold gives a name that holds until the events are stored, where a row does not.
 	hold     func(string) string
@@ -218,7 +218,7 @@ func (q *quickRows) time(v *literal) (micros int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	if s[:dateLength] != string(q.day[:]) {
+	if q.day[0] == 0 || s[:dateLength] != string(q.day[:]) {
 		at, ok := quickDay(s[:dateLength])
 		if !ok {
 			return 0, false
