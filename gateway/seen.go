@@ -38,7 +38,7 @@ func (s *seenProperties) add(properties []event.Property, kind int) {
 		for len(s.ofKind) <= kind {
 			s.ofKind = append(s.ofKind, nil)
 		}
-		if len(s.ofKind[kind]) == 0 {
+		if len(s.ofKind[kind]) == 0 && len(properties) > 0 {
 			s.ofKind[kind] = s.find(properties, s.ofKind[kind])
 			s.came = append(s.came, kind)
 		}
