@@ -10,7 +10,6 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"golang.org/x/sync/errgroup"
 
-	"arbor/catalog"
 	"arbor/engine/exec"
 )
 
@@ -328,13 +327,4 @@ func (j *userJoin) merge(ctx context.Context, g *Gateway, groups int64, p *exec.
 		err = rightErr
 	}
 	return stats, err
-}
-
-// types of the columns of the join that are asked for.
-func (s *groupSource) kinds(columns []int) []catalog.Type {
-	var kinds []catalog.Type
-	for _, column := range columns {
-		kinds = append(kinds, s.execColumn(column).Type)
-	}
-	return kinds
 }

@@ -285,7 +285,7 @@ func (s *groupSource) aggregatesOf(exprs []sql.Expression) (values []func(column
 			return nil
 		}
 		at, t := len(s.columns), e.Type(s.ctx)
-		switch e.(type) {
+		switch a := e.(type) {
 		case *aggregation.Count, *aggregation.CountDistinct:
 			s.answerColumn(e.String(), t, o)
 			values = append(values, func(columns []slot) slot {
@@ -293,7 +293,7 @@ func (s *groupSource) aggregatesOf(exprs []sql.Expression) (values []func(column
 				return slot{kind: slotComputed, typ: t, of: &composite{zero, []slot{columns[at]}}}
 			})
 		case *aggregate:
-			if a := e.(*aggregate); a.kind == aggregateAvg {
+			if a.kind == aggregateAvg {
 				of := s.average(a, o)
 				if of == nil {
 					return nil
