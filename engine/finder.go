@@ -48,6 +48,10 @@ func contentHash(p fingerprint, time int64) uint64 {
 	return p.hi ^ p.lo ^ uint64(time)*hashFactor
 }
 
+// copyHashOf is a keyHash or contentHash as copyHash gives it: in the upper half, which
+// tables look at.
+func copyHashOf(hash uint64) uint64 { return hash * hashFactor >> 32 << 32 }
+
 // copyKey is what copies share beside their user.
 type copyKey struct {
 	key      indexfile.InsertKey

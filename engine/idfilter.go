@@ -53,14 +53,14 @@ func (f *idFilter) add(k indexfile.InsertKey) {
 		f.some = true
 		return
 	}
-	block, bits := f.place(keyHash(k))
+	block, bits := f.place(copyHashOf(keyHash(k)))
 	for range filterProbes {
 		block[bits>>6&(filterWords-1)] |= 1 << (bits & 63)
 		bits >>= 9
 	}
 }
 
-// place is the block of a hash, and the bits that stand for it there, nine for each.
+// place is the block of a copyHash, and the bits that stand for it there, nine for each.
 func (f *idFilter) place(hash uint64) (*[filterWords]uint64, uint64) {
 	hash = (hash ^ hash>>29) * 0xbf58476d1ce4e5b9
 	hash ^= hash >> 32
@@ -68,7 +68,7 @@ func (f *idFilter) place(hash uint64) (*[filterWords]uint64, uint64) {
 	return &f.blocks[hash>>32*uint64(len(f.blocks))>>32], bits ^ bits>>31
 }
 
-// may reports whether a row may have the insert id with a keyHash.
+// may reports whether a row may have the insert id with a copyHash.
 func (f *idFilter) may(hash uint64) bool {
 	block, bits := f.place(hash)
 	for range filterProbes {
@@ -80,8 +80,7 @@ func (f *idFilter) may(hash uint64) bool {
 	return true
 }
 
-// mayAny reports whether a row may be a copy of one with one of the hashes, of its insert
-// id or of its content. No filter says that it may.
+// mayAny reports whether a row may be a copy of one with one of the copyHashes. No filter says that it may.
 func (f *idFilter) mayAny(hashes []uint64) bool {
 	return f == nil || f.some || slices.ContainsFunc(hashes, f.may)
 }

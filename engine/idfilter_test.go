@@ -41,13 +41,13 @@ func TestIDFilter(t *testing.T) {
 			f.add(k)
 		}
 		for _, k := range keys {
-			if !f.may(keyHash(k)) || !f.mayAny([]uint64{0, keyHash(k)}) {
+			if !f.may(copyHashOf(keyHash(k))) || !f.mayAny([]uint64{0, copyHashOf(keyHash(k))}) {
 				t.Fatalf("with %d rows %v is denied, which was added", rows, k)
 			}
 		}
 		wrong, others := 0, filterKeys(2, 100_000)
 		for _, k := range others {
-			if f.may(keyHash(k)) {
+			if f.may(copyHashOf(keyHash(k))) {
 				wrong++
 			}
 		}
@@ -105,8 +105,14 @@ func TestIDFiltersHaveALimit(t *testing.T) {
 
 // TestCopiesAcrossFilesWithFilters indexes the same events with filters and without: copies
 // at the same time and at others, with insert ids of every form, ids that are in several
-// files, and none.
+// files, and none, of which filters know nothing.
 func TestCopiesAcrossFilesWithFilters(t *testing.T) {
+	for _, all := range []bool{true, false} {
+		t.Run(fmt.Sprint("all have ids: ", all), func(t *testing.T) { testCopiesAcrossFiles(t, all) })
+	}
+}
+
+func testCopiesAcrossFiles(t *testing.T, allHaveIDs bool) {
 	with, without := openSample(t, vfs.NewMem(), "data"), openSample(t, vfs.NewMem(), "data")
 	without.idFilters.most = 0
 	s := newSample()
@@ -118,7 +124,9 @@ func TestCopiesAcrossFilesWithFilters(t *testing.T) {
 				e := &b.Events[i]
 				switch s.rng.IntN(10) {
 				case 0:
-					e.InsertID = ""
+					if e.InsertID = ""; allHaveIDs {
+						e.InsertID = fmt.Sprint("order-", s.rng.IntN(2000))
+					}
 				case 1:
 					e.InsertID = fmt.Sprint("order-", s.rng.IntN(2000))
 				}

@@ -151,7 +151,7 @@ func (s *logSource) note(e *event.Event, payload fingerprint) indexfile.InsertKe
 		hash = contentHash(payload, e.Time)
 	}
 	s.payloads = append(s.payloads, payload)
-	s.hashes = append(s.hashes, uint32(hash*hashFactor>>32))
+	s.hashes = append(s.hashes, uint32(copyHashOf(hash)>>32))
 	s.distinct = append(s.distinct, e.DistinctID)
 	return key
 }

@@ -51,7 +51,7 @@ func (m *matcher) matchUser(probes []probe, first, end int, found func(p *probe,
 			}
 			continue
 		}
-		if m.ids != nil && !m.ids.may(keyHash(p.key)) {
+		if m.ids != nil && !m.ids.may(copyHashOf(keyHash(p.key))) {
 			continue
 		}
 		if done, err := m.matchTime(p, first, end, found); done || err != nil {

@@ -189,13 +189,13 @@ func (s *fileSource) enter(r sourceRow) (time int64, err error) {
 // copyHash takes the file's key of the insert id, which costs no text.
 func (s *fileSource) copyHash(r sourceRow) (uint64, error) {
 	if s.key.Form != indexfile.FormNone {
-		return keyHash(s.key), nil
+		return copyHashOf(keyHash(s.key)), nil
 	}
 	e, err := s.event(r)
 	if err != nil {
 		return 0, err
 	}
-	return contentHash(fingerprintOf(e), s.time), nil
+	return copyHashOf(contentHash(fingerprintOf(e), s.time)), nil
 }
 
 // event reads with the same cursor as the copier, which has the chunks at hand that the

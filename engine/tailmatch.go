@@ -132,7 +132,7 @@ func (t *tail) matchFile(ctx context.Context, source int32, f *file, asking []as
 func (t *tail) mayBeIn(ids *idFilter, entries []uint32) bool {
 	return ids == nil || slices.ContainsFunc(entries, func(number uint32) bool {
 		key := t.entries.at(number).insertKey()
-		return key.Form == indexfile.FormNone && ids.some || ids.may(keyHash(key))
+		return key.Form == indexfile.FormNone && ids.some || ids.may(copyHashOf(keyHash(key)))
 	})
 }
 
