@@ -37,8 +37,10 @@ func keptQuestions() map[string]*exec.Fragment {
 			Group: &exec.Group{Keys: []int{3, 0}, Aggregates: []exec.Aggregate{over(exec.AggMax, 2), over(exec.AggMin, 2)}}},
 		"others": {Columns: []exec.Column{name, plan, screen, price}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{
 			over(exec.AggVarSamp, 3), over(exec.AggStdPop, 2), over(exec.AggBitXor, 2), over(exec.AggBitAnd, 2), over(exec.AggSum, 2), over(exec.AggMin, 0), over(exec.AggMax, 3)}}},
-		"a key too":  {Columns: []exec.Column{name, plan, country}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{over(exec.AggCount, 1), over(exec.AggMax, 2)}}},
-		"not there":  {Columns: []exec.Column{name, plan, property("nothing", catalog.TypeDouble), country}, Group: &exec.Group{Keys: []int{0, 1, 3}, Aggregates: sums}},
+		"a key too": {Columns: []exec.Column{name, plan, country}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: []exec.Aggregate{over(exec.AggCount, 1), over(exec.AggMax, 2)}}},
+		"not there": {Columns: []exec.Column{name, plan, property("nothing", catalog.TypeDouble), country}, Group: &exec.Group{Keys: []int{0, 1, 3}, Aggregates: sums}},
+		"not there in the filter": {Columns: []exec.Column{name, plan, property("nothing", catalog.TypeDouble), country},
+			Filter: &exec.Expr{Op: exec.OpIsNull, Column: 2}, Group: &exec.Group{Keys: []int{0, 1, 3}, Aggregates: sums}},
 		"of the day": {Columns: []exec.Column{plan, country, price, {Source: exec.SourceTime}}, Filter: &exec.Expr{Op: exec.OpMoreEq, Column: 3, Values: []catalog.Value{catalog.Int(0)}}, Group: &exec.Group{Keys: []int{0, 1}, Aggregates: sums}},
 	}
 }

@@ -167,7 +167,7 @@ func (e *Engine) ordinalsTo(n int) []int32 {
 // has reports whether a part is answered by how often values of a column come.
 func (p *part) has(column int) bool {
 	if p.kept != nil {
-		return slices.Contains(p.kept.columns, column)
+		return slices.Contains(p.kept.columns[:p.kept.keys], column) // others are in the states, and a filter may look at them
 	}
 	return column == p.column || column == p.second-1
 }
