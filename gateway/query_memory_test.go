@@ -19,7 +19,7 @@ func TestQueryMemorySetting(t *testing.T) {
 	w.must("INSERT INTO events (event, time, insert_id) VALUES " + strings.Join(values, ", "))
 	c := newPlanClient(t, w, "root", w.listen())
 	c.exec("USE shop")
-	const joins = "SELECT LENGTH(GROUP_CONCAT(REPEAT(CONCAT(event, insert_id), 25000))) FROM events"
+	const joins = "SELECT JSON_LENGTH(JSON_ARRAYAGG(REPEAT(CONCAT(event, insert_id), 25000))) FROM events"
 	if _, _, err := c.rows(joins); err != nil {
 		t.Error(err)
 	}
