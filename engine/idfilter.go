@@ -80,7 +80,8 @@ func (f *idFilter) may(hash uint64) bool {
 	return true
 }
 
-// mayAny reports whether a row may be a copy of one with one of the copyHashes. No filter says that it may.
+// mayAny reports whether a row may be a copy of one with one of the copyHashes. No filter
+// says that it may.
 func (f *idFilter) mayAny(hashes []uint64) bool {
 	return f == nil || f.some || slices.ContainsFunc(hashes, f.may)
 }
