@@ -20,6 +20,14 @@ func (x *executor) runner() *runner {
 	return &runner{visit: x.visit, groups: int64(x.limits.Groups), rows: func(ctx *sql.Context, n sql.Node) (sql.RowIter, error) { return x.main.Build(ctx, n, nil) }}
 }
 
+// onlyVisiting is a runner that visits as r does, and runs nothing.
+func (r *runner) onlyVisiting() *runner {
+	if r == nil {
+		return nil
+	}
+	return &runner{visit: r.visit}
+}
+
 // showing is the runner of a plan that is shown, whose nodes have been visited. What
 // it runs does not count as what the plan's scans did.
 func showing(base sql.NodeExecBuilder) *runner {

@@ -47,8 +47,7 @@ func newPushedJoin(ctx *sql.Context, n sql.Node, run *runner) (*pushedJoin, erro
 	if !joinsEvents(ctx, n) {
 		return nil, nil
 	}
-	alone := runner{visit: run.visit} // small tables are read for groups
-	source, rows, err := newGroupSource(ctx, n, &alone)
+	source, rows, err := newGroupSource(ctx, n, run.onlyVisiting()) // small tables are read for groups
 	if err != nil || source == nil || source.join == nil {
 		return nil, err
 	}

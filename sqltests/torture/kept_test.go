@@ -9,8 +9,8 @@ import (
 )
 
 // Most questions of a dashboard are the same again, and files keep what answers these. So
-// every history has some questions that it asks after each of its steps, and then once more:
-// what is kept was made before events came, went or counted otherwise.
+// every history has some questions that it asks after a third of its steps, and then once
+// more: what is kept was made before events came, went or counted otherwise.
 
 // repeated is how many questions a history asks again and again.
 const repeated = 3
