@@ -31,34 +31,82 @@ type firstCopies struct {
 	batches int
 	slots   []firstCopy // an open hash table
 	used    int
+	// requests are those that events came with, as ids of which the index does not count.
+	// The first is nobody's.
+	requests []catalog.IngestID
+	touched  uint32 // of no meaning
 }
 
-// firstCopy is the surviving copy of a key. Its id is zero where a slot is empty.
+// firstCopy is the surviving copy of a key. Its request is 0 where a slot is empty.
 type firstCopy struct {
-	key xxh3.Uint128
-	id  catalog.IngestID
+	key            xxh3.Uint128
+	request, index uint32
 }
 
-// fullEighths is the greatest share of slots in use, in eighths.
-const fullEighths = 5
+const (
+	// fullEighths is the greatest share of slots in use, in eighths.
+	fullEighths = 5
+	// touchedAtOnce is of how many keys the slots are fetched together.
+	touchedAtOnce = 128
+)
 
 func (c *firstCopies) begin(p catalog.Policy) {
 	c.policy, c.seed, c.batches, c.used = p, rand.Uint64(), 0, 0
-	c.slots = make([]firstCopy, 64)
+	c.slots, c.requests = make([]firstCopy, 64), make([]catalog.IngestID, 1)
 }
 
-// add makes a copy known.
-func (c *firstCopies) add(key xxh3.Uint128, id catalog.IngestID) {
+// addAll makes copies known, and reports whether none of them has a key that was known.
+func (c *firstCopies) addAll(rows []keyedRow) (fresh bool) {
+	fresh = true
+	for part := range slices.Chunk(rows, touchedAtOnce) {
+		c.touch(part)
+		for i := range part {
+			fresh = c.add(part[i].key, part[i].id) && fresh
+		}
+	}
+	return fresh
+}
+
+// touch has the processor fetch the slots of keys, which it does for many at a time where
+// nothing that follows depends on what is in them.
+func (c *firstCopies) touch(rows []keyedRow) {
+	mask, sum := uint64(len(c.slots)-1), uint32(0)
+	for i := range rows {
+		sum += c.slots[rows[i].key.Lo&mask].request
+	}
+	c.touched = sum
+}
+
+// add makes a copy known, and reports whether its key was not.
+func (c *firstCopies) add(key xxh3.Uint128, id catalog.IngestID) (fresh bool) {
 	if 8*c.used >= fullEighths*len(c.slots) {
 		c.grow()
 	}
 	s := c.find(key)
-	if s.id.IsZero() {
+	if fresh = s.request == 0; fresh {
 		c.used++
-	} else if !c.survives(id, s.id) {
-		return
+	} else if !c.survives(id, c.idOf(s)) {
+		return false
 	}
-	s.key, s.id = key, id
+	*s = firstCopy{key, c.requestOf(id), id.Index}
+	return fresh
+}
+
+// requestOf numbers the request of an id. Events of a request come together, so that it has
+// one number, or few.
+func (c *firstCopies) requestOf(id catalog.IngestID) uint32 {
+	id.Index = 0
+	if c.requests[len(c.requests)-1] != id {
+		c.requests = append(c.requests, id)
+	}
+	return uint32(len(c.requests) - 1)
+}
+
+// idOf is the ingest id of a copy, zero for an empty slot.
+func (c *firstCopies) idOf(s *firstCopy) catalog.IngestID {
+	id := c.requests[s.request]
+	id.Index = s.index
+	return id
 }
 
 // survives reports whether a copy survives another one.
@@ -73,7 +121,7 @@ func (c *firstCopies) survives(id, other catalog.IngestID) bool {
 func (c *firstCopies) find(key xxh3.Uint128) *firstCopy {
 	mask := uint64(len(c.slots) - 1)
 	for i := key.Lo & mask; ; i = (i + 1) & mask {
-		if s := &c.slots[i]; s.key == key || s.id.IsZero() {
+		if s := &c.slots[i]; s.key == key || s.request == 0 {
 			return s
 		}
 	}
@@ -83,7 +131,7 @@ func (c *firstCopies) grow() {
 	old := c.slots
 	c.slots = make([]firstCopy, 2*len(old))
 	for i := range old {
-		if !old[i].id.IsZero() {
+		if old[i].request != 0 {
 			*c.find(old[i].key) = old[i]
 		}
 	}
@@ -99,8 +147,13 @@ type copyCount struct {
 	key    []byte
 	buffer []byte
 	probes []probe
-	// rows are the record's events that have an insert id.
-	rows []keyedRow
+	// rows are the record's events that have an insert id; fresh says that nothing in the
+	// log has the key of one.
+	rows  []keyedRow
+	fresh bool
+	// inserts are the rows' insert ids, and may of those that may be in the file at hand.
+	inserts []indexfile.InsertKey
+	may     []keyedRow
 }
 
 // keyedRow is an event whose duplicates are counted. Its strings are the record's.
@@ -137,13 +190,16 @@ func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first c
 	if err := k.extend(ctx, recordKeyOf(record, first)); err != nil {
 		return 0, false, err
 	}
-	left := k.rows[:0] // those that nothing in the log hides
-	for _, row := range k.rows {
-		// A row that is in a file by now may be the survivor, and not be known here.
-		if id := known.find(row.key).id; !id.IsZero() && known.survives(id, row.id) {
-			hidden++
-		} else {
-			left = append(left, row)
+	left := k.rows
+	if !k.fresh {
+		left = left[:0] // those that nothing in the log hides
+		for _, row := range k.rows {
+			// A row that is in a file by now may be the survivor, and not be known here.
+			if id := known.idOf(known.find(row.key)); !id.IsZero() && known.survives(id, row.id) {
+				hidden++
+			} else {
+				left = append(left, row)
+			}
 		}
 	}
 	if hidden > 0 && k.hasGone() {
@@ -160,6 +216,7 @@ func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first c
 func (k *copyCount) end() {
 	clear(k.rows[:cap(k.rows)])
 	clear(k.probes[:cap(k.probes)])
+	clear(k.may[:cap(k.may)])
 	k.walker.Forget()
 	k.view, k.rules = nil, rules{}
 	copyCounts.Put(k)
@@ -190,17 +247,17 @@ func (k *copyCount) readRows(record []byte) (complete bool, err error) {
 // not read.
 func (k *copyCount) extend(ctx context.Context, have recordKey) error {
 	known := &k.view.tail.first
+	k.fresh = false
 	for ; known.batches < len(k.view.logs); known.batches++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		r := k.view.logs[known.batches]
 		if r.record == have {
-			for i := range k.rows {
-				known.add(k.rows[i].key, k.rows[i].id)
-			}
+			k.fresh = known.addAll(k.rows)
 			continue
 		}
+		k.fresh = false
 		logged, err := k.view.record(r, &k.buffer)
 		if err != nil {
 			return err
@@ -244,36 +301,59 @@ func (k *copyCount) keyOf(e *event.Event) xxh3.Uint128 {
 }
 
 // areInFiles reports whether some file has a row of the user and insert id of one of the
-// rows, whose order changes.
+// rows. Nearly always the files' filters say that none has.
 func (k *copyCount) areInFiles(ctx context.Context, rows []keyedRow) (found bool, err error) {
 	files := k.view.files.files
 	if len(files) == 0 || len(rows) == 0 {
 		return false, nil
 	}
-	slices.SortFunc(rows, func(a, b keyedRow) int { return strings.Compare(a.user, b.user) })
+	k.inserts = k.inserts[:0]
+	for i := range rows {
+		k.inserts = append(k.inserts, indexfile.InsertKeyOf(rows[i].insertID))
+	}
 	for _, f := range files {
-		m := newMatcher(f)
-		for lo, hi := 0, 0; lo < len(rows) && !found; lo = hi {
-			for hi = lo + 1; hi < len(rows) && rows[hi].user == rows[lo].user; hi++ {
+		k.may = k.may[:0]
+		ids := f.ids.Load()
+		for i := range rows {
+			if ids == nil || ids.may(copyHashOf(keyHash(k.inserts[i]))) {
+				k.may = append(k.may, rows[i])
 			}
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-			first, end, err := m.users.seek(rows[lo].user)
-			if err != nil {
-				return false, err
-			}
-			if first == end {
-				continue
-			}
-			k.probes = k.probes[:0]
-			for i := range rows[lo:hi] {
-				r := &rows[lo+i]
-				k.probes = append(k.probes, probe{key: indexfile.InsertKeyOf(r.insertID), insertID: r.insertID, time: r.time})
-			}
-			if err := m.matchUser(k.probes, first, end, func(*probe, uint32) error { found = true; return nil }); err != nil {
-				return false, err
-			}
+		}
+		if len(k.may) == 0 {
+			continue
+		}
+		if found, err = k.areIn(ctx, f, k.may); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// areIn reports whether a file has a row of the user and insert id of one of the rows,
+// whose order changes.
+func (k *copyCount) areIn(ctx context.Context, f *file, rows []keyedRow) (found bool, err error) {
+	m := newMatcher(f)
+	slices.SortFunc(rows, func(a, b keyedRow) int { return strings.Compare(a.user, b.user) })
+	for lo, hi := 0, 0; lo < len(rows) && !found; lo = hi {
+		for hi = lo + 1; hi < len(rows) && rows[hi].user == rows[lo].user; hi++ {
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		first, end, err := m.users.seek(rows[lo].user)
+		if err != nil {
+			return false, err
+		}
+		if first == end {
+			continue
+		}
+		k.probes = k.probes[:0]
+		for i := range rows[lo:hi] {
+			r := &rows[lo+i]
+			k.probes = append(k.probes, probe{key: indexfile.InsertKeyOf(r.insertID), insertID: r.insertID, time: r.time})
+		}
+		if err := m.matchUser(k.probes, first, end, func(*probe, uint32) error { found = true; return nil }); err != nil {
+			return false, err
 		}
 	}
 	return found, nil

@@ -253,3 +253,80 @@ func TestDuplicatesOfAnIndexedBatch(t *testing.T) {
 		}
 	}
 }
+
+// TestDuplicatesBeforeLaterCopies: a batch is counted when one that came later is in the log
+// already, whose copies survive where the last do.
+func TestDuplicatesBeforeLaterCopies(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	b := newSample().batch(20)
+	for i := range b.Events {
+		b.Events[i].InsertID = fmt.Sprint("id ", i)
+	}
+	var records [2][]byte
+	for i := range records {
+		for j := range b.Events {
+			b.Events[j].ID.Time += uint64(i)
+		}
+		var err error
+		if records[i], err = event.AppendBatch(nil, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(testContext, records[i:i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := sampleShard(e).view(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.release()
+	r := rules{asOf: catalog.MaxIngestID, policy: catalog.Policy{Survivor: catalog.SurvivorLast}}
+	for i, want := range []int64{20, 0} {
+		h, err := event.DecodeHeader(records[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, counted, err := v.hiddenByKeys(testContext, r, records[i], h.FirstID); n != want || !counted || err != nil {
+			t.Errorf("batch %d: %d, %v, %v; want %d", i, n, counted, err, want)
+		}
+	}
+}
+
+// TestDuplicatesAskTheFilters: a file is asked about copies only where its filter, or the
+// lack of one, says that it may have some: with a filter that lies nobody finds them.
+func TestDuplicatesAskTheFilters(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	b := newSample().batch(50)
+	for i := range b.Events {
+		b.Events[i].InsertID = fmt.Sprint("id ", i)
+	}
+	var record []byte
+	for i := range 2 {
+		for j := range b.Events {
+			b.Events[j].ID.Time += uint64(i)
+		}
+		var err error
+		if record, err = event.AppendBatch(nil, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Append(testContext, [][]byte{record}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := e.Index(testContext, 0, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f := sampleShard(e).files()[0]
+	for _, c := range []struct {
+		name   string
+		filter *idFilter
+		want   int64
+	}{{"its own", f.ids.Load(), 50}, {"none", nil, 50}, {"a lying one", newIDFilter(50), 0}} {
+		f.ids.Store(c.filter)
+		if n, err := e.Duplicates(testContext, [][]byte{record}); n != c.want || err != nil {
+			t.Errorf("with %s: %d duplicates, %v; want %d", c.name, n, err, c.want)
+		}
+	}
+}
