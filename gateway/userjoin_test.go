@@ -65,6 +65,33 @@ func TestUserJoinsChangeNoAnswer(t *testing.T) {
 	}
 }
 
+// TestRanksOfJoinedRows: pairs of one event are peers, though events of one time are not
+// where the ingest id is part of an order.
+func TestRanksOfJoinedRows(t *testing.T) {
+	w, stock := joinWorld(t, rand.New(rand.NewPCG(9, 11)), 60)
+	for _, query := range []string{
+		"SELECT a.insert_id, b.insert_id, RANK() OVER (PARTITION BY a.distinct_id ORDER BY a.time, a._ingest_id) FROM events a JOIN events b ON a.distinct_id = b.distinct_id AND b.n > 1",
+		"SELECT a.insert_id, b.insert_id, DENSE_RANK() OVER (PARTITION BY a.distinct_id ORDER BY b.time, b._ingest_id) FROM events a LEFT JOIN events b ON a.distinct_id = b.distinct_id AND b.time > a.time",
+		"SELECT a.insert_id, RANK() OVER (PARTITION BY a.distinct_id ORDER BY a.time, a._ingest_id) FROM events a JOIN events b ON a.insert_id = b.insert_id",
+		"SELECT insert_id, RANK() OVER (PARTITION BY distinct_id ORDER BY time, _ingest_id), RANK() OVER (PARTITION BY distinct_id ORDER BY time) FROM events_all",
+	} {
+		want, err := stock.answer(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.answer(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g, p := sortedAnswer(got), sortedAnswer(want); !sameAnswers(g, p) || len(g) < 50 {
+			t.Errorf("%s gives %d rows\n%s\nand row by row\n%s", query, len(g), lines(g), lines(p))
+		}
+		if _, plan, err := w.query("EXPLAIN FORMAT=TREE " + query); err != nil || !strings.Contains(lines(plan), "PushedWindow") {
+			t.Errorf("%s is not computed by column: %v\n%s", query, err, lines(plan))
+		}
+	}
+}
+
 // The first rows of a join need no more memory than they take, and all rows by user no more
 // than a user's; in another order all rows are held, and the error says what to do.
 func TestJoinedRowsWithinMemory(t *testing.T) {

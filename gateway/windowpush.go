@@ -130,8 +130,8 @@ func newPushedWindow(ctx *sql.Context, n *plan.Window, run *runner) (*pushedWind
 		sortRefs, orders = append(sortRefs, ref), append(orders, exec.Order{})
 	}
 	sorted := order
-	if last := len(order) - 1; last > 0 && p.ascending(order[last], exec.SourceIngestID) && p.ascending(order[last-1], exec.SourceTime) {
-		sorted, m.pushedWindow.plan.Unique = order[:last], true // rows of one time come so
+	if last := len(order) - 1; last > 0 && source.join == nil && p.ascending(order[last], exec.SourceIngestID) && p.ascending(order[last-1], exec.SourceTime) {
+		sorted, m.pushedWindow.plan.Unique = order[:last], true // rows of one time come so, each once
 	}
 	for _, c := range sorted {
 		ref, form, ok := sortRef(p, c)
