@@ -30,8 +30,7 @@ type concatBuffer struct {
 const codeConcatCut = 1260
 
 func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.AggregationBuffer, error) {
-	args, conditions := g.Children(), hidden(g, "sortConditions")
-	outputs := args[conditions.Len():] // what it is ordered by comes before
+	outputs := g.OutputExpressions()
 	if len(outputs) != 1 {
 		return nil, sql.ErrInvalidChildrenNumber.New(g, len(outputs), 1)
 	}
@@ -43,10 +42,7 @@ func newConcatBuffer(ctx *sql.Context, g *aggregation.GroupConcat) (sql.Aggregat
 	if hidden(g, "distinct").String() != "" {
 		b.seen = make(map[string]struct{})
 	}
-	for i := range conditions.Len() {
-		c := conditions.Index(i)
-		b.order = append(b.order, sql.SortCondition{Expr: args[i], Order: sql.SortOrder(c.FieldByName("Order").Uint()), NullOrdering: sql.NullOrdering(c.FieldByName("NullOrdering").Uint())})
-	}
+	b.order = concatOrder(g)
 	return b, nil
 }
 
@@ -159,12 +155,16 @@ func (b *concatBuffer) Eval(ctx *sql.Context) (any, error) {
 				out.WriteString(b.separator)
 			}
 			if out.WriteString(text); out.Len() > b.most {
-				ctx.Warn(codeConcatCut, "Row %d was cut by GROUP_CONCAT()", number)
+				warnConcatCut(ctx, number)
 				return wholeCharacters(out.String(), b.most), nil
 			}
 		}
 	}
 	return out.String(), nil
+}
+
+func warnConcatCut(ctx *sql.Context, row int64) {
+	ctx.Warn(codeConcatCut, "Row %d was cut by GROUP_CONCAT()", row)
 }
 
 // wholeCharacters is the beginning of a text that has at most so many bytes.

@@ -182,6 +182,9 @@ func groupedPlan(ctx *sql.Context, n sql.Node, run *runner) (sql.Node, error) {
 		if once, _, err := groupOnce(ctx, group, none.pushOnce(ctx, run)); err != nil || once != nil {
 			return once, err
 		}
+		if concats, err := none.pushConcats(ctx, group, run); err != nil || concats != nil {
+			return concats, err
+		}
 	}
 	if s, err := newPushedSort(ctx, n, run); err != nil || s != nil {
 		return s, err

@@ -36,6 +36,8 @@ func (p *groupPlan) output(e sql.Expression) groupOutput {
 		return p.percentile(e)
 	case orderedAggregate:
 		return p.ordered(e)
+	case *aggregation.GroupConcat:
+		return p.concat(e)
 	case sql.Aggregation:
 		return groupOutput{}
 	}

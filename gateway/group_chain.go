@@ -33,6 +33,8 @@ type groupChain struct {
 	plan     *groupPlan
 	// keys are those that are more than columns.
 	keys []chainKey
+	// inOrder: see groupPlan.
+	inOrder bool
 }
 
 // chainKey is a key that is more than a column.
@@ -87,7 +89,7 @@ func (c *groupChain) push(make groupMaker, run *runner) (sql.Node, error) {
 	if err != nil || p == nil {
 		return nil, err
 	}
-	c.plan = p
+	c.plan, p.inOrder = p, c.inOrder
 	everything := c.subqueries() // which look at whole rows
 	project := slices.ContainsFunc(c.nodes, func(n sql.Node) bool { _, ok := n.(*plan.Project); return ok })
 	stock, nodes := c.group, c.nodes

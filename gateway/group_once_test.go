@@ -37,8 +37,8 @@ func TestGroupsThatSeeEachValueOnce(t *testing.T) {
 		"SELECT distinct_id, GROUP_CONCAT(event ORDER BY event), GROUP_CONCAT(DISTINCT event ORDER BY event DESC) FROM events GROUP BY distinct_id":            true,
 		"SELECT GROUP_CONCAT('x'), GROUP_CONCAT(NULL), COUNT(*) FROM events":                                                                                   true,
 		"SELECT GROUP_CONCAT('x'), COUNT(*) FROM events WHERE event = 'nothing'":                                                                               true,
-		"SELECT GROUP_CONCAT(insert_id ORDER BY insert_id) FROM events":                                                                                        false,
-		"SELECT event, GROUP_CONCAT(n ORDER BY time, _ingest_id) FROM events GROUP BY event":                                                                   false,
+		"SELECT GROUP_CONCAT(insert_id ORDER BY insert_id) FROM events":                                                                                        true,
+		"SELECT event, GROUP_CONCAT(n ORDER BY time, _ingest_id) FROM events GROUP BY event":                                                                   true,
 		"SELECT a.event, SUM(DISTINCT b.n) FROM events a JOIN events b ON a.insert_id = b.insert_id GROUP BY a.event":                                          false,
 		"SELECT GROUP_CONCAT(DISTINCT event ORDER BY event), SUM(DISTINCT n + RAND() * 0) FROM events":                                                         false,
 	} {

@@ -28,6 +28,8 @@ type groupPlan struct {
 	wanted []groupOutput
 	order  []exec.Order
 	limit  int64
+	// inOrder says that the rows come in the order that a GROUP_CONCAT wants.
+	inOrder bool
 }
 
 // groupKey is a key of the groups.

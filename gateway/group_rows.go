@@ -118,6 +118,8 @@ func answerType(f *exec.Fragment, column int) catalog.Type {
 	case exec.AggMin, exec.AggMax, exec.AggPercentileDisc, exec.AggFirst, exec.AggLast:
 		t, _, _ := f.ColumnType(a.Args[0])
 		return t
+	case exec.AggConcat:
+		return catalog.TypeString
 	}
 	return catalog.TypeInt
 }

@@ -44,6 +44,9 @@ func (g *Gateway) showGroup(ctx *sql.Context, p *pushedGroup) (*shownScan, error
 	var err error
 	if w := source.window; w != nil {
 		s.line("windows: %s", w.functionsText())
+		if f := w.sort.fragment; f.Filter != nil {
+			s.line("filter: %s", exprText(f.Filter, columnNames(f), f))
+		}
 		err = g.sortReads(ctx, s, w.sort)
 	} else {
 		err = g.showReads(ctx, s, t, f)
@@ -101,7 +104,7 @@ var aggregateOpTexts = map[exec.AggregateOp]string{
 	exec.AggVarPop: "VAR_POP", exec.AggVarSamp: "VAR_SAMP", exec.AggStdPop: "STDDEV_POP", exec.AggStdSamp: "STDDEV_SAMP",
 	exec.AggBitAnd: "BIT_AND", exec.AggBitOr: "BIT_OR", exec.AggBitXor: "BIT_XOR",
 	exec.AggPercentile: "PERCENTILE_CONT", exec.AggPercentileDisc: "PERCENTILE_DISC", exec.AggFirst: "FIRST", exec.AggLast: "LAST",
-	exec.AggBehaviour: "BEHAVIOUR",
+	exec.AggBehaviour: "BEHAVIOUR", exec.AggConcat: "CONCAT", exec.AggConcatCut: "CONCAT CUT",
 }
 
 // columnNames are a fragment's columns as SQL, with the periods for which

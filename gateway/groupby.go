@@ -39,7 +39,19 @@ func (x *executor) groupBy(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.
 			}
 			return g, nil
 		}
+		if g, err := x.pushConcats(ctx, n, x.runner()); g != nil || err != nil {
+			if err != nil {
+				return nil, err
+			}
+			notePushed(ctx)
+			return g.ask(row).rows(ctx), nil
+		}
 	}
+	return x.groupRows(ctx, n, row)
+}
+
+// groupRows makes groups of rows, one by one.
+func (x *executor) groupRows(ctx *sql.Context, n *plan.GroupBy, row sql.Row) (sql.RowIter, error) {
 	child, err := x.main.Build(ctx, n.Child, row)
 	if err != nil {
 		return nil, err

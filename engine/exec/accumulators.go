@@ -51,6 +51,15 @@ func newAccumulator(p *Plan, a *Aggregate, g *Grouper) (accumulator, error) {
 		return &touches{plan: p, g: g, args: a.Args, typ: t, last: a.Op == AggLast}, nil
 	case AggBehaviour:
 		return newBehaviourGroups(p, g, a)
+	case AggConcat:
+		c, owner := newConcats(p, g, a)
+		if !owner {
+			return concatTexts{c}, nil
+		}
+		return c, nil
+	case AggConcatCut:
+		c, owner := newConcats(p, g, a)
+		return concatCuts{c, owner}, nil
 	}
 	return nil, fmt.Errorf("%w: aggregate %d", ErrFragment, a.Op)
 }

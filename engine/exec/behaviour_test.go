@@ -350,8 +350,20 @@ func TestValidateOrdered(t *testing.T) {
 		{"the first by another time", Aggregate{Op: AggFirst, Args: []int{3, 4, 1}}, false},
 		{"the last by another id", Aggregate{Op: AggLast, Args: []int{3, 0, 3}}, false},
 		{"the last without an order", Aggregate{Op: AggLast, Args: []int{3}}, false},
+		{"texts in order", Aggregate{Op: AggConcat, Args: []int{3}, Params: params(",", catalog.Int(0))}, true},
+		{"where texts are cut", Aggregate{Op: AggConcatCut, Args: []int{3}, Params: params("", catalog.Int(9))}, true},
+		{"texts without a length", Aggregate{Op: AggConcat, Args: []int{3}, Params: params(",")}, false},
+		{"texts of a length below zero", Aggregate{Op: AggConcat, Args: []int{3}, Params: params(",", catalog.Int(-1))}, false},
+		{"texts of numbers", Aggregate{Op: AggConcat, Args: []int{0}, Params: params(",", catalog.Int(9))}, false},
 	} {
 		f := Fragment{Columns: columns, Group: &Group{Aggregates: []Aggregate{tt.a}}}
+		if tt.ok && (tt.a.Op == AggConcat || tt.a.Op == AggConcatCut) {
+			f.Project = 1
+			if err := f.Validate(); !errors.Is(err, ErrFragment) {
+				t.Errorf("%s of a project's events: %v", tt.name, err)
+			}
+			f.Project = 0
+		}
 		if err := f.Validate(); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrFragment) {
 			t.Errorf("%s: %v, want ok=%v", tt.name, err, tt.ok)
 		}

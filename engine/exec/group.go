@@ -22,8 +22,9 @@ type Group struct {
 	MaxGroups int64
 }
 
-// Aggregate is a value computed of a group's rows. The result does not depend on
-// the order in which rows and partial results come, to the last bit.
+// Aggregate is a value computed of a group's rows. But for AggConcat and AggConcatCut,
+// the result does not depend on the order in which rows and partial results come, to the
+// last bit.
 type Aggregate struct {
 	Op AggregateOp
 	// Args are column numbers, of Columns and then of Computed. But for
@@ -75,6 +76,14 @@ const (
 	// then one bool (or number) column for each condition, which is not met where
 	// it is null. Params[0] is the name, the others are its own.
 	AggBehaviour AggregateOp = 17
+	// AggConcat: one string; the texts of all rows in the order in which they are added,
+	// nulls passed over; string, null if there are none. Params[0] is put between two
+	// texts, and Params[1] an int: of a longer text as many whole characters as fit into so
+	// many bytes. AggConcatCut: the same arguments; int, the number of the row, from 1 on,
+	// in whose text or separator it ended so, and 0 if it did not. A fragment of a
+	// project's events cannot have them, since these come in no order.
+	AggConcat    AggregateOp = 18
+	AggConcatCut AggregateOp = 19
 )
 
 // Order is a column to sort by. NULL comes first, or last if Descending.
@@ -179,7 +188,7 @@ func (f *Fragment) validateAggregate(a *Aggregate) error {
 	case AggBehaviour:
 		least, most = 2, MaxAggregateArgs
 	}
-	if a.Op < AggCount || a.Op > AggBehaviour || len(a.Args) < least || len(a.Args) > most {
+	if a.Op < AggCount || a.Op > AggConcatCut || len(a.Args) < least || len(a.Args) > most {
 		return fmt.Errorf("%w: aggregate %d with %d arguments", ErrFragment, a.Op, len(a.Args))
 	}
 	if len(a.Args) > 0 {
@@ -203,10 +212,25 @@ func (f *Fragment) validateAggregate(a *Aggregate) error {
 			return fmt.Errorf("%w: constant of %d bytes, at most %d", ErrFragment, len(p.Text), MaxValueBytes)
 		}
 	}
+	if a.Op == AggConcat || a.Op == AggConcatCut {
+		return f.validateConcat(a)
+	}
 	if a.Op == AggPercentile || a.Op == AggPercentileDisc {
 		if len(a.Params) != 1 || a.Params[0].Kind != catalog.KindDouble || !(a.Params[0].Double() >= 0 && a.Params[0].Double() <= 1) {
 			return fmt.Errorf("%w: a percentile takes one number from 0 to 1", ErrFragment)
 		}
+	}
+	return nil
+}
+
+func (f *Fragment) validateConcat(a *Aggregate) error {
+	switch t, _, _ := f.ColumnType(a.Args[0]); {
+	case f.Project != 0:
+		return fmt.Errorf("%w: aggregate %d of events, which come in no order", ErrFragment, a.Op)
+	case t != catalog.TypeString:
+		return fmt.Errorf("%w: aggregate %d of a %s", ErrFragment, a.Op, t)
+	case len(a.Params) != 2 || a.Params[0].Kind != catalog.KindString || a.Params[1].Kind != catalog.KindInt || a.Params[1].Int() < 0:
+		return fmt.Errorf("%w: aggregate %d takes a separator and a length", ErrFragment, a.Op)
 	}
 	return nil
 }

@@ -283,6 +283,9 @@ func (s Statements) aggregate() string {
 	switch s.Rand.IntN(3) {
 	case 0:
 		text := s.Scalar("text", 0)
+		if s.Rand.IntN(2) == 0 { // rows that nothing of this tells apart have the same text
+			return fmt.Sprintf("GROUP_CONCAT(%s ORDER BY time%s, insert_id, %s SEPARATOR '|')", text, s.pick("", " DESC"), text)
+		}
 		return fmt.Sprintf("GROUP_CONCAT(DISTINCT %s ORDER BY %s SEPARATOR '|')", text, text)
 	case 1:
 		return fmt.Sprintf("AVG(DISTINCT %s)", s.Scalar(s.pick("int", "decimal"), depth))
