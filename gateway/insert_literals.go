@@ -23,6 +23,7 @@ type literalValue struct {
 // runLiterals takes all rows in that literalRowsOf has put aside.
 func (in *insertion) runLiterals(ctx *sql.Context) error {
 	in.orderColumns()
+	in.quick.ascii = in.literals.ascii
 	rows := in.literals.count()
 	if in.replace {
 		in.events, in.indexes = make([]event.Event, 0, rows), make([]uint32, 0, rows)

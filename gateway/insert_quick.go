@@ -55,6 +55,7 @@ const (
 // properties.
 type quickRows struct {
 	columns    []quickColumn
+	ascii      bool               // all texts of the rows are
 	properties []catalog.Property // of the row at hand
 	day        [dateLength]byte   // of the last time, as it was written; begins with 0 for none
 	dayMicros  int64              // its first moment, since 1970
@@ -135,7 +136,7 @@ func (q *quickRows) event(row []literal, e *event.Event) (kind int, ok bool) {
 		var value catalog.Value
 		switch c.read {
 		case ofTexts:
-			if v.kind != sqlparser.StrVal || len(v.text) > c.longest || !utf8.ValidString(v.text) {
+			if v.kind != sqlparser.StrVal || len(v.text) > c.longest || !q.ascii && !utf8.ValidString(v.text) {
 				return 0, false
 			}
 			value = catalog.Value{Kind: catalog.KindString, Text: v.text}

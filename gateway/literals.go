@@ -45,6 +45,7 @@ const (
 type literals struct {
 	width int
 	all   []literal
+	ascii bool // all texts are; else they may be anything
 }
 
 // keptLiterals are slices of literals for other statements.
@@ -56,7 +57,7 @@ const maxKeptLiterals = 1 << 16
 // newLiterals gives a slice with room for about so many.
 func newLiterals(n int) *literals {
 	l := keptLiterals.Get().(*literals)
-	l.all = slices.Grow(l.all[:0], n)
+	l.all, l.ascii = slices.Grow(l.all[:0], n), false
 	return l
 }
 

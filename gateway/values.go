@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ func splitValues(text string) (head string, rows *literals) {
 	rows = newLiterals(0)
 	s := &valuesScanner{text: text, at: at, found: rows.all}
 	head, ok := s.rows(rows)
-	rows.all = s.found
+	rows.all, rows.ascii = s.found, s.seen&highBits == 0
 	if !ok {
 		rows.release()
 		return "", nil
@@ -118,6 +119,7 @@ type valuesScanner struct {
 	text  string
 	at    int
 	found []literal
+	seen  uint64 // all bits of the strings, byte over byte
 }
 
 // next skips white space and gives the byte that comes next, 0 at the end.
@@ -184,24 +186,24 @@ func (s *valuesScanner) literal() bool {
 func (s *valuesScanner) str() bool {
 	s.at++
 	start := s.at
-	end := strings.IndexByte(s.text[start:], '\'')
-	if end < 0 {
-		return false
-	}
-	end += start
-	if strings.IndexByte(s.text[start:end], '\\') < 0 && (end+1 == len(s.text) || s.text[end+1] != '\'') {
+	n, seen := plainBytes(s.text[start:])
+	s.seen |= seen
+	end := start + n
+	if end < len(s.text) && s.text[end] == '\'' && (end+1 == len(s.text) || s.text[end+1] != '\'') {
 		s.at = end + 1
 		s.found = append(s.found, literal{kind: sqlparser.StrVal, text: s.text[start:end]})
 		return true
 	}
 	var b strings.Builder
 	for i := start; i < len(s.text); i++ {
+		s.seen |= uint64(s.text[i])
 		switch c := s.text[i]; {
 		case c == '\\':
 			if i++; i == len(s.text) {
 				return false
 			}
 			c = s.text[i]
+			s.seen |= uint64(c)
 			if decoded := sqltypes.SQLDecodeMap[c]; decoded != sqltypes.DontEscape {
 				c = decoded
 			}
@@ -218,6 +220,38 @@ func (s *valuesScanner) str() bool {
 		}
 	}
 	return false
+}
+
+// highBits are those that no byte of ASCII has, in a word of eight.
+const highBits = 0x8080808080808080
+
+// plainBytes is how many bytes come before a quote or a backslash, and what bits they have,
+// byte over byte. It looks at eight bytes at a time: in a word from which another was
+// taken bit by bit, a byte is zero where both are equal, and the lowest one of these is
+// where a borrow from its highest bit begins.
+func plainBytes(s string) (n int, seen uint64) {
+	const each, size = 0x0101010101010101, 8
+	for ; len(s)-n >= size; n += size {
+		x := wordOf(s[n:])
+		quote, slash := x^'\''*each, x^'\\'*each
+		found := ((quote-each)&^quote | (slash-each)&^slash) & highBits
+		if found != 0 {
+			at := bits.TrailingZeros64(found) / size
+			return n + at, seen | x&(1<<(at*size)-1)
+		}
+		seen |= x
+	}
+	for ; n < len(s) && s[n] != '\'' && s[n] != '\\'; n++ {
+		seen |= uint64(s[n])
+	}
+	return n, seen
+}
+
+// wordOf are the first eight bytes of a text, which has as many.
+func wordOf(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // number reads an integer, or a decimal with digits on both sides of its point,

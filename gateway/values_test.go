@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 )
@@ -45,6 +46,9 @@ func checkSplit(t *testing.T, text string) bool {
 	}
 	if !slices.Equal(rows.all, want) {
 		t.Fatalf("%q: %v, want %v", text, rows.all, want)
+	}
+	if got := !slices.ContainsFunc(rows.all, func(l literal) bool { return !isASCII(l.text) }); got != rows.ascii {
+		t.Fatalf("%q: all texts are ASCII: %v, and it says %v", text, got, rows.ascii)
 	}
 	first, err := sqlparser.Parse(head)
 	if err != nil {
@@ -113,6 +117,26 @@ func TestSplitValuesOfRandomTexts(t *testing.T) {
 	if read < 1000 {
 		t.Errorf("only %d texts were read", read)
 	}
+}
+
+// TestSplitValuesOfTextsOfAllLengths has a byte that is looked at closely, or none, at each
+// place of texts that are shorter and longer than the words in which they are read.
+func TestSplitValuesOfTextsOfAllLengths(t *testing.T) {
+	const longest = 20
+	for n := range longest {
+		for at := range n + 1 {
+			for _, some := range []string{"", "''", `\'`, `\n`, "é", "\xff", "\x80", "\xa7\xdc", `\é`, "&", "(", "]", "["} {
+				text := strings.Repeat("x", at) + some + strings.Repeat("y", n-at)
+				if statement := "INSERT INTO events VALUES ('" + text + "', 1), ('" + text + "',2)"; !checkSplit(t, statement) {
+					t.Fatalf("%q is not read", statement)
+				}
+			}
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	return !slices.ContainsFunc([]byte(s), func(c byte) bool { return c >= utf8.RuneSelf })
 }
 
 func FuzzSplitValues(f *testing.F) {
