@@ -3,31 +3,31 @@ package engine
 import (
 	"slices"
 	"sync"
-
-	"arbor/engine/indexfile"
 )
 
 // idFilter says of an insert id that no row of a file has it, or that one may. Nearly all
 // events that are indexed have an id that no older file has: then nobody has to look
 // through their user's rows there.
 //
-// It is a Bloom filter in blocks of a cache line (Putze, Sanders and Singler, Cache-, Hash-
-// and Space-Efficient Bloom Filters, 2007), filled while a new file is proven, from the rows
-// as its reader gives them. It is in memory only: a file that was there when the engine was
-// opened has none.
+// It is a Bloom filter in blocks of two words (after Putze, Sanders and Singler, Cache-,
+// Hash- and Space-Efficient Bloom Filters, 2007, who have a cache line), so that adding an
+// id is two stores: many of them wait for memory at the same time. It is filled while a new
+// file is proven, from the rows as its reader gives them. It is in memory only: a file that
+// was there when the engine was opened has none.
 type idFilter struct {
-	blocks [][filterWords]uint64
+	blocks []filterBlock
 	// some says that rows without an insert id are in the file, which it knows nothing of.
 	some bool
 }
 
+// filterBlock has three bits of each word for every id.
+type filterBlock [2]uint64
+
 const (
 	// filterRowBits is how many bits a filter has for each row: with them one id in about
-	// a thousand may be there that is not.
-	filterRowBits = 16
-	filterWords   = 8
-	// filterProbes is how many bits stand for an id.
-	filterProbes = 7
+	// five hundred may be there that is not.
+	filterRowBits    = 16
+	filterBlockBytes = 16
 	// maxIDFilters is how many bytes the filters of all files take at most: those of the
 	// oldest are dropped.
 	maxIDFilters = 64 << 20
@@ -38,46 +38,40 @@ const (
 func newIDFilter(rows int) *idFilter { return newIDFilterWithin(rows, maxIDFilters/2) }
 
 func newIDFilterWithin(rows int, most int64) *idFilter {
-	blocks := int64(rows)*filterRowBits/(filterWords*64) + 1
-	if blocks*filterWords*8 > most {
+	blocks := int64(rows)*filterRowBits/(filterBlockBytes*8) + 1
+	if blocks*filterBlockBytes > most {
 		return nil
 	}
-	return &idFilter{blocks: make([][filterWords]uint64, blocks)}
+	return &idFilter{blocks: make([]filterBlock, blocks)}
 }
 
-func (f *idFilter) bytes() int64 { return int64(len(f.blocks)) * filterWords * 8 }
+func (f *idFilter) bytes() int64 { return int64(len(f.blocks)) * filterBlockBytes }
 
-// add adds the insert id of a row.
-func (f *idFilter) add(k indexfile.InsertKey) {
-	if k.Form == indexfile.FormNone {
-		f.some = true
-		return
-	}
-	block, bits := f.place(copyHashOf(keyHash(k)))
-	for range filterProbes {
-		block[bits>>6&(filterWords-1)] |= 1 << (bits & 63)
-		bits >>= 9
+// add adds rows by the upper halves of their insert ids' copyHashes.
+func (f *idFilter) add(hashes []uint32) {
+	for _, hash := range hashes {
+		block, ones := f.place(uint64(hash) << 32)
+		block[0] |= ones[0]
+		block[1] |= ones[1]
 	}
 }
 
-// place is the block of a copyHash, and the bits that stand for it there, nine for each.
-func (f *idFilter) place(hash uint64) (*[filterWords]uint64, uint64) {
+// place is the block of a copyHash, and the bits that stand for it there: six of the hash
+// for each, which are not among those that choose the block.
+func (f *idFilter) place(hash uint64) (*filterBlock, filterBlock) {
 	hash = (hash ^ hash>>29) * 0xbf58476d1ce4e5b9
-	hash ^= hash >> 32
-	bits := hash * 0x94d049bb133111eb
-	return &f.blocks[hash>>32*uint64(len(f.blocks))>>32], bits ^ bits>>31
+	hash = (hash ^ hash>>32) * 0x94d049bb133111eb
+	bits := hash ^ hash>>31
+	return &f.blocks[hash>>32*uint64(len(f.blocks))>>32], filterBlock{
+		1<<(bits&63) | 1<<(bits>>6&63) | 1<<(bits>>12&63),
+		1<<(bits>>18&63) | 1<<(bits>>24&63) | 1<<(bits>>30&63),
+	}
 }
 
 // may reports whether a row may have the insert id with a copyHash.
 func (f *idFilter) may(hash uint64) bool {
-	block, bits := f.place(hash)
-	for range filterProbes {
-		if block[bits>>6&(filterWords-1)]>>(bits&63)&1 == 0 {
-			return false
-		}
-		bits >>= 9
-	}
-	return true
+	block, ones := f.place(hash)
+	return block[0]&ones[0] == ones[0] && block[1]&ones[1] == ones[1]
 }
 
 // mayAny reports whether a row may be a copy of one with one of the copyHashes. No filter

@@ -112,10 +112,12 @@ type prover struct {
 	hidden         []uint32
 	skipDuplicates bool
 	ids            *idFilter // that the rows' insert ids are added to, or nil
+	unadded        []uint32  // the hashes of those that are not yet
 
-	user string
-	// keys are the user's rows with an insert id: the upper half is of a hash of
-	// it, the lower the row.
+	user    string
+	without bool // some rows have no insert id
+	// keys are the user's rows with an insert id: the upper half is that of its
+	// copyHash, the lower the row.
 	keys        []uint64
 	few         [16]uint64  // scratch, zero
 	once, twice exec.Bitmap // scratch
@@ -138,6 +140,7 @@ func (p *prover) read(ctx context.Context, j *job) error {
 				return err
 			}
 			j.done.Add(int64(min(pieceRows, p.reader.Rows()-i)))
+			p.fillFilter()
 		}
 		k, err := encoder.Head(i, &row)
 		if err != nil {
@@ -158,17 +161,29 @@ func (p *prover) read(ctx context.Context, j *job) error {
 			}
 			p.user = row.DistinctID
 		}
-		if p.ids != nil {
-			p.ids.add(k)
+		if k.Form == indexfile.FormNone {
+			p.without = true
+			continue
 		}
-		if k.Form != indexfile.FormNone {
-			p.keys = append(p.keys, (k.Lo^k.Hi)<<32|uint64(uint32(i)))
-		}
+		hash := copyHashOf(keyHash(k))
+		p.keys = append(p.keys, hash|uint64(uint32(i)))
+		p.unadded = append(p.unadded, uint32(hash>>32))
 	}
 	if err := order.End(); err != nil {
 		return err
 	}
+	p.fillFilter()
 	return p.endUser()
+}
+
+// fillFilter adds the insert ids of the last rows to the filter: some at a time, since each
+// is elsewhere in memory.
+func (p *prover) fillFilter() {
+	if p.ids != nil {
+		p.ids.add(p.unadded)
+		p.ids.some = p.ids.some || p.without
+	}
+	p.unadded = p.unadded[:0]
 }
 
 // canonicalRoom is more than most events' canonical bytes take.
