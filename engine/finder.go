@@ -2,23 +2,27 @@ package engine
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"strings"
 
 	"arbor/catalog"
 	"arbor/engine/event"
+	"arbor/engine/exec"
 	"arbor/engine/indexfile"
 )
 
 // finder finds the copies among the rows of a file as they are written. Since
 // all copies share a user and a user's rows lie together, its memory is that of
-// the largest user, 8 bytes a row, and its table fits into the processor's cache:
-// of a user with many rows it takes a part of the hashes at a time.
+// the largest user, 8 bytes a row, and its bitmaps and table fit into the processor's
+// cache: of a user with many rows it takes a part of the hashes at a time.
 type finder struct {
 	source rowSource
 	first  uint32   // the ordinal of the user's first row in the new file
 	hashes []uint64 // of the user's rows: of what makes one a copy
 	table  hashtable
+	once   exec.Bitmap // bits of hashes that were met
+	twice  exec.Bitmap // and met again
 	pairs  [][2]uint32 // numbers of a row of the user and of the first one of its key
 	copies []uint32    // numbers of rows that are copies of earlier ones, ascending
 	groups []indexfile.Group
@@ -104,19 +108,43 @@ func (f *finder) group(rows []sourceRow) error {
 	return f.confirm(rows)
 }
 
-// pair finds the pairs among one part of the hashes.
+// pair finds the pairs among one part of the hashes. Most rows are no copies: only those
+// whose bit of a bitmap is met twice are looked up.
 func (f *finder) pair(part, parts uint64) {
-	f.table.reset(len(f.hashes) / int(parts))
-	for i, hash := range f.hashes {
-		if parts > 1 && mixHash(hash)>>32%parts != part {
+	const bitsPerHash = 16
+	size := bits.Len(uint(len(f.hashes) / int(parts) * bitsPerHash))
+	shift := 64 - size
+	f.once, f.twice = f.once.Reset(1<<size), f.twice.Reset(1<<size)
+	for _, hash := range f.hashes {
+		if parts > 1 && partOf(hash, parts) != part {
 			continue
 		}
-		first, found := f.table.find(tableHash(hash), uint32(i), func(n uint32) bool { return f.hashes[n] == hash })
+		bit := hash >> shift
+		f.twice[bit/64] |= f.once[bit/64] & (1 << (bit % 64))
+		f.once[bit/64] |= 1 << (bit % 64)
+	}
+	f.numbers = f.numbers[:0]
+	for i, hash := range f.hashes {
+		bit := hash >> shift
+		if f.twice[bit/64]>>(bit%64)&1 != 0 && (parts == 1 || partOf(hash, parts) == part) {
+			f.numbers = append(f.numbers, uint32(i))
+		}
+	}
+	if len(f.numbers) < 2 {
+		return
+	}
+	f.table.reset(len(f.numbers))
+	for _, i := range f.numbers {
+		hash := f.hashes[i]
+		first, found := f.table.find(tableHash(hash), i, func(n uint32) bool { return f.hashes[n] == hash })
 		if found {
-			f.pairs = append(f.pairs, [2]uint32{uint32(i), first})
+			f.pairs = append(f.pairs, [2]uint32{i, first})
 		}
 	}
 }
+
+// partOf is the part of a hash.
+func partOf(hash, parts uint64) uint64 { return mixHash(hash) >> 32 % parts }
 
 // isCopy reports whether a row of the user is a copy of an earlier one.
 func (f *finder) isCopy(number int) bool {

@@ -9,9 +9,9 @@ import (
 // events that are indexed have an id that no older file has: then nobody has to look
 // through their user's rows there.
 //
-// It is a Bloom filter in blocks of two words (after Putze, Sanders and Singler, Cache-,
-// Hash- and Space-Efficient Bloom Filters, 2007, who have a cache line), so that adding an
-// id is two stores: many of them wait for memory at the same time. It is filled while a new
+// It is a Bloom filter in blocks of half a cache line (Putze, Sanders and Singler, Cache-,
+// Hash- and Space-Efficient Bloom Filters, 2007). An id has two bits in each word of its
+// block, so that adding it is four stores, none of which waits for another. It is filled while a new
 // file is proven, from the rows as its reader gives them. It is in memory only: a file that
 // was there when the engine was opened has none.
 type idFilter struct {
@@ -20,14 +20,13 @@ type idFilter struct {
 	some bool
 }
 
-// filterBlock has three bits of each word for every id.
-type filterBlock [2]uint64
+type filterBlock [4]uint64
 
 const (
 	// filterRowBits is how many bits a filter has for each row: with them one id in about
-	// five hundred may be there that is not.
+	// eight hundred may be there that is not.
 	filterRowBits    = 16
-	filterBlockBytes = 16
+	filterBlockBytes = 32
 	// maxIDFilters is how many bytes the filters of all files take at most: those of the
 	// oldest are dropped.
 	maxIDFilters = 64 << 20
@@ -50,29 +49,37 @@ func (f *idFilter) bytes() int64 { return int64(len(f.blocks)) * filterBlockByte
 // add adds rows by the upper halves of their insert ids' copyHashes.
 func (f *idFilter) add(hashes []uint32) {
 	for _, hash := range hashes {
-		block, ones := f.place(uint64(hash) << 32)
-		block[0] |= ones[0]
-		block[1] |= ones[1]
-	}
-}
-
-// place is the block of a copyHash, and the bits that stand for it there: six of the hash
-// for each, which are not among those that choose the block.
-func (f *idFilter) place(hash uint64) (*filterBlock, filterBlock) {
-	hash = (hash ^ hash>>29) * 0xbf58476d1ce4e5b9
-	hash = (hash ^ hash>>32) * 0x94d049bb133111eb
-	bits := hash ^ hash>>31
-	return &f.blocks[hash>>32*uint64(len(f.blocks))>>32], filterBlock{
-		1<<(bits&63) | 1<<(bits>>6&63) | 1<<(bits>>12&63),
-		1<<(bits>>18&63) | 1<<(bits>>24&63) | 1<<(bits>>30&63),
+		block, bits := f.place(uint64(hash) << 32)
+		block[0] |= onesOf(bits)
+		block[1] |= onesOf(bits >> 12)
+		block[2] |= onesOf(bits >> 24)
+		block[3] |= onesOf(bits >> 36)
 	}
 }
 
 // may reports whether a row may have the insert id with a copyHash.
 func (f *idFilter) may(hash uint64) bool {
-	block, ones := f.place(hash)
-	return block[0]&ones[0] == ones[0] && block[1]&ones[1] == ones[1]
+	block, bits := f.place(hash)
+	for _, word := range block {
+		if ones := onesOf(bits); word&ones != ones {
+			return false
+		}
+		bits >>= 12
+	}
+	return true
 }
+
+// place is the block of a copyHash, and the numbers of the bits that stand for it there,
+// six bits for each.
+func (f *idFilter) place(hash uint64) (*filterBlock, uint64) {
+	hash = (hash ^ hash>>29) * 0xbf58476d1ce4e5b9
+	hash ^= hash >> 32
+	bits := hash * 0x94d049bb133111eb
+	return &f.blocks[hash>>32*uint64(len(f.blocks))>>32], bits ^ bits>>31
+}
+
+// onesOf are the two bits of a word.
+func onesOf(bits uint64) uint64 { return 1<<(bits&63) | 1<<(bits>>6&63) }
 
 // mayAny reports whether a row may be a copy of one with one of the copyHashes. No filter
 // says that it may.
