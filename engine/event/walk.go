@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"arbor/catalog"
+	"arbor/engine/wide"
 )
 
 // Walker reads a record's events one after the other, each into the memory of the one
@@ -140,15 +141,15 @@ func (w *Walker) walk(s *shape) *walkedShape {
 		of.ends = append(of.ends, uint32(len(w.names)))
 		of.size += 4 + len(name) + 1 + 8
 	}
-	w.names = slices.Grow(w.names, wideCopy)
+	w.names = slices.Grow(w.names, wide.Size)
 	return of
 }
 
 // canonicalHead begins the event's canonical bytes, as AppendCanonicalHead does.
 func (w *Walker) canonicalHead(e *Event) []byte {
 	n := canonicalHead + payloadHead + len(e.Name) + len(e.DistinctID) + len(e.InsertID)
-	out := slices.Grow(w.canonical[:0], n+2*wideCopy)
-	b := out[:n+2*wideCopy]
+	out := slices.Grow(w.canonical[:0], n+2*wide.Size)
+	b := out[:n+2*wide.Size]
 	b[0] = canonicalEvent
 	binary.BigEndian.PutUint64(b[1:], e.ID.Time)
 	binary.BigEndian.PutUint32(b[9:], e.ID.Edge)
@@ -170,14 +171,14 @@ func (w *Walker) canonicalHead(e *Event) []byte {
 // putWide is putText of a text that is in the record at a place: what follows it there is
 // copied, too, if both have room for it, and is overwritten later.
 func (w *Walker) putWide(b []byte, s string, at int) []byte {
-	const most = 2 * wideCopy
+	const most = 2 * wide.Size
 	if len(s) > most || len(w.rec)-at < most || len(b) < 4+most {
 		return putText(b, s)
 	}
 	binary.LittleEndian.PutUint32(b, uint32(len(s)))
 	to, from := b[4:4+most], w.rec[at:]
-	copyWide(to, from)
-	copyWide(to[wideCopy:], from[wideCopy:])
+	wide.Copy(to, from)
+	wide.Copy(to[wide.Size:], from[wide.Size:])
 	return b[4+len(s):]
 }
 
@@ -265,36 +266,20 @@ func shortNumber(b []byte) (n uint64, size int) {
 	return x&0x7f | x>>1&(0x7f<<7) | x>>2&(0x7f<<14) | x>>3&(0x7f<<21) | x>>4&(0x7f<<28), end/8 + 1
 }
 
-// wideCopy is how many bytes are copied at once, whether there are as many or not: that
-// is more than most names and values have.
-const wideCopy = 32
-
-// copyWide copies that many bytes, which do not overlap: as numbers, since an array is
-// copied by a call that first looks whether they do.
-func copyWide(to, from []byte) {
-	_, _ = to[wideCopy-1], from[wideCopy-1]
-	a, b := binary.LittleEndian.Uint64(from), binary.LittleEndian.Uint64(from[8:])
-	c, d := binary.LittleEndian.Uint64(from[16:]), binary.LittleEndian.Uint64(from[24:])
-	binary.LittleEndian.PutUint64(to, a)
-	binary.LittleEndian.PutUint64(to[8:], b)
-	binary.LittleEndian.PutUint64(to[16:], c)
-	binary.LittleEndian.PutUint64(to[24:], d)
-}
-
 // content reads the values of an event whose shape has come before, and makes its
 // canonical bytes. It does neither, and says so, if anything is wrong.
 func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 	rec, at := w.rec, w.at
 	out := w.canonicalHead(e)
-	to, room := len(out), of.size+4*wideCopy
+	to, room := len(out), of.size+4*wide.Size
 	out = slices.Grow(out, room)
 	out = out[:cap(out)]
 	names := w.names[:cap(w.names)]
 	from := of.ends[0]
 	for i, name := range s.properties {
 		end := of.ends[i+1]
-		if end-from <= wideCopy {
-			copyWide(out[to:], names[from:])
+		if end-from <= wide.Size {
+			wide.Copy(out[to:], names[from:])
 		} else {
 			copy(out[to:], names[from:end])
 		}
@@ -331,13 +316,13 @@ func (w *Walker) content(s *shape, of *walkedShape, e *Event) bool {
 				p.Value.Text = unsafe.String(&rec[at], n)
 			}
 			switch {
-			case n <= wideCopy && len(rec)-at >= wideCopy:
-				copyWide(out[to:], rec[at:])
-			case n <= 2*wideCopy && len(rec)-at >= 2*wideCopy:
-				copyWide(out[to:], rec[at:])
-				copyWide(out[to+wideCopy:], rec[at+wideCopy:])
-			case n <= 4*wideCopy && len(rec)-at >= 4*wideCopy:
-				*(*[4 * wideCopy]byte)(out[to:]) = *(*[4 * wideCopy]byte)(rec[at:])
+			case n <= wide.Size && len(rec)-at >= wide.Size:
+				wide.Copy(out[to:], rec[at:])
+			case n <= 2*wide.Size && len(rec)-at >= 2*wide.Size:
+				wide.Copy(out[to:], rec[at:])
+				wide.Copy(out[to+wide.Size:], rec[at+wide.Size:])
+			case n <= 4*wide.Size && len(rec)-at >= 4*wide.Size:
+				*(*[4 * wide.Size]byte)(out[to:]) = *(*[4 * wide.Size]byte)(rec[at:])
 			default:
 				copy(out[to:], rec[at:at+n])
 			}

@@ -1,10 +1,10 @@
 package indexfile
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"arbor/catalog"
+	"arbor/engine/wide"
 )
 
 // Encoder gives the properties of rows in a form of the caller's, for rows in
@@ -35,7 +35,7 @@ type encoded struct {
 	column   *column
 	presence []byte
 	at       []form  // the forms of a block's rows; nil without forms
-	steps    int     // of formStep bytes, which the longest form takes
+	steps    int     // of wide.Size bytes, which the longest form takes
 	far      bool    // the forms are too many for a near cache
 	numbers  []int64 // of a block's rows, if they stand for the values; with forms, scratch
 }
@@ -113,30 +113,15 @@ func (e *Encoder) Append(dst []byte, i int) ([]byte, int, error) {
 // steps: as many are copied, whether this one has as many bytes or not.
 func (e *Encoder) appendForm(dst []byte, f form, steps int) []byte {
 	at, n := len(dst), int(f.to-f.from)
-	if room := steps * formStep; room > wideForm || cap(dst)-at < room {
+	if room := steps * wide.Size; room > wideForm || cap(dst)-at < room {
 		return append(dst, e.bytes[f.from:f.to]...)
 	}
 	to, from := dst[at:cap(dst)], e.bytes[f.from:]
 	for ; steps > 0; steps-- {
-		copyStep(to, from)
-		to, from = to[formStep:], from[formStep:]
+		wide.Copy(to, from)
+		to, from = to[wide.Size:], from[wide.Size:]
 	}
 	return dst[:at+n]
-}
-
-// formStep is how many bytes of a form copyStep copies.
-const formStep = 32
-
-// copyStep copies bytes that do not overlap: as numbers, since an array is copied by a call
-// that first looks whether they do.
-func copyStep(to, from []byte) {
-	_, _ = to[formStep-1], from[formStep-1]
-	a, b := binary.LittleEndian.Uint64(from), binary.LittleEndian.Uint64(from[8:])
-	c, d := binary.LittleEndian.Uint64(from[16:]), binary.LittleEndian.Uint64(from[24:])
-	binary.LittleEndian.PutUint64(to, a)
-	binary.LittleEndian.PutUint64(to[8:], b)
-	binary.LittleEndian.PutUint64(to[16:], c)
-	binary.LittleEndian.PutUint64(to[24:], d)
 }
 
 // appendOne appends the form of a slot's value.
@@ -196,7 +181,7 @@ func spanOf(forms []form) (steps int, far bool) {
 	for _, f := range forms {
 		most, all = max(most, f.to-f.from), all+f.to-f.from
 	}
-	return (int(most) + formStep - 1) / formStep, all > nearForms
+	return (int(most) + wide.Size - 1) / wide.Size, all > nearForms
 }
 
 // formHead is about how much longer than its name and text a property's form is.
