@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/dolthub/go-mysql-server/sql"
 	"github.com/dolthub/go-mysql-server/sql/plan"
@@ -49,78 +52,102 @@ func (o *output) batches(ctx *sql.Context, schema sql.Schema, iter sql.RowIter, 
 	return s.last()
 }
 
-// batchSender sends the parts of a result.
+// batchSender sends the parts of a result. The first ones leave as soon as they are full,
+// while the scan goes on, by a goroutine of their own; a result of one part needs none.
 type batchSender struct {
 	*output
 	fields []*querypb.Field
-	held   []byte // the newest part, which goes with what follows it
+	held   []byte // the rows of the last part, which is not full: it goes with what follows it
+
+	cancel context.CancelFunc // of the scan
+	done   <-chan struct{}    // closed when it has been called
+	parts  chan []byte        // full ones, nil before there is one
+	used   chan []byte        // whose memory can be used again
+	ended  chan struct{}      // closed when all parts were sent
+	failed error              // of sending; written before ended is closed
 }
 
 // run sends all parts of a result but the last.
-func (s *batchSender) run(ctx *sql.Context, e *rowEncoder, b batchRows) (err error) {
+func (s *batchSender) run(ctx *sql.Context, e *rowEncoder, b batchRows) error {
 	working, cancel := ctx.NewSubContext()
 	defer cancel()
 	e.ctx = working
-	parts, used := make(chan []byte, partsAhead), make(chan []byte, partsAhead+2)
-	var failure error // written before parts is closed
-	go func() {       // ends with its rows, or with working
-		defer close(parts)
-		send := func(part []byte) ([]byte, error) {
-			select {
-			case parts <- part:
-			case <-working.Done():
-				return nil, working.Err()
-			}
-			select {
-			case part = <-used:
-				return part[:0], nil
-			default:
-				return make([]byte, 0, resultBytes+resultBytes/4), nil
-			}
-		}
-		var part []byte
-		failure = b.batches(working, func(batch *exec.Batch) (err error) {
-			part, err = e.encode(batch, part, send)
-			return err
-		})
-		if len(part) > 0 && working.Err() == nil {
-			parts <- part
-		}
-	}()
-	for part := range parts {
-		if err == nil {
-			err = s.next(part, used)
-		}
-		if err != nil {
-			cancel() // and wait for the end of parts
-		}
+	s.cancel, s.done = cancel, working.Done()
+	err := s.scan(working, e, b)
+	if s.failed != nil {
+		return s.failed
 	}
-	if err != nil {
-		return err
+	if working.Err() != nil {
+		s.held = nil
 	}
-	return failure
+	return err
 }
 
-// next sends the part before part, whose memory it gives to used.
-func (s *batchSender) next(part []byte, used chan<- []byte) error {
-	sent := s.held
-	s.held = part
-	if sent == nil {
-		return nil
-	}
-	if err := s.begin(); err != nil {
+// scan runs the scan, and ends when all full parts were sent.
+func (s *batchSender) scan(ctx *sql.Context, e *rowEncoder, b batchRows) error {
+	defer func() {
+		if s.parts != nil {
+			close(s.parts)
+			<-s.ended
+		}
+	}()
+	return b.batches(ctx, func(batch *exec.Batch) (err error) {
+		s.held, err = e.encode(batch, s.held, s.full)
 		return err
+	})
+}
+
+// full has a part sent, and gives memory for the next one. It is called by the scan.
+func (s *batchSender) full(part []byte) ([]byte, error) {
+	if s.parts == nil {
+		if err := s.begin(); err != nil {
+			return nil, err
+		}
+		s.parts, s.used, s.ended = make(chan []byte, partsAhead), make(chan []byte, partsAhead+2), make(chan struct{})
+		go s.sendParts()
 	}
-	if err := s.wire.sendRows(sent); err != nil {
-		return err
+	select {
+	case s.parts <- part:
+	case <-s.done:
+		return nil, context.Canceled
 	}
-	if cap(sent) <= keepBuffer {
-		select {
-		case used <- sent:
-		default:
+	select {
+	case part = <-s.used:
+		return part[:0], nil
+	default:
+		return make([]byte, 0, resultBytes+resultBytes/4), nil
+	}
+}
+
+// sendParts sends full parts until there are no more. When one cannot be sent, the scan
+// ends, and the parts that come until then are dropped.
+func (s *batchSender) sendParts() {
+	defer close(s.ended)
+	for part := range s.parts {
+		if s.failed != nil {
+			continue
+		}
+		if s.failed = s.sendPart(part); s.failed != nil {
+			s.cancel()
+			continue
+		}
+		if cap(part) <= keepBuffer {
+			select {
+			case s.used <- part:
+			default:
+			}
 		}
 	}
-	return nil
+}
+
+// sendPart sends a full part. A panic would end the process, in a goroutine of its own.
+func (s *batchSender) sendPart(part []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while rows are sent: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.wire.sendRows(part)
 }
 
 // begin sends the columns, at the latest with the first rows.

@@ -17,8 +17,41 @@ const (
 	pastPlainDouble  = 1e15
 )
 
+// pastHundredths bounds the doubles that are tried as a number of hundredths, as prices are.
+// That has at most fifteen digits then, and no two such texts are read as the same double, so
+// the one that is read as the double is the shortest.
+const pastHundredths = 1e13
+
+// appendHundredths appends a double that is no more than a number of hundredths, nil for others
+// and for zero, which may have a sign.
+func appendHundredths(dst []byte, f float64) []byte {
+	a := math.Abs(f)
+	if !(a < pastHundredths) {
+		return nil
+	}
+	n := int64(a*100 + 0.5)
+	if n == 0 || float64(n)/100 != a {
+		return nil
+	}
+	if f < 0 {
+		dst = append(dst, '-')
+	}
+	dst = strconv.AppendInt(dst, n/100, 10)
+	switch rest := byte(n % 100); {
+	case rest == 0:
+		return dst
+	case rest%10 == 0:
+		return append(dst, '.', '0'+rest/10)
+	default:
+		return append(dst, '.', '0'+rest/10, '0'+rest%10)
+	}
+}
+
 // appendDouble appends a double as MySQL prints it.
 func appendDouble(dst []byte, f float64) []byte {
+	if short := appendHundredths(dst, f); short != nil {
+		return short
+	}
 	if a := math.Abs(f); a == 0 || a >= leastPlainDouble && a < pastPlainDouble {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"testing"
 
@@ -56,4 +57,42 @@ func TestGroupConcatIsCutBetweenCharacters(t *testing.T) {
 	mustQuery(t, c, `SHOW WARNINGS`, "Warning|1260|Row 1 was cut by GROUP_CONCAT()")
 	mustExec(t, c, `SET SESSION group_concat_max_len = 6`)
 	mustQuery(t, c, `SELECT GROUP_CONCAT('é', 'é', 'é') FROM words WHERE n = 1`, "ééé")
+}
+
+// A number of hundredths is written without the search for the shortest text.
+func TestHundredthsAreTheShortestText(t *testing.T) {
+	check := func(f float64) {
+		t.Helper()
+		if short := appendHundredths(nil, f); short != nil && string(short) != strconv.FormatFloat(f, 'f', -1, 64) {
+			t.Errorf("%s is written %s", strconv.FormatFloat(f, 'f', -1, 64), short)
+		}
+	}
+	for n := range int64(200_000) {
+		f := float64(n) / 100
+		if short := appendHundredths(nil, f); (short == nil) != (n == 0) {
+			t.Fatalf("%d hundredths: %q", n, short)
+		}
+		for _, f := range []float64{f, math.Nextafter(f, 0), math.Nextafter(f, math.Inf(1)), float64(n) / 10, float64(n), float64(n) / 1000} {
+			check(f)
+			check(-f)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200_000 {
+		n := r.Int64N(pastHundredths * 100)
+		if short := appendHundredths(nil, float64(n)/100); short == nil {
+			t.Fatalf("%d hundredths are none", n)
+		}
+		check(float64(n) / 100)
+		check(r.NormFloat64() * 1e3)
+		check(math.Float64frombits(r.Uint64()))
+	}
+	for _, f := range []float64{0, math.Copysign(0, -1), pastHundredths, math.Inf(1), math.Inf(-1), math.NaN()} {
+		if short := appendHundredths(nil, f); short != nil {
+			t.Errorf("%g: %s", f, short)
+		}
+	}
+	for _, f := range []float64{math.Nextafter(pastHundredths, 0), pastHundredths - 0.25, pastHundredths - 0.01} {
+		check(f)
+	}
 }

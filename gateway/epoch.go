@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"strconv"
 
 	"github.com/apache/arrow/go/v15/arrow/array"
 	"github.com/dolthub/go-mysql-server/sql"
@@ -68,6 +67,12 @@ func (p *epoch) at(micros int64) int64 {
 	if micros > function.MaxUnixTimeMicroSecs || micros < microSecond {
 		return 0
 	}
+	switch p.unit { // to divide by a constant costs less
+	case microSecond:
+		return (micros + microSecond/2) / microSecond
+	case microSecond / 1000:
+		return (micros + microSecond/2000) / (microSecond / 1000)
+	}
 	return (micros + p.unit/2) / p.unit
 }
 
@@ -93,9 +98,6 @@ func (e *rowEncoder) epochs(p *epoch, moments *array.Timestamp, t sql.Type) pack
 		})
 	}
 	return e.orNull(moments, func(dst []byte, row int) ([]byte, error) {
-		start := len(dst)
-		dst = strconv.AppendInt(append(dst, 0), number(row), 10)
-		dst[start] = byte(len(dst) - start - 1)
-		return dst, nil
+		return appendInteger(dst, number(row)), nil
 	})
 }

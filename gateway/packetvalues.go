@@ -48,11 +48,16 @@ func (e *rowEncoder) integers(a *array.Int64) packetAppender {
 		})
 	}
 	return e.orNull(a, func(dst []byte, row int) ([]byte, error) {
-		start := len(dst)
-		dst = strconv.AppendInt(append(dst, 0), values[row], 10)
-		dst[start] = byte(len(dst) - start - 1)
-		return dst, nil
+		return appendInteger(dst, values[row]), nil
 	})
+}
+
+// appendInteger appends an integer as a text with its length.
+func appendInteger(dst []byte, n int64) []byte {
+	start := len(dst)
+	dst = strconv.AppendInt(append(dst, 0), n, 10)
+	dst[start] = byte(len(dst) - start - 1)
+	return dst
 }
 
 // wholes are integers, none less than 0 if the type has no signs, as a BIGINT or as a
@@ -98,21 +103,6 @@ func (e *rowEncoder) doubles(a *array.Float64) packetAppender {
 
 func (e *rowEncoder) texts(a *array.String) packetAppender {
 	return e.orNull(a, func(dst []byte, row int) ([]byte, error) { return appendCounted(dst, a.Value(row)), nil })
-}
-
-func (e *rowEncoder) words(a *array.Dictionary, words *array.String) (packetAppender, error) {
-	codes, err := codesOf(a)
-	if err != nil {
-		return nil, err
-	}
-	null, nulls := words.Len(), a.NullN() > 0 || words.NullN() > 0
-	return func(dst []byte, row int) ([]byte, error) {
-		w := codes(row)
-		if nulls && (w == null || words.IsNull(w)) {
-			return e.null(dst), nil
-		}
-		return appendCounted(dst, words.Value(w)), nil
-	}, nil
 }
 
 // The moments that are printed here; the SQL library knows what to make of others.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/arrow/array"
@@ -28,6 +29,8 @@ type rowEncoder struct {
 	// plainText says that texts go to the client in the encoding that they have.
 	plainText bool
 	rows      int64 // encoded so far
+	// warm are told of the next rows of the batch at hand, at most warmRows of them.
+	warm []func(lo, hi int)
 }
 
 func newRowEncoder(ctx *sql.Context, schema sql.Schema, l *batchLayout, binary bool) *rowEncoder {
@@ -50,6 +53,7 @@ const packetHeader = 4
 // whenever it is full, and goes on with what send gives back.
 func (e *rowEncoder) encode(b *exec.Batch, part []byte, send func(part []byte) ([]byte, error)) ([]byte, error) {
 	columns := make([]packetAppender, len(e.schema))
+	e.warm = e.warm[:0]
 	for i := range columns {
 		var err error
 		if columns[i], err = e.column(b, i); err != nil {
@@ -64,6 +68,11 @@ func (e *rowEncoder) encode(b *exec.Batch, part []byte, send func(part []byte) (
 		for row := r.Lo; row < r.Hi; row++ {
 			if e.rows%checkRows == 0 && e.ctx.Err() != nil {
 				return part, e.ctx.Err()
+			}
+			if (row-r.Lo)%warmRows == 0 {
+				for _, warm := range e.warm {
+					warm(row, min(row+warmRows, r.Hi))
+				}
 			}
 			var err error
 			if part, err = e.row(part, columns, row); err != nil {
@@ -253,7 +262,11 @@ func (e *rowEncoder) null(dst []byte) []byte {
 
 func appendCounted[T string | []byte](dst []byte, text T) []byte {
 	if len(text) < textNull {
-		return append(append(dst, byte(len(text))), text...)
+		start := len(dst)
+		dst = slices.Grow(dst, 1+len(text))[:start+1+len(text)]
+		dst[start] = byte(len(text))
+		copy(dst[start+1:], text)
+		return dst
 	}
 	return append(appendLengthEncoded(dst, uint64(len(text))), text...)
 }
