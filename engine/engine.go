@@ -91,6 +91,9 @@ type Options struct {
 	// KeepFew answers by what is kept of files, and by how often values come, however few
 	// rows there are for each of these: tests do, so that few events show what many are like.
 	KeepFew bool
+	// FewRows is how many rows are scanned by the goroutine that asks for them, 4,096 if 0;
+	// of more the workers take parts.
+	FewRows int
 	// IndexBytes is about what building a file may take in memory; if 0 it is the
 	// setting index_memory.
 	IndexBytes int64

@@ -20,9 +20,16 @@ func (o *ordering) inUserOrder() bool {
 // userDay is the part of a user's events that are of one day. Days are worked on
 // side by side and given one after the other.
 type userDay struct {
-	views   []*view
+	views []*view
+	// sources are the files and logs that have rows of the user, or may have some. The
+	// rows of one source are in order.
+	sources int
 	batches chan *exec.Batch
 }
+
+// userPieceRows is how many rows of a user are read at once. The first are on their way to
+// the client while the next are read, and what was made of them is still near the processor.
+const userPieceRows = 2048
 
 // batchesAhead is how many batches of a day are made before their turn has come.
 const batchesAhead = 2
@@ -39,6 +46,17 @@ func (s *scan) followUser(ctx context.Context, o *ordering, yield func(*exec.Bat
 			continue
 		}
 		days = append(days, &userDay{views: []*view{v}, batches: make(chan *exec.Batch, batchesAhead)})
+	}
+	rows := int64(0)
+	for _, d := range days {
+		n, err := s.userRows(d)
+		if err != nil {
+			return err
+		}
+		rows += n
+	}
+	if rows <= int64(s.fewRows()) {
+		return s.giveDays(ctx, days, yield)
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	queue := make(chan *userDay, len(days))
@@ -59,6 +77,45 @@ func (s *scan) followUser(ctx context.Context, o *ordering, yield func(*exec.Bat
 	})
 	if err := work.Wait(); err != nil && !errors.Is(err, errEnough) {
 		return err
+	}
+	return nil
+}
+
+// userRows counts the rows that a day may have of the user, and where they are.
+func (s *scan) userRows(d *userDay) (rows int64, err error) {
+	for _, v := range d.views {
+		if len(v.logs) > 0 {
+			d.sources += 2
+			rows += v.events
+		}
+		for _, f := range v.files.files {
+			lo, hi, err := f.reader.UserRange(s.bounds.Users[0])
+			if err != nil {
+				return 0, v.blame(err)
+			}
+			if lo < hi {
+				d.sources++
+				rows += int64(hi - lo)
+			}
+		}
+	}
+	return rows, nil
+}
+
+// giveDays yields all days, which have few rows, one after the other.
+func (s *scan) giveDays(ctx context.Context, days []*userDay, yield func(*exec.Batch) error) error {
+	w, err := newWorker(s)
+	if err != nil {
+		return err
+	}
+	defer w.finish()
+	for _, d := range days {
+		if err := w.userDay(ctx, d, func(ctx context.Context, b *exec.Batch) error { return s.giveUser(ctx, b, yield) }); err != nil {
+			if errors.Is(err, errEnough) {
+				return nil
+			}
+			return err
+		}
 	}
 	return nil
 }
@@ -112,7 +169,17 @@ func (s *scan) userWorker(ctx context.Context, queue <-chan *userDay) error {
 	}
 	defer w.finish()
 	for d := range queue {
-		if err := w.userDay(ctx, d); err != nil {
+		send := func(ctx context.Context, b *exec.Batch) error {
+			select {
+			case d.batches <- b:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := w.userDay(ctx, d, send)
+		close(d.batches)
+		if err != nil {
 			return err
 		}
 	}
@@ -121,34 +188,10 @@ func (s *scan) userWorker(ctx context.Context, queue <-chan *userDay) error {
 
 // userDay makes the batches of a day. Where they come from one file they are in
 // order; else the day is sorted.
-func (w *worker) userDay(ctx context.Context, d *userDay) error {
-	defer close(d.batches)
-	send := func(ctx context.Context, b *exec.Batch) error {
-		select {
-		case d.batches <- b:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+func (w *worker) userDay(ctx context.Context, d *userDay, send func(context.Context, *exec.Batch) error) error {
 	s := w.scan
-	w.sorter = newSorter(w)
-	sources := 0
-	for _, v := range d.views {
-		if len(v.logs) > 0 {
-			sources += 2
-		}
-		for _, f := range v.files.files {
-			lo, hi, err := f.reader.UserRange(s.bounds.Users[0])
-			if err != nil {
-				return v.blame(err)
-			}
-			if lo < hi {
-				sources++
-			}
-		}
-	}
-	if sources == 1 {
+	w.sorter, w.pieceRows = newSorter(w), min(userPieceRows, s.fewRows())
+	if d.sources == 1 {
 		w.sorter.emit = send
 	}
 	for _, v := range d.views {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,21 +115,96 @@ func (s *scan) run(ctx context.Context) error {
 	return s.work(ctx)
 }
 
-// work scans the views.
+// defaultFewRows is how many rows are scanned by the goroutine that asks for them. More are
+// shared by workers, which have to be started, each with a stack that grows again.
+const defaultFewRows = 4096
+
+func (s *scan) fewRows() int { return cmp.Or(s.engine.opts.FewRows, defaultFewRows) }
+
+// work scans the views: few rows at once, and more of them by workers.
 func (s *scan) work(ctx context.Context) error {
-	work, ctx := errgroup.WithContext(ctx)
-	parts := make(chan part, 2*s.engine.opts.Workers)
-	work.Go(func() error {
-		defer close(parts)
-		return s.divide(ctx, parts)
+	var few []part
+	var many *workers // nil as long as there are few rows
+	rows, working := 0, ctx
+	err := s.divide(ctx, func(p part) error {
+		if many != nil {
+			return many.take(working, p)
+		}
+		few = append(few, p)
+		if rows += p.cost(); rows <= s.fewRows() {
+			return nil
+		}
+		many, working = s.startWorkers(ctx)
+		for _, p := range few {
+			if err := many.take(working, p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	switch {
+	case many != nil:
+		err = many.end(err)
+	case err == nil:
+		parts := make(chan part, len(few))
+		for _, p := range few {
+			parts <- p
+		}
+		close(parts)
+		err = s.worker(ctx, parts)
+	}
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// workers scan parts side by side.
+type workers struct {
+	*errgroup.Group
+	parts chan part
+}
+
+// startWorkers starts them; their context ends when one of them fails.
+func (s *scan) startWorkers(ctx context.Context) (*workers, context.Context) {
+	group, ctx := errgroup.WithContext(ctx)
+	w := &workers{Group: group, parts: make(chan part, 2*s.engine.opts.Workers)}
 	for range s.engine.opts.Workers {
-		work.Go(func() error { return s.worker(ctx, parts) })
+		w.Go(func() error { return s.worker(ctx, w.parts) })
 	}
-	if err := work.Wait(); err != nil && !errors.Is(err, errEnough) {
-		return err
+	return w, ctx
+}
+
+// take leaves a part to the workers.
+func (w *workers) take(ctx context.Context, p part) error {
+	select {
+	case w.parts <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
+}
+
+// end waits for the workers, and gives the first error: of one of them, or the one that the
+// parts ended with.
+func (w *workers) end(err error) error {
+	if err != nil {
+		w.Go(func() error { return err })
+	}
+	close(w.parts)
+	return w.Wait()
+}
+
+// cost is about how many rows are looked at, none where their number is all that is asked
+// for. Logged events that are not held by column count as many.
+func (p *part) cost() int {
+	switch {
+	case p.tallied && p.column < 0 && p.kept == nil:
+		return 0
+	case p.file == inLog && !p.held:
+		return 1 << 30
+	}
+	return p.hi - p.lo
 }
 
 // takeViews takes views of the shards that can hold rows that pass the filter.
@@ -223,7 +299,7 @@ const (
 )
 
 // divide works out who is visible in each view, and hands out its parts.
-func (s *scan) divide(ctx context.Context, parts chan<- part) error {
+func (s *scan) divide(ctx context.Context, take func(part) error) error {
 	for _, v := range s.views {
 		if s.order != nil && !s.order.dayCanWin(v.shard.key.Day) {
 			s.prune(v.files.rows() + v.events)
@@ -238,12 +314,7 @@ func (s *scan) divide(ctx context.Context, parts chan<- part) error {
 		}
 		hand := func(p part) error {
 			p.view, p.state = v, st
-			select {
-			case parts <- p:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+			return take(p)
 		}
 		for i := range v.files.files {
 			if err := s.divideFile(v, st, int32(i), hand); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -33,7 +34,10 @@ func (w *worker) scanFile(ctx context.Context, p *part) error {
 		case w.sorter != nil && w.sorter.byTimeRuns():
 			err = w.sorter.timeRuns(ctx, p, f, lo, hi)
 		default:
-			err = w.scanRows(ctx, p, f, lo, hi)
+			piece := cmp.Or(w.pieceRows, hi-lo)
+			for at := lo; at < hi && err == nil; at += piece {
+				err = w.scanRows(ctx, p, f, at, min(at+piece, hi))
+			}
 		}
 		if err != nil {
 			return err

@@ -34,6 +34,8 @@ type worker struct {
 	found       []uint32 // rows with insert ids that are looked for
 
 	sorter *sorter // takes the rows to sort, if not nil
+	// pieceRows is how many rows of a file are read at once, 0 for as many as are in a part.
+	pieceRows int
 
 	selected exec.Bitmap
 	runs     []exec.Run

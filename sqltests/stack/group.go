@@ -132,7 +132,7 @@ func (m *GroupMember) Open(t testing.TB) {
 	if g.o.Files != nil {
 		files = g.o.Files(m.ID)
 	}
-	m.Engine, err = engine.Open(context.Background(), engine.Options{Files: files, FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, SortedRows: sortedRows, Functions: gateway.NewFunctions(), Faults: g.o.Faults, Member: catalog.MemberKey(m.ID)})
+	m.Engine, err = engine.Open(context.Background(), engine.Options{Files: files, FS: m.FS, Dir: "data", Logger: m.log, Catalog: m.Catalog(), Now: m.Now, Manual: true, SortedRows: sortedRows, FewRows: fewRows, Functions: gateway.NewFunctions(), Faults: g.o.Faults, Member: catalog.MemberKey(m.ID)})
 	if err != nil {
 		t.Fatal(err)
 	}

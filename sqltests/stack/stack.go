@@ -24,6 +24,9 @@ import (
 // sortedRows has orders of few events sorted in parts, as those of many are.
 const sortedRows = 64
 
+// fewRows has workers scan few rows, as they scan many.
+const fewRows = 16
+
 // Stack is an open member.
 type Stack struct {
 	FS      vfs.FS
@@ -65,7 +68,7 @@ func (s *Stack) Open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.metadata = metadata
-	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true, SortedRows: sortedRows, Functions: gateway.NewFunctions()})
+	s.Engine, err = engine.Open(context.Background(), engine.Options{FS: s.FS, Dir: "data", Logger: s.log, Catalog: metadata.Catalog(), Now: s.Now, Manual: true, SortedRows: sortedRows, FewRows: fewRows, Functions: gateway.NewFunctions()})
 	if err != nil {
 		t.Fatal(err)
 	}

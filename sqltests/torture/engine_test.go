@@ -51,6 +51,9 @@ func engineOptions(now func() time.Time) engine.Options {
 // want, nothing, so that every build puts rows aside, and a little.
 var indexBytes = []int64{0, 1, 64 << 10, 1}
 
+// fewRows are what lives of a member scan without workers: all that there is, or little.
+var fewRows = []int{0, 20}
+
 // fileForms are the ways in which files are written: with all encodings, however
 // few the rows, as an older arbor did, and as always.
 var fileForms = []indexfile.BuilderOptions{{Short: true}, {Version: 1}, {}}
@@ -76,6 +79,7 @@ func (m *member) open(ctx context.Context) (err error) {
 	m.options.Files = fileForms[m.opens%len(fileForms)]
 	m.options.IndexBytes = indexBytes[m.opens%len(indexBytes)]
 	m.options.KeepFew = m.opens%4 != 3
+	m.options.FewRows = fewRows[m.opens%len(fewRows)]
 	m.opens++
 	if m.metadata, err = cluster.OpenMetadata(m.faulty, path.Join(m.options.Dir, "catalog"), m.options.Logger); err != nil {
 		return err
