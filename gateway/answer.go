@@ -23,6 +23,8 @@ type pushedAnswer struct {
 	kinds   []catalog.Type // of the answer's columns
 	// columns are those of the node's rows.
 	columns []answerColumn
+	// again says that it can be asked for again, in another statement.
+	again bool
 	// limited gives limits MySQL's errors.
 	limited func(error) error
 	// stock runs the node as the SQL library does.
@@ -150,6 +152,7 @@ func (a *pushedAnswer) fails(ctx *sql.Context, err error) bool {
 	}
 	if s := sessionOf(ctx); s != nil {
 		s.plans.spoil() // its nodes keep what they need once
+		s.plans.drop()
 	}
 	if a.gateway.onFallback != nil {
 		a.gateway.onFallback(err)

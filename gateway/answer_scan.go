@@ -64,7 +64,30 @@ func (x *executor) byAnswer(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowI
 		}
 		s.shape.columns = append(s.shape.columns, source)
 	}
+	if session := sessionOf(ctx); session != nil {
+		session.plans.answered(s)
+	}
 	return s, nil
+}
+
+// answerAgain gives the rows of a plan of before that is an answer; nil for another one.
+func (x *executor) answerAgain(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter, error) {
+	session := sessionOf(ctx)
+	if session == nil || len(row) > 0 || x.rowsOnly.Load() {
+		return nil, nil
+	}
+	kept := session.plans.answerOf(n)
+	if kept == nil || !isRoot(ctx) {
+		return nil, nil
+	}
+	for _, t := range kept.reads {
+		if err := x.refuse(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	session.plans.server.answers.Add(1)
+	s := kept.scan
+	return &s, nil
 }
 
 // answerValue is the value of an answerColumn as an expression over the answer's rows.

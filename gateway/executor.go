@@ -43,6 +43,9 @@ func (x *executor) Build(ctx *sql.Context, n sql.Node, row sql.Row) (sql.RowIter
 	if s := sessionOf(ctx); s != nil && s.plans != nil {
 		s.plans.planned(ctx, n)
 	}
+	if rows, err := x.answerAgain(ctx, n, row); err != nil || rows != nil {
+		return rows, err
+	}
 	if err := x.refuse(ctx, n); err != nil {
 		return nil, err
 	}

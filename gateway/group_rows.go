@@ -45,12 +45,13 @@ func (g *pushedGroup) BuildRowIter(ctx *sql.Context, _ sql.NodeExecBuilder, oute
 
 // ask is the answer that the grouping is.
 func (g *pushedGroup) ask(outer sql.Row) *pushedAnswer {
-	f := *g.fragment
+	f, source := *g.fragment, g.plan.source
 	group := *f.Group
 	group.MaxGroups = int64(g.limit)
 	f.Group = &group
 	a := &pushedAnswer{
 		gateway: g.gateway, doing: "grouping", totals: g.totals, limited: g.mysqlError,
+		again: source.inner == nil && source.window == nil && source.join == nil,
 		run: func(ctx context.Context, yield func(*exec.Batch) error) (exec.ScanStats, error) {
 			return g.plan.run(ctx, g.gateway, &f, yield)
 		},

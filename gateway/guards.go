@@ -38,6 +38,9 @@ func (x *executor) refuse(ctx *sql.Context, n sql.Node) error {
 	case *plan.ShowGrants:
 		return x.refuseShowGrants(ctx, n)
 	case *plan.ResolvedTable:
+		if s := sessionOf(ctx); s != nil {
+			s.plans.read(n)
+		}
 		return x.refuseRead(ctx, n)
 	}
 	return nil

@@ -20,6 +20,7 @@ func (s *pushedSort) BuildRowIter(ctx *sql.Context, _ sql.NodeExecBuilder, outer
 func (s *pushedSort) ask(outer sql.Row) *pushedAnswer {
 	a := &pushedAnswer{
 		gateway: s.gateway, doing: "sorting " + s.table.project.Name + "." + s.table.name, totals: s.table.totals, kinds: s.types, limited: s.mysqlError,
+		again: s.source.join == nil,
 		run:   s.run,
 		stock: func(ctx *sql.Context) (sql.RowIter, error) { return s.stock(ctx, outer) },
 	}

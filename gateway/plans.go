@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/dolthub/go-mysql-server/sql"
+	"github.com/dolthub/go-mysql-server/sql/plan"
 	"github.com/dolthub/vitess/go/vt/sqlparser"
 
 	"arbor/catalog"
@@ -58,6 +59,16 @@ type keptPlan struct {
 	flags     *sql.QueryFlags
 	// insert is what an INSERT does, once its plan has been used again.
 	insert *keptInsert
+	// answer is what a SELECT asks of those who hold the data, nil if it does more.
+	answer *keptAnswer
+}
+
+// keptAnswer is the answer that a plan is, so that it need not be found anew how the plan
+// can be asked where the data is. It depends on what the plan depends on.
+type keptAnswer struct {
+	scan answerScan
+	// reads are the tables that it reads, each of which asks for a privilege.
+	reads []*plan.ResolvedTable
 }
 
 // keptPlans are a connection's. One statement at a time uses them.
@@ -67,8 +78,12 @@ type keptPlans struct {
 	owner *session
 	// plans are in the order of their last use, the newest first.
 	plans []*keptPlan
-	// making is the plan that is being made, if it may be kept.
+	// making is the plan that is being made, if it may be kept, and reads are the tables
+	// that it was found to read.
 	making *keptPlan
+	reads  []*plan.ResolvedTable
+	// using is the plan of before that the statement uses, nil for none.
+	using *keptPlan
 	// pushed is set when the statement is answered where the data is, or its rows are
 	// read beside the plan. Others take longer than their plans, and their nodes keep
 	// more.
@@ -82,8 +97,9 @@ type planServer struct {
 	kept    atomic.Int64
 	// globals counts the changes of variables of all sessions.
 	globals *atomic.Uint64
-	// reused counts the statements that got a plan of before.
-	reused atomic.Int64
+	// reused counts the statements that got a plan of before, and answers those of them
+	// that asked for its answer again.
+	reused, answers atomic.Int64
 }
 
 // begin is called before each statement of the session.
@@ -91,7 +107,8 @@ func (k *keptPlans) begin(s *session) {
 	if k.owner != s {
 		k.forget()
 	}
-	k.owner, k.making, k.pushed, s.plans = s, nil, false, k
+	k.owner, k.making, k.using, k.pushed, s.plans = s, nil, nil, false, k
+	k.reads = nil
 }
 
 // find gives the plan of a statement, nil if there is none, and begins a new one.
@@ -112,6 +129,7 @@ func (k *keptPlans) find(ctx *sql.Context, key planKey) *keptPlan {
 		if p.catalog == now.catalog && p.privileges == now.privileges && p.globals == now.globals {
 			k.plans = slices.Insert(k.plans, 0, p)
 			k.server.reused.Add(1)
+			k.using = p
 			return p
 		}
 		k.server.kept.Add(-1)
@@ -140,6 +158,40 @@ func notePushed(ctx *sql.Context) {
 	}
 }
 
+// read notes a table that the plan that is being made reads.
+func (k *keptPlans) read(n *plan.ResolvedTable) {
+	if k != nil && k.making != nil {
+		k.reads = append(k.reads, n)
+	}
+}
+
+// answered notes that the plan that is being made is an answer.
+func (k *keptPlans) answered(s *answerScan) {
+	if k != nil && k.making != nil && s.answer.again {
+		k.making.answer = &keptAnswer{scan: *s}
+	}
+}
+
+// answerOf is the answer that a plan of before is, nil if n is not that plan.
+func (k *keptPlans) answerOf(n sql.Node) *keptAnswer {
+	if k == nil || k.using == nil || k.using.node != n {
+		return nil
+	}
+	return k.using.answer
+}
+
+// drop forgets the plan that the statement uses, whose nodes keep what they need once.
+func (k *keptPlans) drop() {
+	if k == nil || k.using == nil {
+		return
+	}
+	if i := slices.Index(k.plans, k.using); i >= 0 {
+		k.plans = slices.Delete(k.plans, i, i+1)
+		k.server.kept.Add(-1)
+	}
+	k.using = nil
+}
+
 // spoil has the plan that is being made not kept.
 func (k *keptPlans) spoil() {
 	if k != nil {
@@ -156,6 +208,9 @@ func (k *keptPlans) keep(stmt sqlparser.Statement, flags *sql.QueryFlags) {
 	}
 	p.text = strings.Clone(p.text) // an INSERT's is the beginning of a text that may be long
 	p.statement, p.flags = stmt, flags
+	if p.answer != nil {
+		p.answer.reads = k.reads
+	}
 	if len(k.plans) >= MaxKeptPlans || k.server.kept.Add(1) > MaxKeptInAll {
 		if len(k.plans) < MaxKeptPlans {
 			k.server.kept.Add(-1)
@@ -172,5 +227,5 @@ func (k *keptPlans) keep(stmt sqlparser.Statement, flags *sql.QueryFlags) {
 func (k *keptPlans) forget() {
 	k.server.kept.Add(-int64(len(k.plans)))
 	clear(k.plans)
-	k.plans, k.making = k.plans[:0], nil
+	k.plans, k.making, k.using = k.plans[:0], nil, nil
 }

@@ -199,6 +199,61 @@ func TestPlansAreReused(t *testing.T) {
 	c.want("SHOW WARNINGS", "", false)
 }
 
+// TestAnswersAreKeptWithPlans asks the same again. Whoever has a plan that is an answer asks for
+// it again, and it is the answer to what is there then.
+func TestAnswersAreKeptWithPlans(t *testing.T) {
+	w := newSQLWorld(t)
+	w.must("CREATE DATABASE shop", "USE shop", "ALTER TABLE events ADD COLUMN n BIGINT", "CREATE VIEW ev AS SELECT event, time, n FROM events",
+		"INSERT INTO events (event, time, n) VALUES ('a', '2026-01-10', 1), ('b', '2026-01-11', 2)")
+	c := newPlanClient(t, w, "root", w.listen())
+	c.exec("USE shop")
+	for _, q := range []struct {
+		statement, rows, more string
+		answer                bool
+	}{
+		{"SELECT COUNT(*) FROM ev", "2", "3", true},
+		{"SELECT event, SUM(n) + 1 AS s FROM ev GROUP BY event HAVING s > 1 ORDER BY s DESC LIMIT 5", "b 3, a 2", "c 4, b 3, a 2", false}, // HAVING is the library's
+		{"SELECT event, COUNT(*) FROM ev WHERE n > 1 GROUP BY event ORDER BY event", "b 1", "b 1, c 1", false},                            // nor is the order of groups an answer,
+		{"SELECT CAST(UNIX_TIMESTAMP(time) * 1000 AS SIGNED) AS t, event FROM ev WHERE n < 3 ORDER BY time", "1768003200000 a, 1768089600000 b", "1768003200000 a, 1768089600000 b", true},
+		{"SELECT event, n + 1 FROM ev ORDER BY time DESC LIMIT 2", "b 3, a 2", "c 4, b 3", true},
+		{"SELECT event, n + 1 FROM ev ORDER BY time DESC LIMIT 1 OFFSET 1", "a 2", "b 3", true},
+		{"SELECT DISTINCT DATE_FORMAT(time, '%m') FROM ev", "01", "01", true},
+		{"SELECT event FROM ev WHERE n = 1", "a", "a", false}, // rows as they are
+		{"SELECT COUNT(*) FROM (SELECT event, COUNT(*) FROM ev GROUP BY event) x", "2", "3", false},
+	} {
+		want := func(rows string, reused bool) {
+			t.Helper()
+			before := w.engine.plans.answers.Load()
+			c.want(q.statement, rows, reused)
+			if asked := w.engine.plans.answers.Load() > before; asked != (reused && q.answer) {
+				t.Errorf("%s: an answer of before was asked for: %v", q.statement, asked)
+			}
+		}
+		want(q.rows, false)
+		want(q.rows, true)
+		want(q.rows, true)
+		c.exec("INSERT INTO events (event, time, n, insert_id) VALUES ('c', '2026-01-12', 3, 'c')")
+		want(q.more, true)
+		want(q.more, true)
+		c.exec("DELETE FROM events WHERE event = 'c'")
+		want(q.rows, true)
+	}
+
+	// What fails where the data is begins again without it, and has no plan then.
+	const sum = "SELECT SUM(n + 1) FROM events"
+	c.want(sum, "5", false)
+	c.want(sum, "5", true)
+	c.exec("INSERT INTO events (event, n) VALUES ('most', 9223372036854775807)")
+	for range 2 {
+		if rows, _, err := c.rows(sum); err == nil || !strings.Contains(err.Error(), "1690") {
+			t.Errorf("%s gives %q, %v", sum, rows, err)
+		}
+	}
+	c.exec("DELETE FROM events WHERE event = 'most'")
+	c.want(sum, "5", false)
+	c.want(sum, "5", true)
+}
+
 // TestPlansAskForPrivileges takes privileges away from one who has plans.
 func TestPlansAskForPrivileges(t *testing.T) {
 	w := newSQLWorld(t)
