@@ -148,6 +148,15 @@ func StartOver(t testing.TB, data string, flags ...string) *Server {
 	return s
 }
 
+// StartBinaryOver is StartOver with a binary that was built elsewhere.
+func StartBinaryOver(t testing.TB, binary, data string, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Data: data, MySQL: FreeAddress(t), HTTP: FreeAddress(t), flags: flags, binary: binary}
+	s.Run(t)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
 // QueryOne runs a query over the MySQL wire and returns the first value of its
 // only row.
 func (s *Server) QueryOne(t testing.TB, query string) (value string) {
