@@ -42,6 +42,8 @@ type member struct {
 	dir         string
 	http, mysql string
 	client      *http.Client
+	// purge forgets dropped projects whose time has come, as a server does now and then.
+	purge func(now time.Time) error
 }
 
 // open opens a member over a fresh directory; it is closed with the test.
@@ -80,6 +82,10 @@ func open(t *testing.T, o options) *member {
 	mysqlListener, address := listen()
 	m.mysql = address
 	go func() { served <- g.ServeMySQL(ctx, gateway.MySQLOptions{Listener: mysqlListener, Grace: time.Second}) }()
+	m.purge = func(now time.Time) error {
+		_, err := c.PurgeDropped(ctx, now)
+		return err
+	}
 	m.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: 2 * time.Minute}
 	t.Cleanup(func() {
 		m.client.CloseIdleConnections()

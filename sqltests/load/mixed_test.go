@@ -264,6 +264,7 @@ func TestMixedLoad(t *testing.T) {
 	all.Go(func() { l.every(50*time.Millisecond, l.ask) })
 	all.Go(func() { l.every(200*time.Millisecond, l.remove(db)) })
 	all.Go(func() { l.every(time.Second, l.govern(db)) })
+	all.Go(func() { l.every(time.Second, func(int64) error { return l.m.purge(l.now()) }) })
 	all.Wait()
 	t.Logf("the machine takes %.0f events/s; %.0f/s were sent: %d events, %d of them twice, %d requests refused; beside them %d questions, %d deletes, %d changes",
 		most, l.rate, l.acknowledged.Load(), l.repeated.Load(), l.refused.Load(), l.queries.Load(), l.deletes.Load(), l.policies.Load())
@@ -341,6 +342,9 @@ func (l *load) settled(before holding) {
 	l.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for {
+		if err := l.m.purge(l.now()); err != nil {
+			l.t.Error(err)
+		}
 		h := holdings(l.t, l.m.dir)
 		fits := h.heap < mixedHeap && h.goroutines < before.goroutines+mixedGoroutines &&
 			h.descriptors < before.descriptors+mixedDescribers && h.files < mixedFiles
