@@ -226,3 +226,26 @@ func TestPushedGroupsEndWithTheStatement(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// likeStock compares the answer to a query, in any order, with that of another world that
+// makes it row by row, and gives the query's plan.
+func (w *sqlWorld) likeStock(stock *sqlWorld, query string) (plan string) {
+	w.t.Helper()
+	want, err := stock.answer(query)
+	if err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	got, err := w.answer(query)
+	if err != nil {
+		w.t.Errorf("%s: %v", query, err)
+		return ""
+	}
+	if g, p := sortedAnswer(got), sortedAnswer(want); !sameAnswers(g, p) {
+		w.t.Errorf("%s gives %d rows\n%s\nand row by row %d\n%s", query, len(g), lines(g), len(p), lines(p))
+	}
+	_, rows, err := w.query("EXPLAIN FORMAT=TREE " + query)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines(rows)
+}

@@ -75,19 +75,8 @@ func TestRanksOfJoinedRows(t *testing.T) {
 		"SELECT a.insert_id, RANK() OVER (PARTITION BY a.distinct_id ORDER BY a.time, a._ingest_id) FROM events a JOIN events b ON a.insert_id = b.insert_id",
 		"SELECT insert_id, RANK() OVER (PARTITION BY distinct_id ORDER BY time, _ingest_id), RANK() OVER (PARTITION BY distinct_id ORDER BY time) FROM events_all",
 	} {
-		want, err := stock.answer(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := w.answer(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if g, p := sortedAnswer(got), sortedAnswer(want); !sameAnswers(g, p) || len(g) < 50 {
-			t.Errorf("%s gives %d rows\n%s\nand row by row\n%s", query, len(g), lines(g), lines(p))
-		}
-		if _, plan, err := w.query("EXPLAIN FORMAT=TREE " + query); err != nil || !strings.Contains(lines(plan), "PushedWindow") {
-			t.Errorf("%s is not computed by column: %v\n%s", query, err, lines(plan))
+		if plan := w.likeStock(stock, query); !strings.Contains(plan, "PushedWindow") {
+			t.Errorf("%s is not computed by column\n%s", query, plan)
 		}
 	}
 }
