@@ -19,14 +19,16 @@ import (
 // enough to say how many of a statement's rows are duplicates, and a small part of what
 // a tail knows: a batch is skimmed for it, and nothing is hashed of what its events say.
 //
-// It holds for one policy, of those whose survivor follows from keys and ids; another
-// one begins it anew. Keys are 128 bits of a hash with a seed of its own: whoever has
+// It holds for one policy, of those whose survivor follows from keys and ids, and for one
+// truncation; another one begins it anew. Keys are 128 bits of a hash with a seed of its own: whoever has
 // all of them is the one, and nobody can send two that do.
 type firstCopies struct {
 	// turn is held by whoever uses what follows.
 	turn   turn
 	policy catalog.Policy
-	seed   uint64
+	// upTo is the greatest id that a truncation covers: no copy up to there survives.
+	upTo catalog.IngestID
+	seed uint64
 	// batches is how many of the shard's log refs are known.
 	batches int
 	slots   []firstCopy // an open hash table
@@ -50,8 +52,13 @@ const (
 	touchedAtOnce = 128
 )
 
-func (c *firstCopies) begin(p catalog.Policy) {
-	c.policy, c.seed, c.batches, c.used = p, rand.Uint64(), 0, 0
+// use has the table hold for some rules. It begins anew for other ones: where another copy
+// survives, it may be one that was not kept.
+func (c *firstCopies) use(r *rules) {
+	if c.slots != nil && c.policy == r.policy && c.upTo == r.upTo {
+		return
+	}
+	c.policy, c.upTo, c.seed, c.batches, c.used = r.policy, r.upTo, rand.Uint64(), 0, 0
 	c.slots, c.requests = make([]firstCopy, 64), make([]catalog.IngestID, 1)
 }
 
@@ -77,8 +84,11 @@ func (c *firstCopies) touch(rows []keyedRow) {
 	c.touched = sum
 }
 
-// add makes a copy known, and reports whether its key was not.
+// add makes a copy known, unless it is truncated, and reports whether its key was not.
 func (c *firstCopies) add(key xxh3.Uint128, id catalog.IngestID) (fresh bool) {
+	if id.Compare(c.upTo) <= 0 {
+		return false
+	}
 	if 8*c.used >= fullEighths*len(c.slots) {
 		c.grow()
 	}
@@ -178,9 +188,7 @@ func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first c
 		return 0, false, err
 	}
 	defer known.turn.give()
-	if known.slots == nil || known.policy != r.policy {
-		known.begin(r.policy)
-	}
+	known.use(&r)
 	k := copyCounts.Get().(*copyCount)
 	defer k.end()
 	k.view, k.rules = v, r
@@ -225,15 +233,18 @@ func (k *copyCount) end() {
 // hasGone reports whether a copy may be one that hides nothing, because it is deleted or
 // damaged.
 func (k *copyCount) hasGone() bool {
-	return k.view.tail.spoiled.Load() || !k.view.files.marks.empty() || !k.rules.upTo.IsZero() || k.rules.erasing != nil ||
+	return k.view.tail.spoiled.Load() || !k.view.files.marks.empty() || k.rules.erasing != nil ||
 		slices.ContainsFunc(k.view.logs, func(l logRef) bool { return l.marks })
 }
 
-// readRows skims the record for its rows. They are not complete if some have no key here:
-// those without an insert id that are known by their content.
+// readRows skims the record for its rows that no truncation covers. They are not complete
+// if some have no key here: those without an insert id that are known by their content.
 func (k *copyCount) readRows(record []byte) (complete bool, err error) {
 	k.rows, complete = k.rows[:0], true
 	err = k.skim(record, func(e *event.Event) {
+		if e.ID.Compare(k.rules.upTo) <= 0 {
+			return
+		}
 		if e.InsertID == "" {
 			complete = complete && k.rules.policy.Missing == catalog.MissingNone
 			return
@@ -312,6 +323,9 @@ func (k *copyCount) areInFiles(ctx context.Context, rows []keyedRow) (found bool
 		k.inserts = append(k.inserts, indexfile.InsertKeyOf(rows[i].insertID))
 	}
 	for _, f := range files {
+		if f.maxID.Compare(k.rules.upTo) <= 0 {
+			continue
+		}
 		k.may = k.may[:0]
 		ids := f.ids.Load()
 		for i := range rows {

@@ -15,8 +15,8 @@ var batches = sync.Pool{New: func() any { return new(event.Batch) }}
 
 // Duplicates counts the events of records that were appended before and are
 // hidden as duplicates now. Their keys say it, if no copy is in a file, deleted or damaged;
-// else it looks at the copies of these events alone, unless something is deleted, damaged
-// or already indexed: then who is visible is worked out for the whole shard, as a scan does.
+// else it looks at the copies of these events alone, unless one of them is indexed
+// already: then who is visible is worked out for the whole shard, as a scan does.
 func (e *Engine) Duplicates(ctx context.Context, records [][]byte) (int64, error) {
 	leave, err := e.enter()
 	if err != nil {
@@ -68,8 +68,7 @@ func (e *Engine) countHidden(ctx context.Context, record []byte) (int64, error) 
 }
 
 // hiddenAmong counts the hidden events among the logged ones of these ids by their
-// own groups, if all are logged and nothing but their copies can hide them. have is the
-// batch that they are of.
+// own groups, if all are logged. have is the batch that they are of.
 func (v *view) hiddenAmong(ctx context.Context, r rules, ids []catalog.IngestID, have *decodedRecord) (hidden int64, counted bool, err error) {
 	t := v.tail
 	if err := t.turn.take(ctx); err != nil {
@@ -79,37 +78,76 @@ func (v *view) hiddenAmong(ctx context.Context, r rules, ids []catalog.IngestID,
 	if err := t.extendKeys(ctx, v, have); err != nil {
 		return 0, false, err
 	}
-	if len(t.marks) > 0 || !t.damaged.empty() || !v.files.marks.empty() || !r.upTo.IsZero() || r.erasing != nil {
-		return 0, false, nil
-	}
-	k := &reckoning{state: &state{files: make([]marks, len(v.files.files))}, view: v, rules: r,
-		reached: make([][]uint32, len(v.files.files)), found: make([][]duplicate, len(v.files.files))}
 	var groups []int32
-	var numbers []uint32 // of those that are in groups
+	asked := make([]uint32, 0, len(ids))
 	for _, id := range ids {
 		number, ok := t.find(id)
 		if !ok || int64(number) >= v.events {
 			return 0, false, nil
 		}
 		if n := t.entries.at(number); n.group >= 0 {
-			groups, numbers = append(groups, n.group), append(numbers, number)
+			groups, asked = append(groups, n.group), append(asked, number)
 		}
 	}
 	slices.Sort(groups)
+	slices.Sort(asked)
+	k := &groupCount{view: v, rules: r, targets: t.targetsInForce(v), asked: asked}
 	for _, g := range slices.Compact(groups) {
-		k.judgeLogged(&t.groups[g])
+		k.count(&t.groups[g])
 	}
-	slices.Sort(k.log.absent)
-	sortDuplicates(k.logged)
-	for _, number := range numbers {
-		if _, absent := slices.BinarySearch(k.log.absent, number); absent {
-			return 0, false, nil // it repeats a row of a file
-		}
-		if _, found := slices.BinarySearchFunc(k.logged, number, func(d duplicate, o uint32) int { return int(int64(d.ordinal) - int64(o)) }); found {
-			hidden++
+	return k.hidden, !k.repeated, nil
+}
+
+// groupCount counts the hidden ones of some logged events by judging their groups.
+type groupCount struct {
+	view    *view
+	rules   rules
+	targets map[catalog.IngestID]struct{} // of deletes in force
+	asked   []uint32                      // the events' numbers, ascending
+	hidden  int64
+	// repeated says that one of them repeats a record that may be in a file, which is not
+	// looked at.
+	repeated bool
+	members  []member // scratch
+}
+
+// count judges a group of the tail as reckoning does, but looks up who of it is gone
+// instead of having marked all that is.
+func (k *groupCount) count(g *tailGroup) {
+	t := k.view.tail
+	k.members = k.members[:0]
+	for _, number := range g.entries {
+		if int64(number) < k.view.events {
+			k.members = append(k.members, t.member(number))
 		}
 	}
-	return hidden, true, nil
+	k.members = append(k.members, g.rows...)
+	// One distinct id is that of the whole group.
+	upTo := k.rules.upTo
+	if e := k.rules.erasing; e != nil {
+		if erased := e.UpTo(t.users.list[t.entries.at(g.entries[0]).user]); erased.Compare(upTo) > 0 {
+			upTo = erased
+		}
+	}
+	alive := slices.DeleteFunc(k.members, func(m member) bool { return t.damaged.isDamaged(m.id) || t.files.marks.isDamaged(m.id) })
+	alive = dropRepeats(alive, func(m *member) { k.repeated = k.repeated || k.isAsked(m) })
+	alive = slices.DeleteFunc(alive, func(m member) bool {
+		_, deleted := k.targets[m.id]
+		return deleted || m.id.Compare(upTo) <= 0
+	})
+	judge(alive, g.keyed, k.rules.policy, func(m, _ *member, _ kind) {
+		if k.isAsked(m) {
+			k.hidden++
+		}
+	})
+}
+
+func (k *groupCount) isAsked(m *member) bool {
+	if m.at.source != inLog {
+		return false
+	}
+	_, asked := slices.BinarySearch(k.asked, m.at.ordinal)
+	return asked
 }
 
 // hiddenByState counts the hidden events of these ids by the state of the shard.

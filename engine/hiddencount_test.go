@@ -14,21 +14,26 @@ import (
 
 // TestDuplicatesCounted: counting the duplicates of a batch by the keys of what is logged,
 // or by the groups of its events, gives what the state of the whole shard gives, under
-// every policy, with copies in the log and in files, some deleted, and the batch itself
-// there twice.
+// every policy, with copies in the log and in files, some deleted, truncated or erased, or of
+// the id of another, and the batch itself there twice.
 func TestDuplicatesCounted(t *testing.T) {
 	policies := []catalog.Policy{
 		catalog.DefaultPolicy, {Disabled: true}, {Key: catalog.KeyExact}, {Key: catalog.KeyID}, {Survivor: catalog.SurvivorLast},
 		{Conflict: catalog.ConflictKeep}, {Missing: catalog.MissingContent}, {Missing: catalog.MissingContent, Survivor: catalog.SurvivorLast, Key: catalog.KeyID},
 	}
 	counted, hiddenOnes, byKeys, hiddenByKeys := 0, int64(0), 0, int64(0)
+	erasing := suppressionOf(t, "u1", catalog.IngestID{Time: 1_728_000_000_000_020_000})
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		e := openSample(t, vfs.NewMem(), "data")
 		shard := catalog.ShardKey{Project: sampleProject, Day: 20_000}
 		request := uint64(1_728_000_000_000_000_000)
 		var past [][]byte
-		var sent []catalog.IngestID
+		var sent, deletes []catalog.IngestID
+		var upTo catalog.IngestID
+		var tables map[*tail][]firstCopies
+		var before *view
+		var idsBefore []catalog.IngestID
 		for step := range 60 {
 			request += uint64(rng.IntN(3)) * 1000
 			b := &event.Batch{Shard: shard}
@@ -43,6 +48,14 @@ func TestDuplicatesCounted(t *testing.T) {
 			if seed%2 == 1 && step > 40 && rng.IntN(4) == 0 {
 				id := catalog.IngestID{Time: request, Edge: 1 + uint32(step), Index: 100}
 				b.Deletes = append(b.Deletes, event.Delete{ID: id, Targets: []catalog.IngestID{sent[rng.IntN(len(sent))], b.Events[0].ID}})
+				deletes = append(deletes, id)
+			}
+			if len(deletes) > 0 && rng.IntN(4) == 0 {
+				id := catalog.IngestID{Time: request, Edge: 1 + uint32(step), Index: 101}
+				b.Undos = append(b.Undos, event.Undo{ID: id, Delete: deletes[rng.IntN(len(deletes))]})
+			}
+			if seed == 3 && step > 50 && rng.IntN(4) == 0 {
+				b.Events[0].ID = sent[rng.IntN(len(sent))] // another event of that id
 			}
 			for i := range b.Events {
 				sent = append(sent, b.Events[i].ID)
@@ -71,40 +84,67 @@ func TestDuplicatesCounted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, p := range policies {
-				r := rules{asOf: catalog.MaxIngestID, policy: p}
-				got, ok, err := v.hiddenAmong(testContext, r, slices.Clone(ids), nil)
+			if seed%4 > 1 && rng.IntN(5) == 0 {
+				upTo = sent[rng.IntN(len(sent))] // earlier or later than the one before
+			}
+			if tables[v.tail] == nil {
+				tables = map[*tail][]firstCopies{v.tail: slices.Repeat([]firstCopies{{turn: newTurn()}}, len(policies))}
+			}
+			ruled := func(p catalog.Policy) (now, then rules) {
+				now = rules{asOf: catalog.MaxIngestID, policy: p, upTo: upTo}
+				if seed == 6 {
+					now.erasing = erasing
+				}
+				then = now // nothing comes later, and nothing that was kept is used
+				then.asOf.Index--
+				return now, then
+			}
+			count := func(v *view, ids []catalog.IngestID, p catalog.Policy) (want int64) {
+				r, then := ruled(p)
+				want, err := v.hiddenByState(testContext, then, ids)
 				if err != nil {
 					t.Fatal(err)
 				}
-				want, err := v.hiddenByState(testContext, r, ids)
+				got, ok, err := v.hiddenAmong(testContext, r, slices.Clone(ids), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if ok && got != want {
 					t.Fatalf("seed %d, step %d, policy %+v: %d hidden, want %d", seed, step, p, got, want)
 				}
+				if ok {
+					counted, hiddenOnes = counted+1, hiddenOnes+got
+				}
+				return want
+			}
+			for i, p := range policies {
+				want := count(v, ids, p)
+				v.tail.first = tables[v.tail][i] // one that has been asked under this policy
+				r, _ := ruled(p)
 				keyed, byKey, err := v.hiddenByKeys(testContext, r, record, ids[0])
 				if err != nil {
 					t.Fatal(err)
 				}
+				tables[v.tail][i] = v.tail.first
 				if byKey && keyed != want {
 					t.Fatalf("seed %d, step %d, policy %+v: %d hidden by keys, want %d", seed, step, p, keyed, want)
 				}
 				if byKey {
 					byKeys, hiddenByKeys = byKeys+1, hiddenByKeys+keyed
 				}
-				if ok {
-					counted, hiddenOnes = counted+1, hiddenOnes+got
-				}
 			}
-			v.release()
+			if before != nil {
+				count(before, idsBefore, policies[step%len(policies)]) // as it stood, of a tail that knows more
+				before.release()
+			}
+			before, idsBefore = v, ids
 			if rng.IntN(15) == 0 {
 				if err := e.Index(testContext, 0, rng.IntN(2) == 0); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
+		before.release()
 	}
 	if counted < 1000 || hiddenOnes < 500 || byKeys < 1000 || hiddenByKeys < 500 {
 		t.Errorf("only %d counts, %d hidden; by keys %d, %d hidden", counted, hiddenOnes, byKeys, hiddenByKeys)
@@ -329,4 +369,16 @@ func TestDuplicatesAskTheFilters(t *testing.T) {
 			t.Errorf("with %s: %d duplicates, %v; want %d", c.name, n, err, c.want)
 		}
 	}
+}
+
+// suppressionOf is of one user's events up to an id.
+func suppressionOf(t *testing.T, user string, upTo catalog.IngestID) *catalog.Suppression {
+	t.Helper()
+	c := &catalog.Catalog{EraseKey: catalog.EraseKey{1}}
+	c.Erasures = []catalog.Erasure{{Project: sampleProject, ID: upTo, User: c.EraseKey.HashUser(sampleProject, user)}}
+	_, s, ok := c.Erasure(upTo)
+	if !ok {
+		t.Fatal("the catalog does not have its erasure")
+	}
+	return s
 }

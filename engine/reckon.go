@@ -40,16 +40,14 @@ func reckon(v *view, r rules) (*state, error) {
 // gatherMarks collects the deletes and damaged ids of all that the view holds.
 func (k *reckoning) gatherMarks() {
 	t := k.view.tail
-	k.marks = k.view.files.marks
+	k.marks = t.marksOf(k.view)
 	k.marks.damaged = slices.Clone(k.marks.damaged)
 	k.marks.addDamaged(t.damaged.damaged...)
-	for i := range t.marks {
-		if m := &t.marks[i]; m.batch < len(k.view.logs) {
-			k.marks.deletes = slices.Concat(k.marks.deletes, m.deletes)
-			k.marks.undos = slices.Concat(k.marks.undos, m.undos)
-		}
+	if k.rules.asOf == catalog.MaxIngestID {
+		k.targets = t.targetsInForce(k.view)
+	} else {
+		k.targets = k.marks.inForce(k.rules.asOf)
 	}
-	k.targets = k.marks.inForce(k.rules.asOf)
 }
 
 // eachLogged calls do with each of the view's logged events.

@@ -39,6 +39,7 @@ type tail struct {
 	ids     idIndex
 	groups  []tailGroup
 	marks   []batchMarks
+	targets targetsInForce
 	// unmatched are entries that were not looked for in the files yet, carried those that
 	// were looked for in all but the fresh ones.
 	unmatched, carried []uint32
