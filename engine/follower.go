@@ -19,6 +19,10 @@ import (
 // as half of its goroutine's time is enough for that. It leaves a shard whose
 // columns are full to the questions that need it, so that what it makes known is
 // bounded as they are.
+//
+// Who is visible it works out when events have stopped, and not for a shard again before
+// it has rested from that as long as it would have while they came: where statements come one
+// after the other, each pause between two of them looks like the end.
 type follower struct {
 	engine *Engine
 	// wake has room for one signal; nil means that nobody follows.
@@ -30,6 +34,15 @@ type follower struct {
 	// waiting are shards with batches to be looked at, urgent those of them that
 	// lag too far.
 	waiting, urgent map[*shard]struct{}
+	// reckoned are shards whose state was worked out lately.
+	reckoned map[*shard]reckonedLately
+}
+
+// reckonedLately says that a shard's state is not to be worked out again before a moment,
+// and whether it is to be then.
+type reckonedLately struct {
+	until time.Time
+	again bool
 }
 
 // Sizes of the follower's work.
@@ -107,14 +120,10 @@ func (f *follower) isQuiet() bool {
 func (f *follower) run(ctx context.Context) {
 	defer f.engine.work.Done()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.wake:
-		}
-		if !f.rest(ctx, followAfter) {
+		if !f.sleep(ctx) || !f.rest(ctx, followAfter) {
 			return
 		}
+		f.takeDue(time.Now())
 		for s := f.next(); s != nil; s = f.next() {
 			start := time.Now()
 			f.follow(ctx, s)
@@ -123,6 +132,81 @@ func (f *follower) run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// sleep waits for a batch, or until a state may be worked out again, and reports whether
+// the engine is still open.
+func (f *follower) sleep(ctx context.Context) bool {
+	var due <-chan time.Time
+	if at, ok := f.nextDue(); ok {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-f.wake:
+	case <-due:
+	}
+	return true
+}
+
+// nextDue is the moment at which the first shard's state may be worked out again, if
+// there is any to be.
+func (f *follower) nextDue() (at time.Time, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.reckoned {
+		if r.again && (!ok || r.until.Before(at)) {
+			at, ok = r.until, true
+		}
+	}
+	return at, ok
+}
+
+// takeDue lets the shards wait whose states are to be worked out again by now.
+func (f *follower) takeDue(now time.Time) {
+	f.mu.Lock()
+	var due []*shard
+	for s, r := range f.reckoned {
+		if r.until.After(now) {
+			continue
+		}
+		delete(f.reckoned, s)
+		if r.again {
+			due = append(due, s)
+		}
+	}
+	f.mu.Unlock()
+	for _, s := range due {
+		f.put(s)
+	}
+}
+
+// mayReckon reports whether a shard's state may be worked out. If not, that is put off.
+func (f *follower) mayReckon(s *shard) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, lately := f.reckoned[s]
+	if lately {
+		r.again = true
+		f.reckoned[s] = r
+	}
+	return !lately
+}
+
+// restFromReckoning says that a shard's state has been worked out, and how long that took.
+func (f *follower) restFromReckoning(s *shard, took time.Duration) {
+	if took < followAfter {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.reckoned == nil {
+		f.reckoned = map[*shard]reckonedLately{}
+	}
+	f.reckoned[s] = reckonedLately{until: time.Now().Add(followRests * took)}
 }
 
 // pause rests after work, as long as events come, and reports whether the engine is
@@ -198,8 +282,13 @@ func (f *follower) step(ctx context.Context, s *shard) (more bool, err error) {
 	if f.wake != nil && !f.isQuiet() {
 		return false, nil // more is to come
 	}
+	if !f.mayReckon(s) {
+		return false, nil
+	}
 	// Who is visible is worked out too, as most questions will ask.
+	start := time.Now()
 	_, err = v.reckoned(rulesFor(f.engine.catalog.Load(), s.key, catalog.IngestID{}, nil))
+	f.restFromReckoning(s, time.Since(start))
 	return false, v.blame(err)
 }
 

@@ -110,6 +110,50 @@ func TestFollowerInSteps(t *testing.T) {
 	}
 }
 
+// TestFollowerRestsFromReckoning: a state that took long to work out is not worked out again
+// for each batch, but once when the rest is over.
+func TestFollowerRestsFromReckoning(t *testing.T) {
+	e := openSample(t, vfs.NewMem(), "data")
+	sample, f := newSample(), &e.follower
+	step := func(states int) {
+		t.Helper()
+		if more, err := f.step(testContext, sampleShard(e)); more || err != nil {
+			t.Fatal(more, err)
+		}
+		if known := len(sampleShard(e).now.tail.states); known != states {
+			t.Fatalf("%d states are known, want %d", known, states)
+		}
+	}
+	sample.fill(t, e, 100, 100)
+	step(1)
+	s := sampleShard(e)
+	f.restFromReckoning(s, followAfter-1) // which is not long
+	if len(f.reckoned) > 0 {
+		t.Error("it rests from next to nothing")
+	}
+	f.restFromReckoning(s, time.Hour)
+	if _, due := f.nextDue(); due {
+		t.Error("a state is due with nothing new")
+	}
+	for range 2 {
+		sample.fill(t, e, 100, 100)
+		step(1)
+	}
+	due, ok := f.nextDue()
+	if !ok || time.Until(due) < time.Hour {
+		t.Fatalf("the next state is due at %v, %v", due, ok)
+	}
+	f.takeDue(due.Add(-1))
+	if f.next() != nil {
+		t.Error("the shard waits before its time")
+	}
+	f.takeDue(due)
+	if f.next() != s || f.next() != nil {
+		t.Error("the shard does not wait when it is due")
+	}
+	step(2)
+}
+
 // TestAskWhileAppending: with appends, questions, the follower and the indexer at
 // once, each question sees what was acknowledged before it, once.
 func TestAskWhileAppending(t *testing.T) {
