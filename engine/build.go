@@ -100,7 +100,7 @@ func (b *build) run(ctx context.Context) (*file, error) {
 			return nil, fmt.Errorf("%s: %w", step.what, b.suspect(err))
 		}
 	}
-	f, err := openFile(b.engine.fs, b.view.shard.dir, b.name, b.view.shard.key, b.engine.kept)
+	f, err := b.engine.openFile(b.view.shard, b.name)
 	if err != nil {
 		b.view.shard.addLitter(b.name.String())
 		return nil, err
@@ -153,7 +153,7 @@ func (b *build) open(ctx context.Context) (err error) {
 	b.matchers = make([]matcher, len(b.others))
 	for i, f := range b.others {
 		b.borrowed = append(b.borrowed, f.reader.Borrow())
-		b.matchers[i] = newMatcher(f)
+		b.matchers[i] = newMatcher(f, int(b.want.Count))
 	}
 	b.finder.source = b.rows
 	return nil

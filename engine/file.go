@@ -16,7 +16,6 @@ import (
 	"arbor/engine/event"
 	"arbor/engine/filesum"
 	"arbor/engine/indexfile"
-	"arbor/engine/vfs"
 )
 
 // file is an open indexed file. It is shared by the shard and the views, and
@@ -33,10 +32,12 @@ type file struct {
 	refs         atomic.Int64
 	// index finds a row's group; nil until worked out.
 	index atomic.Pointer[groupIndex]
-	// ids is the filter of insert ids, nil where there is none, and filters are all of
-	// the engine's; see idfilter.go.
-	ids     atomic.Pointer[idFilter]
-	filters *idFilters
+	// ids is the filter of insert ids, nil where there is none, filters are all of
+	// the engine's, and unfiltered is how many events were looked for in the file without
+	// one; see idfilter.go.
+	ids        atomic.Pointer[idFilter]
+	filters    *idFilters
+	unfiltered atomic.Int64
 	// hidden are the lists of hidden rows that were had last; see hiddenlists.go.
 	hidden hiddenLists
 	// visible remembers how often values come; see tallied.go.
@@ -51,16 +52,15 @@ type file struct {
 	readWhole atomic.Int64
 }
 
-// openFile opens an indexed file and reads what is always needed of it. What is kept
-// of it decoded is kept there.
-func openFile(fs vfs.FS, dir string, name fileName, key catalog.ShardKey, kept *indexfile.Kept) (*file, error) {
-	reader, err := indexfile.Open(fs, path.Join(dir, name.String()))
+// openFile opens an indexed file of a shard and reads what is always needed of it.
+func (e *Engine) openFile(s *shard, name fileName) (*file, error) {
+	reader, err := indexfile.Open(e.fs, path.Join(s.dir, name.String()))
 	if err != nil {
 		return nil, err
 	}
-	reader.Keep(kept)
-	f := &file{name: name, reader: reader, meta: reader.Meta()}
-	if err := f.load(key); err != nil {
+	reader.Keep(e.kept)
+	f := &file{name: name, reader: reader, meta: reader.Meta(), filters: &e.idFilters}
+	if err := f.load(s.key); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", reader.Path(), err), reader.Close())
 	}
 	return f, nil

@@ -161,9 +161,9 @@ type copyCount struct {
 	// log has the key of one.
 	rows  []keyedRow
 	fresh bool
-	// inserts are the rows' insert ids, and may of those that may be in the file at hand.
+	// inserts are the rows' insert ids, and may those of which a copy may be in the file at hand.
 	inserts []indexfile.InsertKey
-	may     []keyedRow
+	may     []*keyedRow
 }
 
 // keyedRow is an event whose duplicates are counted. Its strings are the record's.
@@ -172,13 +172,14 @@ type keyedRow struct {
 	id             catalog.IngestID
 	user, insertID string
 	time           int64
+	hidden         bool // by a row of a file
 }
 
 var copyCounts = sync.Pool{New: func() any { return new(copyCount) }}
 
 // hiddenByKeys counts the hidden events of a record of the view. It does not, and says so,
-// where that takes more than the keys of what is logged: if one may be hidden by a row
-// of a file, or by what is not there any more, or if the policy looks at what events say.
+// where that takes more than the keys of what is logged and of the files' rows: if one may be
+// hidden by what is not there any more, or if the policy looks at what events say.
 func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first catalog.IngestID) (hidden int64, counted bool, err error) {
 	if r.policy.Disabled || r.policy.Conflict != catalog.ConflictMark {
 		return 0, r.policy.Disabled, nil
@@ -210,11 +211,8 @@ func (v *view) hiddenByKeys(ctx context.Context, r rules, record []byte, first c
 			}
 		}
 	}
-	if hidden > 0 && k.hasGone() {
-		return 0, false, nil
-	}
-	copied, err := k.areInFiles(ctx, left)
-	if err != nil || copied {
+	inFiles, err := k.hiddenByFiles(ctx, left)
+	if hidden += inFiles; err != nil || hidden > 0 && k.hasGone() {
 		return 0, false, err
 	}
 	return hidden, true, nil
@@ -249,7 +247,7 @@ func (k *copyCount) readRows(record []byte) (complete bool, err error) {
 			complete = complete && k.rules.policy.Missing == catalog.MissingNone
 			return
 		}
-		k.rows = append(k.rows, keyedRow{k.keyOf(e), e.ID, e.DistinctID, e.InsertID, e.Time})
+		k.rows = append(k.rows, keyedRow{key: k.keyOf(e), id: e.ID, user: e.DistinctID, insertID: e.InsertID, time: e.Time})
 	})
 	return complete, err
 }
@@ -311,12 +309,12 @@ func (k *copyCount) keyOf(e *event.Event) xxh3.Uint128 {
 	return xxh3.Hash128Seed(b, k.view.tail.first.seed)
 }
 
-// areInFiles reports whether some file has a row of the user and insert id of one of the
-// rows. Nearly always the files' filters say that none has.
-func (k *copyCount) areInFiles(ctx context.Context, rows []keyedRow) (found bool, err error) {
+// hiddenByFiles counts those of some rows that a row of a file hides. Nearly always the
+// files' filters say that none has a copy there.
+func (k *copyCount) hiddenByFiles(ctx context.Context, rows []keyedRow) (hidden int64, err error) {
 	files := k.view.files.files
 	if len(files) == 0 || len(rows) == 0 {
-		return false, nil
+		return 0, nil
 	}
 	k.inserts = k.inserts[:0]
 	for i := range rows {
@@ -327,48 +325,74 @@ func (k *copyCount) areInFiles(ctx context.Context, rows []keyedRow) (found bool
 			continue
 		}
 		k.may = k.may[:0]
-		ids := f.ids.Load()
+		ids := f.filterFor(len(rows))
 		for i := range rows {
-			if ids == nil || ids.may(copyHashOf(keyHash(k.inserts[i]))) {
-				k.may = append(k.may, rows[i])
+			if !rows[i].hidden && (ids == nil || ids.may(copyHashOf(keyHash(k.inserts[i])))) {
+				k.may = append(k.may, &rows[i])
 			}
 		}
 		if len(k.may) == 0 {
 			continue
 		}
-		if found, err = k.areIn(ctx, f, k.may); found || err != nil {
-			return found, err
+		n, err := k.hiddenBy(ctx, f, k.may)
+		if hidden += n; err != nil {
+			return 0, err
 		}
 	}
-	return false, nil
+	return hidden, nil
 }
 
-// areIn reports whether a file has a row of the user and insert id of one of the rows,
-// whose order changes.
-func (k *copyCount) areIn(ctx context.Context, f *file, rows []keyedRow) (found bool, err error) {
-	m := newMatcher(f)
-	slices.SortFunc(rows, func(a, b keyedRow) int { return strings.Compare(a.user, b.user) })
-	for lo, hi := 0, 0; lo < len(rows) && !found; lo = hi {
+// hiddenBy counts those of some rows that a row of a file hides. Their order changes.
+func (k *copyCount) hiddenBy(ctx context.Context, f *file, rows []*keyedRow) (hidden int64, err error) {
+	m := newMatcher(f, 0)
+	slices.SortFunc(rows, func(a, b *keyedRow) int { return strings.Compare(a.user, b.user) })
+	for lo, hi := 0, 0; lo < len(rows); lo = hi {
 		for hi = lo + 1; hi < len(rows) && rows[hi].user == rows[lo].user; hi++ {
 		}
 		if err := ctx.Err(); err != nil {
-			return false, err
+			return 0, err
 		}
 		first, end, err := m.users.seek(rows[lo].user)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if first == end {
 			continue
 		}
 		k.probes = k.probes[:0]
-		for i := range rows[lo:hi] {
-			r := &rows[lo+i]
-			k.probes = append(k.probes, probe{key: indexfile.InsertKeyOf(r.insertID), insertID: r.insertID, time: r.time})
+		for i, r := range rows[lo:hi] {
+			k.probes = append(k.probes, probe{number: uint32(lo + i), key: indexfile.InsertKeyOf(r.insertID), insertID: r.insertID, time: r.time})
 		}
-		if err := m.matchUser(k.probes, first, end, func(*probe, uint32) error { found = true; return nil }); err != nil {
-			return false, err
+		err = m.matchUser(k.probes, first, end, func(p *probe, ordinal uint32) (err error) {
+			r := rows[p.number]
+			if r.hidden, err = k.hides(f, ordinal, r); r.hidden {
+				hidden++
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
 		}
 	}
-	return found, nil
+	return hidden, nil
+}
+
+// hides reports whether a row of a file, or a copy of it there, hides a row of which it has
+// the user and insert id.
+func (k *copyCount) hides(f *file, ordinal uint32, row *keyedRow) (bool, error) {
+	ordinals, err := f.copiesOf(ordinal)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range ordinals {
+		m, err := f.member(place{ordinal: o}, 0)
+		if err != nil {
+			return false, err
+		}
+		key := k.keyOf(&event.Event{DistinctID: row.user, InsertID: row.insertID, Time: m.time, Name: m.name})
+		if m.id.Compare(k.rules.upTo) > 0 && key == row.key && k.view.tail.first.survives(m.id, row.id) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -1,8 +1,12 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"sync"
+
+	"arbor/engine/indexfile"
 )
 
 // idFilter says of an insert id that no row of a file has it, or that one may. Nearly all
@@ -13,7 +17,7 @@ import (
 // Hash- and Space-Efficient Bloom Filters, 2007). An id has two bits in each word of its
 // block, so that adding it is four stores, none of which waits for another. It is filled while a new
 // file is proven, from the rows as its reader gives them. It is in memory only: a file that
-// was there when the engine was opened has none.
+// was there when the engine was opened gets one when events are looked for in it.
 type idFilter struct {
 	blocks []filterBlock
 	// some says that rows without an insert id are in the file, which it knows nothing of.
@@ -30,6 +34,9 @@ const (
 	// maxIDFilters is how many bytes the filters of all files take at most: those of the
 	// oldest are dropped.
 	maxIDFilters = 64 << 20
+	// unfilteredShare is the share of a file's rows, one in so many, of events that are looked
+	// for in it before it gets a filter: by then that took as long as making one does.
+	unfilteredShare = 16
 )
 
 // newIDFilter makes the filter of a file with so many rows; nil where it would take more
@@ -37,11 +44,16 @@ const (
 func newIDFilter(rows int) *idFilter { return newIDFilterWithin(rows, maxIDFilters/2) }
 
 func newIDFilterWithin(rows int, most int64) *idFilter {
-	blocks := int64(rows)*filterRowBits/(filterBlockBytes*8) + 1
-	if blocks*filterBlockBytes > most {
+	takes := filterBytes(rows)
+	if takes > most {
 		return nil
 	}
-	return &idFilter{blocks: make([]filterBlock, blocks)}
+	return &idFilter{blocks: make([]filterBlock, takes/filterBlockBytes)}
+}
+
+// filterBytes is how many bytes the filter of a file with so many rows takes.
+func filterBytes(rows int) int64 {
+	return (int64(rows)*filterRowBits/(filterBlockBytes*8) + 1) * filterBlockBytes
 }
 
 func (f *idFilter) bytes() int64 { return int64(len(f.blocks)) * filterBlockBytes }
@@ -94,6 +106,89 @@ type idFilters struct {
 	mu    sync.Mutex // guards what follows
 	files []*file    // that have one, the oldest first
 	bytes int64
+	// wanted are files without one in which events are looked for.
+	wanted []*file
+}
+
+// filterFor is the filter for so many events that are to be looked for, or nil. Where many
+// are, and there is none, one is made in the background.
+func (f *file) filterFor(events int) *idFilter {
+	ids := f.ids.Load()
+	if ids == nil && f.filters != nil && f.unfiltered.Add(int64(events))*unfilteredShare >= int64(f.rows()) {
+		f.unfiltered.Store(0)
+		f.filters.want(f)
+	}
+	return ids
+}
+
+func (all *idFilters) want(f *file) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if !slices.Contains(all.wanted, f) {
+		all.wanted = append(all.wanted, f)
+	}
+}
+
+// takeWanted are the files that are to get a filter, and to which it would take nothing from
+// others.
+func (all *idFilters) takeWanted() (fit []*file) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	room := all.most - all.bytes
+	for _, f := range all.wanted {
+		if takes := filterBytes(f.rows()); f.ids.Load() == nil && takes <= min(room, all.most/2) {
+			fit, room = append(fit, f), room-takes
+		}
+	}
+	all.wanted = nil
+	return fit
+}
+
+// makeIDFilters makes the filters that are wanted, of files that are still there.
+func (e *Engine) makeIDFilters(ctx context.Context) error {
+	var errs []error
+	for _, f := range e.idFilters.takeWanted() {
+		v, err := e.shard(f.meta.Shard).view(e)
+		if err != nil {
+			continue // the shard is damaged, as its questions say
+		}
+		if slices.Contains(v.files.files, f) {
+			errs = append(errs, v.blame(f.makeFilter(ctx)))
+		}
+		v.release()
+	}
+	return errors.Join(errs...)
+}
+
+// makeFilter fills a filter from the file's rows.
+func (f *file) makeFilter(ctx context.Context) error {
+	filter := newIDFilterWithin(f.rows(), f.filters.most/2)
+	if filter == nil {
+		return nil
+	}
+	rows := f.reader.Cursor()
+	hashes := make([]uint32, 0, pieceRows)
+	for row := range f.rows() {
+		if row%pieceRows == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			filter.add(hashes)
+			hashes = hashes[:0]
+		}
+		k, err := rows.InsertKey(row)
+		if err != nil {
+			return err
+		}
+		if k.Form == indexfile.FormNone {
+			filter.some = true
+			continue
+		}
+		hashes = append(hashes, uint32(copyHashOf(keyHash(k))>>32))
+	}
+	filter.add(hashes)
+	f.filters.keep(f, filter)
+	return nil
 }
 
 // keep gives a file its filter, for which those of older files may have to go.

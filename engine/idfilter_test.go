@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -100,6 +101,80 @@ func TestIDFiltersHaveALimit(t *testing.T) {
 	all.keep(files[4], newIDFilter(4000))
 	if got := having(); got != "" || all.bytes != 0 {
 		t.Errorf("those have filters: %s, of %d bytes; none has room", got, all.bytes)
+	}
+}
+
+// TestFilterOfAnOldFile: a file that was there at the start gets the filter that it had when it
+// was built, once a share of its rows were looked for in it, if there is room.
+func TestFilterOfAnOldFile(t *testing.T) {
+	disk := vfs.NewMem()
+	e := openSample(t, disk, "data")
+	s := newSample()
+	const rows = 3 * pieceRows / 2
+	s.fill(t, e, rows-1, 1000)
+	without := s.batch(1)
+	without.Events[0].InsertID = ""
+	record, err := event.AppendBatch(nil, without)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(e.Append(testContext, [][]byte{record}), e.Index(testContext, 0, true)); err != nil {
+		t.Fatal(err)
+	}
+	built := sampleShard(e).files()[0].ids.Load()
+	if built == nil || !built.some {
+		t.Fatal("the file was built without its filter")
+	}
+	for _, room := range []int64{built.bytes() - 1, 2*built.bytes() - 1, 2 * built.bytes()} {
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = openSample(t, disk, "data")
+		e.idFilters.most = room
+		f := sampleShard(e).files()[0]
+		for i, asked := range []int{rows/unfilteredShare - 1, 1, 1} {
+			if f.filterFor(asked) != nil {
+				t.Fatal("there is a filter that nobody made")
+			}
+			if wanted := len(e.idFilters.wanted); wanted != min(i, 1) {
+				t.Fatalf("after asking %d times %d files are wanted to have a filter", i+1, wanted)
+			}
+		}
+		for range 2 {
+			if err := e.Tick(testContext); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made := f.filterFor(1)
+		if room < 2*built.bytes() {
+			if made != nil || e.idFilters.bytes != 0 {
+				t.Errorf("with room for %d bytes a filter of %d was made", room, built.bytes())
+			}
+			continue
+		}
+		if made == nil || !slices.Equal(made.blocks, built.blocks) || made.some != built.some || e.idFilters.bytes != built.bytes() {
+			t.Error("the filter that was made is not the one that was built")
+		}
+	}
+	other := &file{}
+	e.idFilters.keep(other, newIDFilter(rows/2))
+	f := sampleShard(e).files()[0]
+	e.idFilters.drop(f)
+	e.idFilters.want(f)
+	if err := e.Tick(testContext); err != nil {
+		t.Fatal(err)
+	}
+	if f.ids.Load() == nil || other.ids.Load() == nil {
+		t.Error("there was room for both")
+	}
+	e.idFilters.drop(f)
+	e.idFilters.keep(&file{}, newIDFilter(rows))
+	e.idFilters.want(f)
+	if err := e.Tick(testContext); err != nil {
+		t.Fatal(err)
+	}
+	if f.ids.Load() != nil || other.ids.Load() == nil || len(e.idFilters.wanted) > 0 {
+		t.Error("a filter was made that takes another's room")
 	}
 }
 

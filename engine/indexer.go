@@ -54,6 +54,7 @@ func (e *Engine) Tick(ctx context.Context) error {
 	defer leave()
 	c := e.catalog.Load()
 	return errors.Join(
+		e.makeIDFilters(ctx),
 		e.indexer.runDue(ctx, c),
 		e.purgeProjects(ctx, c),
 		e.retireSegments(ctx, c.SealAfterAge()),

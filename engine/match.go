@@ -33,7 +33,10 @@ type matcher struct {
 // first: most rows of a user are ruled out by one look at it.
 const filterBits = 1 << 14
 
-func newMatcher(f *file) matcher { return matcher{file: f, ids: f.ids.Load(), users: newUserWalk(f)} }
+// newMatcher is for so many events that are to be looked for.
+func newMatcher(f *file, events int) matcher {
+	return matcher{file: f, ids: f.filterFor(events), users: newUserWalk(f)}
+}
 
 // matchUser calls found for a row, of the user's rows [first, end), that is a copy
 // of a probe, if there is one: the file's own group has the others. Probes that the

@@ -71,7 +71,7 @@ func (e *Engine) openShard(s *shard) error {
 		case ok && n.sequence <= dropped.sequence:
 			s.addLitter(name)
 		case ok:
-			if f, err := openFile(e.fs, s.dir, n, s.key, e.kept); err == nil {
+			if f, err := e.openFile(s, n); err == nil {
 				opened[name] = f
 			} else {
 				damaged[name] = err

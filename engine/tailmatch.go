@@ -88,7 +88,11 @@ func (t *tail) asking(of []uint32) []asker {
 }
 
 func (t *tail) matchFile(ctx context.Context, source int32, f *file, asking []asker, links *links, matches []rowMatch) ([]rowMatch, error) {
-	m := newMatcher(f)
+	events := 0
+	for i := range asking {
+		events += len(asking[i].entries)
+	}
+	m := newMatcher(f, events)
 	groups := t.files.groupReader()
 	found := func(p *probe, ordinal uint32) error {
 		g, err := groups.load([]place{{source, ordinal}})
