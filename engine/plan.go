@@ -86,36 +86,37 @@ const (
 // plan says what is due. It is a pure function of what the shards hold, the
 // settings and the moment: to see why something was done, call it again.
 //
-// What is logged comes first, most of it before less: appends may wait for it.
+// What is logged comes first, most of it before less: appends may wait for it. A shard
+// of which something is always due to be indexed has files merged too, though not before
+// they are many: else they would become ever more, and each of them makes looking for
+// copies dearer.
 func plan(shards []shardState, s settings, now time.Time) []task {
 	var tasks []task
 	for i := range shards {
-		if t, ok := planShard(&shards[i], s, now); ok {
-			tasks = append(tasks, t)
-		}
+		tasks = append(tasks, planShard(&shards[i], s, now)...)
 	}
 	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Or(cmp.Compare(a.order(), b.order()), cmp.Compare(b.bytes, a.bytes)) })
 	return tasks
 }
 
-func planShard(s *shardState, set settings, now time.Time) (task, bool) {
-	t := task{shard: s.key}
+func planShard(s *shardState, set settings, now time.Time) (tasks []task) {
+	index := task{kind: taskIndex, shard: s.key, bytes: s.loggedBytes}
 	switch {
 	case mustSeal(s, set, now):
-		t.kind, t.bytes = taskIndex, s.loggedBytes
+		tasks = append(tasks, index)
 	case set.pressed && s.loggedBatches > 0:
-		t.kind, t.bytes, t.pressed = taskIndex, s.loggedBytes, true
+		index.pressed = true
+		tasks = append(tasks, index)
 	case mustClose(s, set, now):
-		t.kind = taskClose
-		t.files = namesOf(s.files)
-	default:
-		t.kind = taskMerge
-		t.files = mergeable(s.files)
-		if len(t.files) == 0 {
-			return t, false
-		}
+		return append(tasks, task{kind: taskClose, shard: s.key, files: namesOf(s.files)})
 	}
-	return t, true
+	if len(tasks) > 0 && len(s.files) < maxFiles {
+		return tasks
+	}
+	if files := mergeable(s.files); len(files) > 0 {
+		tasks = append(tasks, task{kind: taskMerge, shard: s.key, files: files})
+	}
+	return tasks
 }
 
 // mustSeal: by size, by age, or by the number of events.

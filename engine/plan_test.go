@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,11 @@ func TestPlan(t *testing.T) {
 		{"too many whatever their sizes", during, 0, 0, tower(maxFiles + 1), fmt.Sprintf("merge %d", maxFiles/2)},
 		{"as many as may be", during, 0, 0, tower(maxFiles), "nothing"},
 		{"logged first", over, 1, time.Minute, "10@1h 10@2h", "index"},
+		{"logged, and four of a size", during, 1000, 0, "10@1h 10@2h 10@3h 10@4h", "index"},
+		{"logged, and one file fewer than may be", during, 1000, 0, strings.Repeat("10@1h ", maxFiles-1), "index"},
+		{"logged, and as many files as may be", during, 1000, 0, strings.Repeat("10@1h ", maxFiles), fmt.Sprintf("index, merge %d", maxFiles)},
+		{"logged, and as many files as may be of all sizes", during, 1000, 0, tower(maxFiles), "index"},
+		{"logged, and more", during, 1000, 0, tower(maxFiles + 1), fmt.Sprintf("index, merge %d", maxFiles/2)},
 		{"in the grace", grace, 0, 0, "10@1h 10@2h", "nothing"},
 		{"over", over, 0, 0, "10@1h 10@3h", "close 2"},
 		{"over, something logged", over, 1, time.Second, "10@1h 10@3h", "nothing"},
@@ -61,13 +68,15 @@ func TestPlan(t *testing.T) {
 				fmt.Sscan(size, &f.bytes)
 				s.files = append(s.files, f)
 			}
-			got := "nothing"
+			var due []string
 			for _, task := range plan([]shardState{s}, set, tt.now) {
-				if got = task.kind.String(); len(task.files) > 0 {
-					got = fmt.Sprintf("%s %d", task.kind, len(task.files))
+				what := task.kind.String()
+				if len(task.files) > 0 {
+					what = fmt.Sprintf("%s %d", task.kind, len(task.files))
 				}
+				due = append(due, what)
 			}
-			if got != tt.want {
+			if got := cmp.Or(strings.Join(due, ", "), "nothing"); got != tt.want {
 				t.Errorf("plan says %s, want %s", got, tt.want)
 			}
 		})
@@ -81,6 +90,38 @@ func tower(n int) string {
 		fmt.Fprintf(&b, "%d@1h ", 10<<i)
 	}
 	return b.String()
+}
+
+// TestPlanKeepsFilesFew: a shard of which something is always due to be indexed has few files,
+// and its rows are rewritten a few times.
+func TestPlanKeepsFilesFew(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	set := settings{sealAfterBytes: 1000, sealAfterAge: time.Minute, closeGrace: time.Hour}
+	s := shardState{key: catalog.ShardKey{Project: 1, Day: catalog.DayOf(now.UnixMicro())}, loggedBytes: 1000, loggedBatches: 1, oldest: now.UnixMicro()}
+	const builds = 1000
+	written, most := int64(0), 0
+	for round := range builds {
+		for _, task := range plan([]shardState{s}, set, now) {
+			made := fileState{name: fileName{sequence: uint64(round)}, bytes: 10}
+			if task.kind == taskMerge {
+				made.name.random, made.bytes = 1, 0
+				s.files = slices.DeleteFunc(s.files, func(f fileState) bool {
+					merged := slices.Contains(task.files, f.name)
+					if merged {
+						made.bytes += f.bytes
+					}
+					return merged
+				})
+			}
+			written += made.bytes
+			s.files = append(s.files, made)
+			most = max(most, len(s.files))
+		}
+	}
+	if most > maxFiles+1 || written > 6*builds*10 {
+		t.Errorf("there were up to %d files, and each row was written %.1f times", most, float64(written)/(builds*10))
+	}
+	t.Logf("up to %d files; each row was written %.1f times", most, float64(written)/(builds*10))
 }
 
 // TestPlanIndexesFirst: what is logged is due before files are merged, since appends may
