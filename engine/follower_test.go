@@ -87,6 +87,7 @@ func TestFollowerAfterIndex(t *testing.T) {
 // TestFollowerInSteps: a backlog of more than a step is made known whole, but not
 // beyond full columns.
 func TestFollowerInSteps(t *testing.T) {
+	skipShort(t)
 	for _, tt := range []struct {
 		budget         int64
 		steps, batches int
@@ -225,6 +226,7 @@ func TestAskWhileAppending(t *testing.T) {
 
 // TestLongDictionary: columns with too long a dictionary take no further batch.
 func TestLongDictionary(t *testing.T) {
+	skipShort(t)
 	for limit, batches := range map[int]int{20_000: 1, 2_000_000: 4} {
 		e := openBudgeted(t, 0)
 		e.columnBudget.maxDictionary = limit

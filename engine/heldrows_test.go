@@ -187,6 +187,7 @@ func TestHeldRows(t *testing.T) {
 // TestHeldTallies counts the values of fewer and of more rows than were counted
 // before, over the end of a chunk, and of hidden rows.
 func TestHeldTallies(t *testing.T) {
+	skipShort(t)
 	e := openBudgeted(t, 0)
 	s := newSample()
 	s.fill(t, e, logChunkRows+3000, 4000)

@@ -17,6 +17,7 @@ import (
 // every policy, with copies in the log and in files, some deleted, truncated or erased, or of
 // the id of another, and the batch itself there twice.
 func TestDuplicatesCounted(t *testing.T) {
+	skipShort(t)
 	policies := []catalog.Policy{
 		catalog.DefaultPolicy, {Disabled: true}, {Key: catalog.KeyExact}, {Key: catalog.KeyID}, {Survivor: catalog.SurvivorLast},
 		{Conflict: catalog.ConflictKeep}, {Missing: catalog.MissingContent}, {Missing: catalog.MissingContent, Survivor: catalog.SurvivorLast, Key: catalog.KeyID},

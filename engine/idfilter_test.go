@@ -35,6 +35,7 @@ func filterKeys(prefix, n int) []indexfile.InsertKey {
 // TestIDFilter holds what a filter says against what is in it: it never denies what is,
 // and seldom admits what is not.
 func TestIDFilter(t *testing.T) {
+	skipShort(t)
 	for _, rows := range []int{0, 1, 31, 32, 33, 100_000} {
 		f := newIDFilter(rows)
 		keys := filterKeys(1, rows)
@@ -107,6 +108,7 @@ func TestIDFiltersHaveALimit(t *testing.T) {
 // TestFilterOfAnOldFile: a file that was there at the start gets the filter that it had when it
 // was built, once a share of its rows were looked for in it, if there is room.
 func TestFilterOfAnOldFile(t *testing.T) {
+	skipShort(t)
 	disk := vfs.NewMem()
 	e := openSample(t, disk, "data")
 	s := newSample()
@@ -182,6 +184,7 @@ func TestFilterOfAnOldFile(t *testing.T) {
 // at the same time and at others, with insert ids of every form, ids that are in several
 // files, and none, of which filters know nothing.
 func TestCopiesAcrossFilesWithFilters(t *testing.T) {
+	skipShort(t)
 	for _, all := range []bool{true, false} {
 		t.Run(fmt.Sprint("all have ids: ", all), func(t *testing.T) { testCopiesAcrossFiles(t, all) })
 	}

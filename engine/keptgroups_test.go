@@ -74,10 +74,14 @@ func TestKeptGroups(t *testing.T) {
 	if err := indexed.Index(context.Background(), 0, true); err != nil {
 		t.Fatal(err)
 	}
+	policies := []*catalog.Policy{nil, {Key: 1}, {Disabled: true}, nil}
+	if testing.Short() {
+		policies = policies[:1]
+	}
 	ask := func(when string, kept bool) {
 		t.Helper()
 		for name, f := range keptQuestions() {
-			for _, policy := range []*catalog.Policy{nil, {Key: 1}, {Disabled: true}, nil} {
+			for _, policy := range policies {
 				for _, copies := range []bool{false, true} {
 					f.Project, f.Copies, f.Policy = sampleProject, copies, policy
 					want, _ := pairAnswer(t, logged, f)
@@ -126,6 +130,7 @@ func TestKeptGroups(t *testing.T) {
 // TestKeptGroupsOfTexts asks for the greatest of texts that are different in each event, of
 // few events, with hardly more memory than these take: it is answered as often as it is asked.
 func TestKeptGroupsOfTexts(t *testing.T) {
+	skipShort(t)
 	e := openSample(t, vfs.NewMem(), "data")
 	s := newSample()
 	for range 10 {

@@ -111,6 +111,7 @@ func keptOf(t *testing.T, e *Engine) (all []string) {
 // TestKeptOfPoliciesInTurn asks about events as three policies show them, and about all
 // copies, in turn: what was made for each is there when its turn comes again.
 func TestKeptOfPoliciesInTurn(t *testing.T) {
+	skipShort(t)
 	e := openCopies(t)
 	questions := keptQuestions()
 	for name, f := range pairQuestions() {
@@ -200,6 +201,7 @@ func TestKeptRoom(t *testing.T) {
 // ones, where copies are in several files: who is hidden in a file stays the same, and so
 // does what is kept of it.
 func TestKeptWhileEventsCome(t *testing.T) {
+	skipShort(t)
 	e := openSample(t, vfs.NewMem(), "data")
 	e.opts.Functions = dayFunctions{}
 	s := newSample()

@@ -153,7 +153,7 @@ func closesAt(d catalog.Day, grace time.Duration) int64 {
 }
 
 // mergeable are the smallest files, if at least mergeFiles of them are of about
-// one size: the largest no larger than the others together. So each row is
+// one size: the largest no larger than half of the others together. So each row is
 // rewritten a few times a day only, however many files come.
 func mergeable(files []fileState) []fileName {
 	sorted := slices.Clone(files)
@@ -162,7 +162,7 @@ func mergeable(files []fileState) []fileName {
 	})
 	best, sum := 0, int64(0)
 	for i, f := range sorted {
-		if i > 0 && f.bytes <= sum {
+		if i > 0 && 2*f.bytes <= sum {
 			best = i + 1
 		}
 		sum += f.bytes

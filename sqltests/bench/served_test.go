@@ -60,6 +60,7 @@ func BenchmarkServed(b *testing.B) {
 		rows, conns int
 		prepared    bool
 	}{
+		{"2000 rows from 2", 2000, 2, false},
 		{"1000 rows", 1000, 1, false},
 		{"100 rows", 100, 1, false},
 		{"100 rows prepared", 100, 1, true},
