@@ -81,11 +81,18 @@ func TestKeptSteps(t *testing.T) {
 	if err := indexed.Index(context.Background(), 0, true); err != nil {
 		t.Fatal(err)
 	}
+	both := []bool{false, true}
+	if testing.Short() {
+		both = both[:1]
+	}
 	ask := func(when string, policies ...*catalog.Policy) {
 		t.Helper()
+		if testing.Short() {
+			policies = policies[:1]
+		}
 		for name, f := range behaviourQuestions() {
 			for _, policy := range policies {
-				for _, copies := range []bool{false, true} {
+				for _, copies := range both {
 					f.Project, f.Copies, f.Policy = sampleProject, copies, policy
 					want, _ := pairAnswer(t, logged, f)
 					for n := range 3 {

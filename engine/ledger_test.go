@@ -453,6 +453,7 @@ func writeWhole(t testing.TB, disk vfs.FS, name string, b []byte) {
 
 // TestLedgerIsBounded opens again and again, and swaps many times.
 func TestLedgerIsBounded(t *testing.T) {
+	skipShort(t)
 	w := newLedgerWorld(t)
 	w.open()
 	w.e.ledger.maxEntries = 8

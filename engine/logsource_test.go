@@ -121,6 +121,7 @@ func TestCollectedBuilds(t *testing.T) {
 // TestBuildsReuseArrays builds files of different logged batches one after the other, each in
 // the arrays of the one before: they have the bytes that they have when nothing is collected.
 func TestBuildsReuseArrays(t *testing.T) {
+	skipShort(t)
 	e := openSample(t, vfs.NewMem(), ".")
 	newSample().fill(t, e, 60_000, 1000)
 	v, err := sampleShard(e).view(e)
