@@ -29,7 +29,7 @@ func TestDuplicatesCounted(t *testing.T) {
 		e := openSample(t, vfs.NewMem(), "data")
 		shard := catalog.ShardKey{Project: sampleProject, Day: 20_000}
 		request := uint64(1_728_000_000_000_000_000)
-		var past [][]byte
+		var past, withDeletes [][]byte
 		var sent, deletes []catalog.IngestID
 		var upTo catalog.IngestID
 		var tables map[*tail][]firstCopies
@@ -46,7 +46,7 @@ func TestDuplicatesCounted(t *testing.T) {
 					Properties: []event.Property{{Name: "p", Value: catalog.Int(rng.Int64N(2))}},
 				})
 			}
-			if seed%2 == 1 && step > 40 && rng.IntN(4) == 0 {
+			if seed%2 == 1 && step > 25 && rng.IntN(4) == 0 {
 				id := catalog.IngestID{Time: request, Edge: 1 + uint32(step), Index: 100}
 				b.Deletes = append(b.Deletes, event.Delete{ID: id, Targets: []catalog.IngestID{sent[rng.IntN(len(sent))], b.Events[0].ID}})
 				deletes = append(deletes, id)
@@ -67,6 +67,11 @@ func TestDuplicatesCounted(t *testing.T) {
 			}
 			if len(past) > 0 && rng.IntN(6) == 0 {
 				record = past[rng.IntN(len(past))]
+			} else if len(withDeletes) > 0 && rng.IntN(6) == 0 {
+				record = withDeletes[rng.IntN(len(withDeletes))] // maybe after it was undone
+			}
+			if len(b.Deletes) > 0 {
+				withDeletes = append(withDeletes, record)
 			}
 			past = append(past, record)
 			if err := e.Append(testContext, [][]byte{record}); err != nil {

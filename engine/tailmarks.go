@@ -36,7 +36,7 @@ func (t *tail) marksOf(v *view) tombstones {
 // turn for as long as it uses them.
 func (t *tail) targetsInForce(v *view) map[catalog.IngestID]struct{} {
 	known, n := &t.targets, t.marksIn(v)
-	if known.ids == nil || n < known.marks || slices.ContainsFunc(t.marks[known.marks:n], func(m batchMarks) bool { return len(m.undos) > 0 }) {
+	if known.ids == nil || n < known.marks || n > known.marks && t.anyUndone(n) {
 		marks := t.marksOf(v)
 		known.ids, known.marks = marks.inForce(catalog.MaxIngestID), n
 		if known.ids == nil {
@@ -52,4 +52,10 @@ func (t *tail) targetsInForce(v *view) map[catalog.IngestID]struct{} {
 	}
 	known.marks = n
 	return known.ids
+}
+
+// anyUndone reports whether the files or the first of the tail's marks undo a delete: one
+// that comes after its undo, as a replayed one does, is not in force.
+func (t *tail) anyUndone(marks int) bool {
+	return len(t.files.marks.undos) > 0 || slices.ContainsFunc(t.marks[:marks], func(m batchMarks) bool { return len(m.undos) > 0 })
 }
