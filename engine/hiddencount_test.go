@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -123,6 +124,9 @@ func TestDuplicatesCounted(t *testing.T) {
 				}
 				return want
 			}
+			if _, then := ruled(policies[0]); !maps.Equal(v.tail.targetsInForce(v), inForce(v, then)) {
+				t.Fatalf("seed %d, step %d: other events are deleted than should be", seed, step)
+			}
 			for i, p := range policies {
 				want := count(v, ids, p)
 				v.tail.first = tables[v.tail][i] // one that has been asked under this policy
@@ -155,6 +159,12 @@ func TestDuplicatesCounted(t *testing.T) {
 	if counted < 1000 || hiddenOnes < 500 || byKeys < 1000 || hiddenByKeys < 500 {
 		t.Errorf("only %d counts, %d hidden; by keys %d, %d hidden", counted, hiddenOnes, byKeys, hiddenByKeys)
 	}
+}
+
+// inForce are the targets of deletes in force, worked out anew.
+func inForce(v *view, r rules) map[catalog.IngestID]struct{} {
+	marks := v.tail.marksOf(v)
+	return marks.inForce(r.asOf)
 }
 
 // countedReads counts what is read of its files.
