@@ -20,8 +20,8 @@ import (
 // a tail knows: a batch is skimmed for it, and nothing is hashed of what its events say.
 //
 // It holds for one policy, of those whose survivor follows from keys and ids, and for one
-// truncation; another one begins it anew. Keys are 128 bits of a hash with a seed of its own: whoever has
-// all of them is the one, and nobody can send two that do.
+// truncation; another one begins it anew. Keys are 128 bits of a hash with a seed of its
+// own: whoever has all of them is the one, and nobody can send two that do.
 type firstCopies struct {
 	// turn is held by whoever uses what follows.
 	turn   turn

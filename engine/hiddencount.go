@@ -14,9 +14,9 @@ import (
 var batches = sync.Pool{New: func() any { return new(event.Batch) }}
 
 // Duplicates counts the events of records that were appended before and are
-// hidden as duplicates now. Their keys say it, if no copy is in a file, deleted or damaged;
-// else it looks at the copies of these events alone, unless one of them is indexed
-// already: then who is visible is worked out for the whole shard, as a scan does.
+// hidden as duplicates now. Their keys say it, if no copy is deleted or damaged; else it
+// looks at the copies of these events alone, unless one of them is indexed already: then who
+// is visible is worked out for the whole shard, as a scan does.
 func (e *Engine) Duplicates(ctx context.Context, records [][]byte) (int64, error) {
 	leave, err := e.enter()
 	if err != nil {

@@ -148,7 +148,11 @@ func (all *idFilters) takeWanted() (fit []*file) {
 func (e *Engine) makeIDFilters(ctx context.Context) error {
 	var errs []error
 	for _, f := range e.idFilters.takeWanted() {
-		v, err := e.shard(f.meta.Shard).view(e)
+		s := e.existing(f.meta.Shard)
+		if s == nil {
+			continue // it was dropped meanwhile
+		}
+		v, err := s.view(e)
 		if err != nil {
 			continue // the shard is damaged, as its questions say
 		}
@@ -199,14 +203,13 @@ func (all *idFilters) keep(f *file, filter *idFilter) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	f.ids.Store(filter)
-	f.filters = all
 	all.files = append(all.files, f)
 	for all.bytes += filter.bytes(); all.bytes > all.most; {
 		all.remove(0)
 	}
 }
 
-// drop takes the filter of a file that is closed.
+// drop takes the filter of a file that is closed, which is not to get one either.
 func (all *idFilters) drop(f *file) {
 	if all == nil {
 		return
@@ -216,6 +219,7 @@ func (all *idFilters) drop(f *file) {
 	if i := slices.Index(all.files, f); i >= 0 {
 		all.remove(i)
 	}
+	all.wanted = slices.DeleteFunc(all.wanted, func(w *file) bool { return w == f })
 }
 
 // remove takes the filter of one of the files. The caller has mu.

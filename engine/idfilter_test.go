@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 
 	"arbor/catalog"
@@ -76,7 +78,7 @@ func TestIDFiltersHaveALimit(t *testing.T) {
 	all := idFilters{most: 3 * one.bytes()}
 	files := make([]*file, 5)
 	for i := range files {
-		files[i] = &file{}
+		files[i] = &file{filters: &all}
 	}
 	having := func() (n string) {
 		for i, f := range files {
@@ -158,7 +160,7 @@ func TestFilterOfAnOldFile(t *testing.T) {
 			t.Error("the filter that was made is not the one that was built")
 		}
 	}
-	other := &file{}
+	other := &file{filters: &e.idFilters}
 	e.idFilters.keep(other, newIDFilter(rows/2))
 	f := sampleShard(e).files()[0]
 	e.idFilters.drop(f)
@@ -170,7 +172,7 @@ func TestFilterOfAnOldFile(t *testing.T) {
 		t.Error("there was room for both")
 	}
 	e.idFilters.drop(f)
-	e.idFilters.keep(&file{}, newIDFilter(rows))
+	e.idFilters.keep(&file{filters: &e.idFilters}, newIDFilter(rows))
 	e.idFilters.want(f)
 	if err := e.Tick(testContext); err != nil {
 		t.Fatal(err)
@@ -178,6 +180,39 @@ func TestFilterOfAnOldFile(t *testing.T) {
 	if f.ids.Load() != nil || other.ids.Load() == nil || len(e.idFilters.wanted) > 0 {
 		t.Error("a filter was made that takes another's room")
 	}
+	e.idFilters.want(f)
+	if e.idFilters.drop(f); len(e.idFilters.wanted) > 0 {
+		t.Error("a file that is closed is to get a filter")
+	}
+	e.idFilters.want(&file{reader: f.reader, meta: indexfile.Meta{Shard: catalog.ShardKey{Project: 99}}})
+	e.idFilters.most = 1 << 30
+	if err := e.makeIDFilters(testContext); err != nil || e.existing(catalog.ShardKey{Project: 99}) != nil {
+		t.Errorf("a shard that was dropped is there again: %v", err)
+	}
+}
+
+// TestFilterIsMadeWhileAsked: events are looked for in a file while its filter is made.
+func TestFilterIsMadeWhileAsked(t *testing.T) {
+	disk := vfs.NewMem()
+	e := openSample(t, disk, "data")
+	newSample().fill(t, e, 500, 500)
+	if err := errors.Join(e.Index(testContext, 0, true), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	e = openSample(t, disk, "data")
+	f := sampleShard(e).files()[0]
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for f.filterFor(100) == nil {
+			runtime.Gosched()
+		}
+	})
+	for f.ids.Load() == nil {
+		if err := e.Tick(testContext); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asking.Wait()
 }
 
 // TestCopiesAcrossFilesWithFilters indexes the same events with filters and without: copies
